@@ -1,0 +1,223 @@
+"""What the core asks of an e-invoice provider, and what a provider may answer.
+
+An adapter sees an `Account` and a `Document` and nothing else: no model, no transaction, no audit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a vendor can bear. Times in seconds, `key_unique_for` apart."""
+
+    in_flight: int  # sends open at once on one lane
+    asks_in_flight: int  # look-ups open at once on one lane
+    settle: float  # after the last byte of a send, how long a "not found" still proves nothing
+    key_unique_for: timedelta  # how long the vendor refuses to issue one reference twice
+    connect: float  # name look-up, TCP and TLS
+    total: float  # a whole call, from its first byte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One lane: a login, a form and a symbol. `credentials` are in clear and live only in memory."""
+
+    id: int
+    base_url: str  # scheme and host; the adapter adds its paths
+    tax_code: str  # the seller's, as the provider knows it
+    form: str  # "1" … "9"
+    symbol: str  # "C26TAA"
+    template: str = ""  # the vendor's name of the form, "1/001"
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seller:
+    tax_code: str
+    legal_name: str
+    address: str
+    phone: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buyer:
+    """`name` is a person or the consumer's text, `legal_name` an organisation: never the same words in both."""
+
+    name: str = ""
+    legal_name: str = ""
+    tax_code: str = ""
+    personal_id: str = ""
+    budget_code: str = ""
+    address: str = ""
+    email: str = ""
+    phone: str = ""
+    is_consumer: bool = False  # the buyer asked for no invoice of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Amounts in đồng. `quantity` and `unit_price` are decimal texts with at most 4 and 6 places, before VAT."""
+
+    name: str
+    unit: str
+    quantity: str
+    unit_price: str
+    vat_rate: str  # "0%" "5%" "8%" "10%" "KCT" "KKKNT", "" on form 2
+    net: int
+    vat: int
+    gross: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateTotal:
+    vat_rate: str
+    net: int
+    vat: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """The invoice that a correction replaces or adjusts."""
+
+    form: str
+    symbol: str
+    number: str
+    issue_date: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """All that the law wants printed, frozen. Rendering it for a vendor is pure: same document, same bytes."""
+
+    reference: str  # the provider-side key, a UUID in 36 characters, the same for ever
+    kind: str  # "original", "replacement", "adjustment"
+    form: str
+    symbol: str
+    template: str
+    issue_date: date  # a day in Việt Nam
+    payment_method: str  # "TM", "CK", "TM/CK" or free text
+    seller: Seller
+    buyer: Buyer
+    lines: tuple[Line, ...]
+    by_rate: tuple[RateTotal, ...]  # empty on form 2
+    net: int
+    vat: int
+    total: int
+    in_words: str
+    currency: str = "VND"
+    relates_to: Related | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """The legal invoice exists and has its tax-authority code (or needs none)."""
+
+    number: str  # digits only, without the symbol
+    symbol: str
+    code: str  # of the tax authority
+    lookup_code: str = ""
+    lookup_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """Numbered; the tax authority has not answered yet."""
+
+    number: str
+    symbol: str
+    lookup_code: str = ""
+    lookup_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the vendor tells of a reference. None means "not told"; what is told must match our document."""
+
+    number: str
+    symbol: str
+    code: str = ""  # "" while the tax authority is silent
+    lookup_code: str = ""
+    lookup_url: str = ""
+    issued_on: date | None = None
+    seller_tax_code: str | None = None
+    buyer_tax_code: str | None = None
+    total: int | None = None
+    rejected: str = ""  # the tax authority's reason, if it refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    pdf: bytes
+    xml: bytes
+
+
+class Scope(StrEnum):
+    ORDER = "order"  # this order's data: an amendment may mend it
+    ACCOUNT = "account"  # login, quota, certificate, permission: every invoice of the account
+    LANE = "lane"  # the symbol's order of dates
+
+
+class ProviderError(Exception):
+    """`code` is the vendor's own, `message` is for an operator and holds no personal data."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code, self.message = code, message
+
+
+class Refused(ProviderError):
+    """The provider surely did nothing, and will not by itself do otherwise."""
+
+    def __init__(self, code: str, message: str = "", *, scope: Scope, field: str = "", login: bool = False) -> None:
+        super().__init__(code, message)
+        self.scope = scope
+        self.field = field  # the document's field that is at fault: "buyer.tax_code"
+        self.login = login  # the account's login failed: `probe` tells when it is mended
+
+
+class Unavailable(ProviderError):
+    """Surely nothing happened; the same may succeed later. `retry_after` in seconds where the vendor says."""
+
+    def __init__(self, code: str, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(code, message)
+        self.retry_after = retry_after
+
+
+class Uncertain(ProviderError):
+    """It may have happened. Ask, never send again."""
+
+    def __init__(self, code: str, message: str = "", *, ask_now: bool = False) -> None:
+        super().__init__(code, message)
+        self.ask_now = ask_now  # the vendor says that it knows this reference: a look-up will tell
+
+
+class Provider(ABC):
+    """One account at one vendor, built in the event loop's thread from decrypted credentials."""
+
+    limits: Limits
+
+    def __init__(self, account: Account, http: Any) -> None:
+        self.account, self.http = account, http
+
+    @abstractmethod
+    async def issue(self, document: Document) -> Issued | Submitted:
+        """Send once. Raises Refused, Unavailable or Uncertain."""
+
+    @abstractmethod
+    async def find(self, reference: str) -> Found | None:
+        """Look a reference up; None only where the provider positively does not know it. Any error proves nothing."""
+
+    @abstractmethod
+    async def files(self, found: Found) -> Files:
+        """The invoice's PDF and XML. Raises Unavailable while the vendor still makes them."""
+
+    @abstractmethod
+    async def probe(self) -> None:
+        """A read-only test of login and symbol. Raises what is wrong."""
