@@ -1,0 +1,3 @@
+from invoices.providers.viettel.adapter import Viettel
+
+__all__ = ["Viettel"]
