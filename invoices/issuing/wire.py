@@ -1,0 +1,74 @@
+"""The event loop, in a thread of its own. It does HTTP only; the database stays with the task's thread."""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from config import clock
+from invoices.documents import read
+from invoices.issuing.calls import Answer, Answered, Call, overrides
+from invoices.providers import build
+from invoices.providers.base import ProviderError, Uncertain
+from invoices.providers.http import LAST, START_BY, Http
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Wire:
+    """One per process. Answers of calls are put into the queue that the caller brings."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._http: Http | None = None
+        threading.Thread(target=self._loop.run_forever, name="wire", daemon=True).start()
+
+    def start(self, call: Call, answers: "queue.SimpleQueue[Answered]") -> None:
+        asyncio.run_coroutine_threadsafe(self._call(call, answers), self._loop)
+
+    def run(self, work: Callable[[Http], Coroutine[Any, Any, T]]) -> T:
+        """Run something else that needs the session, and wait for it."""
+
+        async def working() -> T:
+            return await work(self._session())
+
+        return asyncio.run_coroutine_threadsafe(working(), self._loop).result()
+
+    async def _call(self, call: Call, answers: "queue.SimpleQueue[Answered]") -> None:
+        answer: Answer
+        try:
+            answer = await self._ask_or_send(call)
+        except ProviderError as error:
+            answer = error
+        except Exception as error:  # our own fault, and a byte may have left: the invoice must not hang in SENDING
+            log.exception("[providerCallBroke] invoice: %s", call.invoice_id)
+            answer = Uncertain("bug", type(error).__name__)
+        exchange = LAST.get()
+        response = {"status": exchange.status, "code": exchange.code, "text": exchange.text} if exchange else None
+        answers.put(Answered(call, answer, clock.now(), response))
+
+    async def _ask_or_send(self, call: Call) -> Answer:
+        provider = build(call.provider, call.account, self._session(), **overrides())
+        if not call.is_send:
+            return await provider.find(call.reference)
+        START_BY.set(call.start_by)
+        return await provider.issue(read(call.document))
+
+    def _session(self) -> Http:
+        if self._http is None:
+            self._http = Http()
+        return self._http
+
+
+_wire: Wire | None = None
+_making = threading.Lock()
+
+
+def wire() -> Wire:
+    global _wire
+    with _making:
+        _wire = _wire or Wire()
+    return _wire

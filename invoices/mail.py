@@ -1,0 +1,33 @@
+"""The issued invoice by e-mail, from us, to the buyer who left an address."""
+
+import logging
+
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from invoices.models import Invoice
+from invoices.providers.base import Files
+
+log = logging.getLogger(__name__)
+
+
+def send_invoice(invoice: Invoice, files: Files) -> bool:
+    """Whether a mail was sent: the buyer left an address and the merchant wants it."""
+    address = invoice.buyer.get("email")
+    if not address or not invoice.policy.get("mailsBuyer"):
+        return False
+    facts = {"invoice": invoice, "seller": invoice.config_snapshot["seller"]["legalName"]}
+    with translation.override("vi"):  # the buyer's language, with the English below it
+        subject = " ".join(render_to_string("invoices/mail_subject.txt", facts).split())
+        text = render_to_string("invoices/mail.txt", facts)
+    message = EmailMessage(subject=subject, body=text, to=[address])
+    name = f"{invoice.form}{invoice.symbol}-{invoice.number}"
+    message.attach(f"{name}.pdf", files.pdf, "application/pdf")
+    message.attach(f"{name}.xml", files.xml, "application/xml")
+    try:
+        message.send()
+    except OSError as error:  # the invoice is issued and stays so; the buyer still has the page
+        log.error("[mailFailed] order: %s %s", invoice.order_id, type(error).__name__)
+        return False
+    return True

@@ -1,0 +1,18 @@
+from invoices.models.audit import InvoiceAuditTracing
+from invoices.models.facts import InvoiceRequest, Payment, Refund
+from invoices.models.invoice import Invoice
+from invoices.models.issuance import InvoiceFile, InvoiceIssuance
+from invoices.models.partition import Partition
+from invoices.models.rules import LegalRules
+
+__all__ = [
+    "Invoice",
+    "InvoiceAuditTracing",
+    "InvoiceFile",
+    "InvoiceIssuance",
+    "InvoiceRequest",
+    "LegalRules",
+    "Partition",
+    "Payment",
+    "Refund",
+]

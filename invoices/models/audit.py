@@ -1,0 +1,63 @@
+"""The audit: who did what to an invoice, when and why. Rows refuse UPDATE and DELETE by trigger."""
+
+import hashlib
+import json
+from typing import Any
+
+from django.db import models
+
+from config import crypto
+from config.models import Snowflake
+
+PERSONAL = frozenset({"buyer"})  # told apart, never told
+
+
+class InvoiceAuditTracing(models.Model):
+    class Outcome(models.TextChoices):
+        OK = "ok"
+        FAILED = "failed"
+        REFUSED = "refused"
+        SKIPPED = "skipped"
+
+    id = models.BigIntegerField(primary_key=True, db_default=Snowflake(), editable=False)
+    invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="tracings")
+    seq = models.PositiveIntegerField()  # 1, 2, 3 … without a gap, per invoice
+    event_type = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=7, choices=Outcome.choices)
+    actor = models.CharField(max_length=100)
+    at = models.DateTimeField()
+    record = models.TextField()  # the canonical JSON that the hash covers
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["invoice", "seq"], name="one_tracing_a_seq")]
+        ordering = ["invoice_id", "seq"]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.event_type} {self.outcome}"
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The record as JSON: seq, eventType, outcome, actor, reason, before, after, at."""
+        return json.loads(self.record)
+
+    @property
+    def reason(self) -> str:
+        return self.told["reason"]
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, characters as they are."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def chain(previous: str, record: str) -> str:
+    """The hash of a record that follows another; the first follows the empty text."""
+    return hashlib.sha256(f"{previous}\n{record}".encode()).hexdigest()
+
+
+def audited(field: str, value: Any) -> Any:
+    """A field's value as the audit may show it."""
+    if field in PERSONAL:
+        return f"•{crypto.fingerprint(canonical(value))}" if value else ""
+    return value.isoformat() if hasattr(value, "isoformat") else value

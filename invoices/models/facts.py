@@ -1,0 +1,89 @@
+"""What we were told of an order. Facts are kept as they came; `opening.converge` draws the conclusion."""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from config.models import Record
+
+
+class Payment(Record):
+    """A sale was paid. `merchant_code` is the platform's: the merchant itself may not have arrived yet."""
+
+    class Parked(models.TextChoices):
+        MERCHANT = "merchant", "we do not know the merchant"
+        TAX_INFO = "tax_info", "the merchant has no tax data"
+        ACCOUNT = "account", "the merchant has no provider account"
+        SYMBOL_YEAR = "symbol_year", "no symbol for the year of the sale"
+        REFUSED = "refused", "it does not add up: an operator must look"
+
+    merchant_code = models.CharField(max_length=64)
+    order_id = models.CharField(max_length=64)
+    payment_id = models.CharField(max_length=64)
+    paid_at = models.DateTimeField()
+    body = models.JSONField(encoder=DjangoJSONEncoder)  # the event's data, whole
+    parked = models.CharField(max_length=11, choices=Parked.choices, blank=True)
+    parked_at = models.DateTimeField(null=True, blank=True)
+    problem = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_code", "order_id", "payment_id"], name="one_row_a_payment"),
+        ]
+        indexes = [
+            models.Index(fields=["merchant_code", "id"], condition=~models.Q(parked=""), name="parked_payments"),
+        ]
+
+    def __str__(self) -> str:
+        return f"payment {self.payment_id} of order {self.order_id}"
+
+
+class Refund(Record):
+    merchant_code = models.CharField(max_length=64)
+    order_id = models.CharField(max_length=64)
+    refund_id = models.CharField(max_length=64)
+    refunded_at = models.DateTimeField()
+    amount = models.BigIntegerField()  # đồng
+    full = models.BooleanField()
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_code", "order_id", "refund_id"], name="one_row_a_refund"),
+        ]
+
+    def __str__(self) -> str:
+        return f"refund {self.refund_id} of order {self.order_id}"
+
+
+class InvoiceRequest(Record):
+    """Somebody's word on who the buyer is. None is ever lost: a claim's edits are rows of their own."""
+
+    class Source(models.TextChoices):
+        PAYMENT = "payment"
+        CHECKOUT = "checkout"
+        API = "api"
+        CLAIM = "claim"
+
+    RANK = {Source.PAYMENT: 0, Source.CHECKOUT: 1, Source.API: 1, Source.CLAIM: 2}  # a claim beats a request beats a payment
+
+    merchant_code = models.CharField(max_length=64)
+    order_id = models.CharField(max_length=64)
+    request_id = models.CharField(max_length=64)
+    source = models.CharField(max_length=8, choices=Source.choices)
+    requested_at = models.DateTimeField()
+    buyer = models.JSONField()
+    invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, null=True, blank=True, related_name="requests")
+    too_late = models.BooleanField(default=False)  # came after the take: offered as a correction
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant_code", "order_id", "request_id"], name="one_row_a_request"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} request of order {self.order_id}"
+
+    @property
+    def weight(self) -> tuple[int, float, str]:
+        """The heaviest word wins: by its source, then the later, then by id."""
+        return self.RANK[self.Source(self.source)], self.requested_at.timestamp(), self.request_id

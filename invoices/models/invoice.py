@@ -1,0 +1,158 @@
+"""An order's legal invoice, from the payment to the tax authority's code."""
+
+import secrets
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from simple_history.models import HistoricalRecords
+
+from config.models import Record
+from invoices.lifecycle import ASKED, NUMBERED, OWED, UNEXPOSED, Reason, State
+
+REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys; never change it
+
+# What simple-history leaves out: personal data, secrets, and what never changes.
+UNHISTORIED = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message"]
+
+
+class Invoice(Record):
+    class Kind(models.TextChoices):
+        ORIGINAL = "original"
+        REPLACEMENT = "replacement"
+        ADJUSTMENT = "adjustment"
+
+    # Of which sale
+    merchant = models.ForeignKey("merchants.Merchant", models.PROTECT, related_name="invoices")
+    order_id = models.CharField(max_length=64)
+    payment_id = models.CharField(max_length=64, blank=True)
+    document_no = models.PositiveSmallIntegerField(default=1)
+    kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.ORIGINAL)
+    relates_to = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="corrections")
+    paid_at = models.DateTimeField()
+    sold = models.JSONField(encoder=DjangoJSONEncoder)  # lines, discount, pricesIncludeVat, paymentMethod: as the payment told them
+    bill = models.JSONField()  # the settled lines and totals: money.Bill
+    total = models.BigIntegerField()  # đồng, VAT included
+    vat = models.BigIntegerField(default=0)
+
+    # To whom
+    buyer = models.JSONField(default=dict, blank=True)  # empty: the consumer
+    buyer_source = models.CharField(max_length=8, blank=True)
+    claim_token = models.CharField(max_length=43, null=True, blank=True, editable=False)
+    claim_deadline = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+
+    # Through whom
+    account = models.ForeignKey("merchants.ProviderAccount", models.PROTECT, null=True, blank=True)
+    config_snapshot = models.JSONField(default=dict)  # seller, policy, account: as they were at opening
+    partition = models.PositiveSmallIntegerField()
+
+    # How far
+    state = models.CharField(max_length=9, choices=[(s.value, s.value) for s in State])
+    not_before = models.DateTimeField()  # QUEUED: send, ASKED: ask, SENDING: abandoned, from then on
+    attempts = models.PositiveSmallIntegerField(default=0)  # of the current budget
+    asks = models.PositiveSmallIntegerField(default=0)  # since it became uncertain or submitted
+    exposed_at = models.DateTimeField(null=True, blank=True)
+    exposed_by = models.BigIntegerField(null=True, blank=True)  # the issuance that exposed it
+    doubted_at = models.DateTimeField(null=True, blank=True)  # when the first send of unknown fate began; never cleared
+    failure = models.CharField(max_length=9, choices=[(r.value, r.value) for r in Reason], blank=True)
+    failure_code = models.CharField(max_length=80, blank=True)  # the vendor's own
+    failure_message = models.TextField(blank=True)
+
+    # The legal act
+    issue_date = models.DateField()
+    issue_until = models.DateTimeField()
+    reference = models.UUIDField(editable=False)
+    document = models.TextField(blank=True, editable=False)  # the frozen Document, canonical JSON
+    document_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    provider = models.CharField(max_length=20, blank=True)
+    seller_tax_code = models.CharField(max_length=14, blank=True)
+    form = models.CharField(max_length=1, blank=True)
+    symbol = models.CharField(max_length=6, blank=True)
+    number = models.CharField(max_length=8, blank=True)
+    code = models.CharField(max_length=34, blank=True)  # of the tax authority
+    lookup_code = models.CharField(max_length=50, blank=True)
+    lookup_url = models.URLField(blank=True)
+    issued_at = models.DateTimeField(null=True, blank=True)
+    files_due = models.DateTimeField(null=True, blank=True)  # when to fetch PDF and XML; empty: nothing to fetch
+    files_tries = models.PositiveSmallIntegerField(default=0)
+
+    # Afterwards
+    refunded_at = models.DateTimeField(null=True, blank=True)
+    refunded_amount = models.BigIntegerField(default=0)  # đồng
+    correction_owed = models.BooleanField(default=False)
+
+    # The chain's head, so that a cut tail shows
+    audit_seq = models.PositiveIntegerField(default=0)
+    audit_hash = models.CharField(max_length=64, blank=True)
+
+    history = HistoricalRecords(excluded_fields=UNHISTORIED)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "order_id", "document_no"], name="one_document_a_number_for_ever"),
+            models.UniqueConstraint(
+                fields=["provider", "seller_tax_code", "form", "symbol", "number"],
+                condition=~Q(number=""),
+                name="one_invoice_a_legal_number",
+            ),
+            models.UniqueConstraint(
+                fields=["relates_to"],
+                condition=~Q(kind="original") & ~Q(state__in=["ISSUED", "FAILED", "CANCELLED", "REPLACED", "ADJUSTED"]),
+                name="one_open_correction",
+            ),
+            models.UniqueConstraint(fields=["claim_token"], condition=Q(claim_token__isnull=False), name="one_claim_token"),
+            models.CheckConstraint(
+                condition=~Q(state__in=list(UNEXPOSED)) | Q(exposed_at=None), name="unexposed_states_are_unexposed"
+            ),
+            models.CheckConstraint(condition=~Q(state__in=list(NUMBERED)) | ~Q(number=""), name="numbered_states_have_a_number"),
+            models.CheckConstraint(condition=Q(state="FAILED") | Q(failure=""), name="only_failed_has_a_failure"),
+        ]
+        indexes = [
+            # Each scan of the pump and the sweep has its own index, no larger than the work that is open.
+            models.Index(fields=["partition", "account", "not_before"], condition=Q(state="QUEUED"), name="due_by_lane"),
+            models.Index(fields=["account", "issue_date", "id"], condition=Q(state="QUEUED"), name="queue_of_lane"),
+            models.Index(fields=["account", "issue_date"], condition=Q(state__in=list(OWED)), name="owed_by_lane"),
+            models.Index(fields=["account", "not_before"], condition=Q(state="SENDING"), name="in_flight_of_lane"),
+            models.Index(fields=["not_before"], condition=Q(state="SENDING"), name="abandoned"),
+            models.Index(fields=["partition", "not_before"], condition=Q(state__in=list(ASKED)), name="due_to_ask"),
+            models.Index(fields=["issue_until"], condition=Q(state="QUEUED"), name="unsent_by_limit"),
+            models.Index(fields=["partition", "claim_deadline"], condition=Q(state="WAITING"), name="claims_closing"),
+            models.Index(fields=["files_due"], condition=Q(files_due__isnull=False), name="files_missing"),
+            models.Index(fields=["order_id"], name="by_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id}/{self.document_no} {self.state}"
+
+    @property
+    def exposed(self) -> bool:
+        return self.exposed_at is not None
+
+    @property
+    def legal_number(self) -> str:
+        """As people write it: form, symbol and number."""
+        return f"{self.form}{self.symbol}-{self.number}" if self.number else ""
+
+    @property
+    def claim_url(self) -> str:
+        return f"{settings.PUBLIC_URL}/claims/{self.claim_token}" if self.claim_token else ""
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        return self.config_snapshot.get("policy", {})
+
+    def is_last_try_over(self) -> bool:
+        return self.attempts > len(settings.RETRY_STEPS)
+
+
+def reference_of(merchant_code: str, order_id: str, document_no: int) -> uuid.UUID:
+    """The provider-side key: derived, so it survives a restored backup, and the same for ever."""
+    return uuid.uuid5(REFERENCES, f"{merchant_code}\n{order_id}\n{document_no}")
+
+
+def new_claim_token() -> str:
+    return secrets.token_urlsafe(24)

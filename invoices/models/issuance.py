@@ -1,0 +1,67 @@
+"""Attempts at a provider, and the files that came of them."""
+
+from django.db import models
+
+from config.models import Record
+
+
+class InvoiceIssuance(Record):
+    """One attempt: a send, what came back, and every look-up that was made because of it."""
+
+    class Outcome(models.TextChoices):
+        OPEN = "open"
+        ISSUED = "issued"
+        SUBMITTED = "submitted"
+        REFUSED = "refused"
+        UNAVAILABLE = "unavailable"
+        UNCERTAIN = "uncertain"
+        ABANDONED = "abandoned"  # nobody recorded an answer in the longest time that a call can take
+
+    invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="issuances")
+    account = models.ForeignKey("merchants.ProviderAccount", models.PROTECT)
+    attempt = models.PositiveSmallIntegerField()
+    provider = models.CharField(max_length=20)
+    tax_code = models.CharField(max_length=14)  # the seller's, as the provider was told
+    reference = models.UUIDField(editable=False)
+    document_sha256 = models.CharField(max_length=64)
+    taken_at = models.DateTimeField()
+    last_byte_by = models.DateTimeField()  # no byte of the send can leave us after this
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=11, choices=Outcome.choices, default=Outcome.OPEN)
+    scope = models.CharField(max_length=7, blank=True)
+    code = models.CharField(max_length=80, blank=True)  # the vendor's own
+    message = models.TextField(blank=True)
+    response = models.JSONField(null=True, blank=True)  # redacted
+    symbol = models.CharField(max_length=6, blank=True)
+    number = models.CharField(max_length=8, blank=True)
+    looked_up = models.PositiveSmallIntegerField(default=0)
+    not_founds = models.PositiveSmallIntegerField(default=0)  # only those that prove something
+    not_found_at = models.DateTimeField(null=True, blank=True)  # when the last of them ended
+
+    class Meta:
+        indexes = [models.Index(fields=["invoice", "id"], name="issuances_of_invoice")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt}: {self.outcome} {self.code}".strip()
+
+    @property
+    def seconds(self) -> float | None:
+        return (self.ended_at - self.taken_at).total_seconds() if self.ended_at else None
+
+
+class InvoiceFile(Record):
+    class Kind(models.TextChoices):
+        PDF = "pdf"
+        XML = "xml"
+
+    invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="files")
+    kind = models.CharField(max_length=3, choices=Kind.choices)
+    file = models.FileField(upload_to="invoices/%Y/%m/%d/")
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField()  # bytes
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["invoice", "kind"], name="one_file_a_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.invoice_id}"

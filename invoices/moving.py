@@ -1,0 +1,159 @@
+"""The only writer of an invoice's state.
+
+Set-based: a batch of any size costs four statements, so a worker's two hundred answers are recorded like one.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.dispatch import Signal
+
+from config import clock
+from invoices import audit, partitions
+from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
+from invoices.models import Invoice
+
+log = logging.getLogger(__name__)
+invoices_moved = Signal()  # inside the transaction; `moved` is [(invoice, the state it was in)]
+
+UNTOLD = frozenset({"updated_at", "audit_seq", "audit_hash", "document", "claim_token", "bill"})  # not in the audit's diff
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What shall become of one locked row."""
+
+    to: State
+    event: str
+    outcome: str = "ok"
+    reason: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Moves:
+    moved: list[tuple[Invoice, State]] = field(default_factory=list)  # with the state that each came from
+    refused: list[tuple[Invoice, str]] = field(default_factory=list)  # and why
+
+    def __bool__(self) -> bool:
+        return bool(self.moved)
+
+
+Decide = Callable[[Invoice], Step | None]
+
+
+def move(
+    invoices: Iterable[int],
+    to: State | Decide,
+    *,
+    actor: str,
+    event: str = "",
+    outcome: str = "ok",
+    reason: str = "",
+    **changes: Any,
+) -> Moves:
+    """Lock the rows in id order, decide each, save, audit and tell, in one transaction.
+
+    `to` is a state, or a function of the locked row that returns its Step, None to leave it alone, or raises
+    WrongState. A row that may not move is refused with the reason and never throws its neighbours away.
+    """
+    decide = to if callable(to) else lambda _: Step(to, event, outcome, reason, changes)
+    result = Moves()
+    with transaction.atomic():
+        rows = Invoice.objects.filter(pk__in=set(invoices)).order_by("pk").select_for_update(no_key=True)
+        now, steps, tracings = None, [], []
+        for invoice in rows:
+            now = now or clock.now()  # lock, then read the clock
+            source = State(invoice.state)
+            try:
+                step = decide(invoice)
+                if step is None:
+                    continue
+                _check(invoice, source, step)
+            except WrongState as error:
+                result.refused.append((invoice, str(error)))
+                continue
+            before, after = _apply(invoice, step, now)
+            tracings.append(
+                audit.draw_up(
+                    invoice, event=step.event, outcome=step.outcome, actor=actor, reason=step.reason,
+                    before=before, after=after, at=now,
+                )
+            )  # fmt: skip
+            steps.append(step)
+            result.moved.append((invoice, source))
+        if result.moved and now:
+            moved = [invoice for invoice, _ in result.moved]
+            _update(moved, {"state", *(name for step in steps for name in step.changes)})
+            audit.write(tracings)
+            audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
+            invoices_moved.send(sender=Invoice, moved=result.moved)
+            queued = [invoice for invoice, source in result.moved if invoice.state == State.QUEUED != source]
+            if queued:
+                transaction.on_commit(lambda: announce(queued))
+    return result
+
+
+def move_one(invoice: Invoice, to: State | Decide, **how: Any) -> Invoice:
+    """Move one row, or raise WrongState."""
+    result = move([invoice.pk], to, **how)
+    if result.refused:
+        raise WrongState(result.refused[0][1])
+    return result.moved[0][0] if result.moved else invoice
+
+
+def announce(queued: list[Invoice]) -> None:
+    for invoice in queued:
+        log.info("[enqueueIssuance] order: %s partition: %s", invoice.order_id, invoice.partition)
+    for partition in {invoice.partition for invoice in queued}:
+        partitions.ring(partition)
+
+
+def _check(invoice: Invoice, source: State, step: Step) -> None:
+    if not may(source, step.to):
+        raise WrongState(f"Order {invoice.order_id} is {source}: it cannot become {step.to}.")
+    if step.to in UNEXPOSED and step.changes.get("exposed_at", invoice.exposed_at) is not None:
+        raise WrongState(f"Order {invoice.order_id} may be known to a provider; it cannot become {step.to}.")
+    if step.to in NUMBERED and not step.changes.get("number", invoice.number):
+        raise WrongState(f"Order {invoice.order_id} has no number; it cannot become {step.to}.")
+
+
+def _apply(invoice: Invoice, step: Step, now: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the step onto the object; returns the fields that changed, as they were and as they are."""
+    if invoice.state == State.FAILED != step.to:
+        for name in ("failure", "failure_code", "failure_message"):
+            step.changes.setdefault(name, "")
+    before, after = {}, {}
+    for name, value in {"state": step.to.value, **step.changes}.items():
+        old = getattr(invoice, name)
+        if old != value:
+            setattr(invoice, name, value)
+            if name not in UNTOLD:
+                before[name], after[name] = old, value
+    invoice.updated_at = now
+    return before, after
+
+
+def _update(invoices: list[Invoice], names: set[str]) -> None:
+    """UPDATE … FROM unnest: one statement, one array a column."""
+    fields = [Invoice._meta.get_field(name) for name in sorted(names | {"updated_at", "audit_seq", "audit_hash"})]
+    ids = [invoice.pk for invoice in invoices]
+    arrays, casts, assignments = [ids], ["%s::bigint[]"], []
+    for f in fields:
+        assert isinstance(f, models.Field)
+        arrays.append([f.get_db_prep_save(getattr(i, f.attname), connection) for i in invoices])
+        kind = f.rel_db_type(connection) if f.is_relation else f.db_type(connection)
+        casts.append(f"%s::{kind}[]")
+        assignments.append(f'"{f.column}" = new."{f.column}"')
+    columns = ", ".join(["id", *(f'"{f.column}"' for f in fields)])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'UPDATE "{Invoice._meta.db_table}" AS old SET {", ".join(assignments)} '
+            f"FROM unnest({', '.join(casts)}) AS new({columns}) WHERE old.id = new.id",
+            arrays,
+        )
+
+

@@ -1,0 +1,278 @@
+"""The facts known about an order in, its Invoice out.
+
+Every fact takes the order's lock, is stored, and `converge` runs: what comes out depends on the set of facts that
+arrived before the invoice was first taken, never on their order or repetition.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, models, transaction
+
+from config import clock
+from invoices import audit, money
+from invoices.facts import Unacceptable
+from invoices.lifecycle import CLAIMABLE, Reason, State
+from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment, Refund
+from invoices.models.invoice import new_claim_token, reference_of
+from invoices.models.rules import issue_limit
+from invoices.moving import Step, announce, move_one
+from invoices.partitions import partition_of
+from merchants.models import Merchant, ProviderAccount
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """`outcome`: opened, exists, not_required, parked or stored."""
+
+    outcome: str
+    invoice: Invoice | None = None
+    parked: str = ""
+
+
+class CannotIssue(Exception):
+    """The merchant cannot issue this sale yet: `why` is a Payment.Parked."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def learn(*facts: Payment | Refund | InvoiceRequest, actor: str) -> Opening:
+    """Keep facts of one order and draw the conclusion. A fact that is known already is not kept twice.
+
+    Raises Unacceptable where the sale does not add up; nothing is kept then.
+    """
+    merchant_code, order_id = facts[0].merchant_code, facts[0].order_id
+    with transaction.atomic():
+        lock_order(merchant_code, order_id)
+        for fact in facts:
+            type(fact).objects.bulk_create([fact], ignore_conflicts=True)
+        return converge(merchant_code, order_id, actor=actor)
+
+
+def lock_order(merchant_code: str, order_id: str) -> None:
+    """First of all locks, everywhere: order, provider account, invoices by id, their children."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{merchant_code}\n{order_id}"])
+
+
+def converge(merchant_code: str, order_id: str, *, actor: str) -> Opening:
+    """Open the order's invoice, or bring the one that exists up to the facts. Call under the order's lock."""
+    of_order = models.Q(merchant_code=merchant_code, order_id=order_id)
+    invoice = Invoice.objects.filter(merchant__code=merchant_code, order_id=order_id, document_no=1).first()
+    requests = list(InvoiceRequest.objects.filter(of_order))
+    refunds = list(Refund.objects.filter(of_order))
+    payments = list(Payment.objects.filter(of_order).order_by("id"))
+    if not invoice:
+        if not payments:
+            return Opening("stored")
+        payment = payments[0]
+        try:
+            invoice = _open(payment, requests, actor=actor)
+        except CannotIssue as error:
+            _park(payment, error.why)
+            return Opening("parked", parked=error.why)
+        outcome = "opened" if invoice.total else "not_required"
+    else:
+        outcome = "exists" if payments else "stored"
+        _compare(invoice, payments, actor=actor)
+    invoice = _apply(invoice, requests, refunds, actor=actor)
+    return Opening(outcome, invoice)
+
+
+def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> Invoice:
+    """Insert the invoice with its first audit row. Raises CannotIssue, Unacceptable."""
+    now = clock.now()
+    sale_day = clock.day_vn(payment.paid_at)
+    rules = LegalRules.on(sale_day)
+    merchant, account = _issuer(payment, sale_day)
+    bill = settle(payment.body, merchant.tax_info.form, rules)
+    deadline = rules.claim_deadline(payment.paid_at, merchant.claim_window)
+    heaviest = _heaviest(requests)
+    state, why = _first_state(bill.total, deadline, merchant, bool(heaviest), now)
+    invoice = Invoice(
+        merchant=merchant,
+        order_id=payment.order_id,
+        payment_id=payment.payment_id,
+        paid_at=payment.paid_at,
+        sold={key: payment.body.get(key) for key in ("lines", "discount", "pricesIncludeVat", "paymentMethod")},
+        bill=bill.to_json(),
+        total=bill.total,
+        vat=bill.vat,
+        buyer=heaviest.buyer if heaviest else {},
+        buyer_source=heaviest.source if heaviest else "",
+        claim_token=new_claim_token(),
+        claim_deadline=deadline,
+        account=account,
+        config_snapshot={
+            "merchant": {"code": merchant.code, "name": merchant.name},
+            "seller": merchant.tax_info.seller,
+            "policy": merchant.policy,
+            "account": {"id": str(account.pk), "provider": account.provider, "template": account.template},
+        },
+        partition=partition_of(payment.order_id),
+        state=state,
+        not_before=now,
+        issue_date=sale_day,
+        issue_until=issue_limit(payment.paid_at),
+        reference=reference_of(merchant.code, payment.order_id, 1),
+        provider=account.provider,
+        seller_tax_code=merchant.tax_info.tax_code,
+        form=account.form,
+        symbol=account.symbol,
+    )
+    invoice.pk = _next_id()
+    tracing = audit.draw_up(
+        invoice, event="opened", outcome="ok", actor=actor, reason=why, at=now, before={},
+        after={"state": state.value, "total": bill.total, "issue_date": sale_day, "claim_deadline": deadline},
+    )  # fmt: skip
+    invoice.save(force_insert=True)
+    audit.write([tracing])
+    InvoiceRequest.objects.filter(pk__in=[r.pk for r in requests]).update(invoice=invoice)
+    for request in requests:
+        request.invoice = invoice
+    if payment.parked:
+        Payment.objects.filter(pk=payment.pk).update(parked="")
+    log.info("[handlePaymentSuccess] order: %s state: %s why: %s", invoice.order_id, state, why)
+    if state == State.QUEUED:
+        transaction.on_commit(lambda: announce([invoice]))
+    return invoice
+
+
+def settle(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
+    """The bill of a sale under the rules of its day. Raises Unacceptable."""
+    try:
+        lines = money.parse_lines(body["lines"])
+        for at, line in enumerate(lines):
+            if form == "1" and line.vat_rate and line.vat_rate not in rules.vat_rates:
+                raise money.DoesNotAddUp(f"lines[{at}].vatRate", f"{line.vat_rate} was not in force on the day of the sale.")
+        return money.settle(
+            lines,
+            form=form,
+            prices_include_vat=body["pricesIncludeVat"],
+            discount=body.get("discount") or 0,
+            total=body["total"],
+        )
+    except money.DoesNotAddUp as error:
+        raise Unacceptable("does_not_add_up", error.field, error.message) from None
+
+
+def _issuer(payment: Payment, sale_day: Any) -> tuple[Merchant, ProviderAccount]:
+    merchant = (
+        Merchant.living.select_related("tax_info__commune__parent").filter(code=payment.merchant_code, is_active=True).first()
+    )
+    if not merchant:
+        raise CannotIssue(Payment.Parked.MERCHANT)
+    if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
+        raise CannotIssue(Payment.Parked.TAX_INFO)
+    accounts = list(
+        ProviderAccount.living.filter(merchant=merchant, form=merchant.tax_info.form, is_active=True)
+        .exclude(sealed_credentials="")
+        .order_by("-id")
+    )
+    if not accounts:
+        raise CannotIssue(Payment.Parked.ACCOUNT)
+    for account in accounts:
+        if account.year == sale_day.year:
+            return merchant, account
+    raise CannotIssue(Payment.Parked.SYMBOL_YEAR)
+
+
+def _first_state(total: int, deadline: Any, merchant: Merchant, buyer_known: bool, now: Any) -> tuple[State, str]:
+    if total == 0:
+        return State.CANCELLED, "not_required: nothing was paid"
+    if deadline is None:
+        return State.QUEUED, "no claim window: issue at once"
+    if deadline > now:
+        return State.WAITING, f"the buyer may claim until {deadline.isoformat()}"
+    return unclaimed(merchant.unclaimed, buyer_known)
+
+
+def unclaimed(policy: str, buyer_known: bool) -> tuple[State, str]:
+    """What becomes of a sale whose claim window has closed."""
+    if buyer_known:
+        return State.QUEUED, "the window closed: issue to the buyer that was asked for"
+    if policy == Merchant.Unclaimed.LAPSE:
+        return State.EXPIRED, "nobody claimed it and the merchant lets such sales lapse"
+    return State.QUEUED, "nobody claimed it: issue to the consumer"
+
+
+def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refund], *, actor: str) -> Invoice:
+    """Bring an invoice up to what is known of its order: one move, or none."""
+    news = [r for r in requests if r.invoice_id is None]
+    heaviest = _heaviest(requests)
+    claimed = [r for r in requests if r.source == InvoiceRequest.Source.CLAIM]
+    refunded = sum(r.amount for r in refunds)
+
+    def decide(row: Invoice) -> Step | None:
+        changes: dict[str, Any] = {}
+        to, event, why = State(row.state), "fact_noted", ""
+        if row.state in CLAIMABLE and heaviest and row.buyer != heaviest.buyer:
+            changes |= {"buyer": heaviest.buyer, "buyer_source": heaviest.source, "document": "", "document_sha256": ""}
+            event, why = "buyer_changed", f"by {heaviest.source}"
+        if row.state == State.WAITING and claimed:
+            cutoff = LegalRules.on(clock.day_vn(row.paid_at)).claim_cutoff(clock.day_vn(row.paid_at))
+            due = min(clock.now() + timedelta(seconds=settings.CLAIM_GRACE), max(cutoff, clock.now()))
+            to, event, why = State.QUEUED, "claimed", "by the buyer"
+            changes |= {"claimed_at": clock.now(), "not_before": due}
+        if refunded != row.refunded_amount:
+            changes |= {"refunded_amount": refunded, "refunded_at": max(r.refunded_at for r in refunds)}
+            to, event, why = _after_refund(row, full=any(r.full for r in refunds) or refunded >= row.total, changes=changes)
+        return Step(to, event, reason=why, changes=changes) if changes else None
+
+    if news and invoice.state not in CLAIMABLE:
+        InvoiceRequest.objects.filter(pk__in=[r.pk for r in news]).update(invoice=invoice, too_late=True)
+    elif news:
+        InvoiceRequest.objects.filter(pk__in=[r.pk for r in news]).update(invoice=invoice)
+    if not (refunds or claimed or (heaviest and heaviest.buyer != invoice.buyer)):
+        return invoice  # nothing that a payment has not said already
+    return move_one(invoice, decide, actor=actor)
+
+
+def _after_refund(row: Invoice, *, full: bool, changes: dict[str, Any]) -> tuple[State, str, str]:
+    """A refund is a fact, not a move; what it does depends on how far the invoice is."""
+    state = State(row.state)
+    if state in (State.ISSUED, State.SUBMITTED):
+        changes["correction_owed"] = True
+        return state, "correction_owed", "refunded after it was issued"
+    if state in (State.SENDING, State.UNCERTAIN) or row.exposed:
+        return state, "refund_noted", "a provider may know it: decided when it answers"
+    if full and state in (State.WAITING, State.QUEUED, State.FAILED):
+        return State.CANCELLED, "cancelled", "refunded before it was issued"
+    if state in (State.WAITING, State.QUEUED):
+        changes |= {"failure": Reason.AMENDED.value, "failure_message": "Partly refunded before issue: amend the lines."}
+        return State.FAILED, "failed", "partly refunded before it was issued"
+    return state, "refund_noted", ""
+
+
+def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
+    """A second payment with other money opens nothing; an operator must see it."""
+    for payment in payments:
+        if payment.body["total"] != invoice.total and payment.payment_id != invoice.payment_id:
+            already = invoice.tracings.filter(event_type="payment_conflict").exists()
+            if not already:
+                why = f"payment {payment.payment_id} says {payment.body['total']} đồng, the invoice {invoice.total}"
+                log.error("[paymentConflict] order: %s %s", invoice.order_id, why)
+                move_one(invoice, State(invoice.state), actor=actor, event="payment_conflict", outcome="refused", reason=why)
+
+
+def _heaviest(requests: list[InvoiceRequest]) -> InvoiceRequest | None:
+    return max((r for r in requests if r.buyer and not r.too_late), key=lambda r: r.weight, default=None)
+
+
+def _park(payment: Payment, why: str) -> None:
+    log.info("[handlePaymentSuccess] order: %s state: parked why: %s", payment.order_id, why)
+    if payment.parked != why:
+        Payment.objects.filter(pk=payment.pk).update(parked=why, parked_at=clock.now())
+
+
+def _next_id() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT snowflake()")
+        return cursor.fetchone()[0]

@@ -1,0 +1,97 @@
+"""What must happen although nobody asked: found by partial indexes, in steps, safe to run twice at once. SQL only."""
+
+import logging
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import models, transaction
+
+from config import clock
+from invoices import partitions
+from invoices.facts import Unacceptable
+from invoices.issuing import outcomes
+from invoices.issuing.calls import limits_of
+from invoices.issuing.record import tell
+from invoices.lifecycle import ASKED, Reason, State
+from invoices.models import Invoice, InvoiceIssuance, Payment
+from invoices.moving import Step, move
+from invoices.opening import converge, lock_order
+from merchants.models import Merchant
+
+log = logging.getLogger(__name__)
+STEP = 1000
+
+
+def sweep() -> None:
+    give_up_on_the_abandoned()
+    fail_the_late()
+    revive_parked()
+    ring_for_due()
+
+
+def give_up_on_the_abandoned() -> None:
+    """SENDING past the longest possible call → UNCERTAIN: somebody may have been told, nobody knows."""
+    for ids in _steps(Invoice.objects.filter(state=State.SENDING, not_before__lte=clock.now())):
+        with transaction.atomic():
+            issuances = {
+                issuance.invoice_id: issuance
+                for issuance in InvoiceIssuance.objects.filter(invoice__in=ids, outcome=InvoiceIssuance.Outcome.OPEN)
+            }
+
+            def decide(row: Invoice) -> Step | None:
+                now = clock.now()
+                if row.state != State.SENDING or row.not_before > now or row.pk not in issuances:  # noqa: B023
+                    return None
+                return outcomes.abandoned(row, issuances[row.pk], now=now, limits=limits_of(row.provider))  # noqa: B023
+
+            moved = [row for row, _ in move(ids, decide, actor="sweep").moved]
+            InvoiceIssuance.objects.filter(pk__in=[row.exposed_by for row in moved], outcome="open").update(
+                outcome=InvoiceIssuance.Outcome.ABANDONED
+            )
+
+
+def fail_the_late() -> None:
+    """Unsent when its day was over: an operator decides, and its replay carries the day of the replay."""
+
+    def decide(row: Invoice) -> Step | None:
+        if row.state != State.QUEUED or row.issue_until > clock.now():
+            return None
+        why = "unsent when its issue limit had passed"
+        return Step(
+            State.FAILED, "late", "failed", why, {"failure": Reason.LATE.value, "failure_code": "", "failure_message": why}
+        )
+
+    for ids in _steps(Invoice.objects.filter(state=State.QUEUED, issue_until__lte=clock.now())):
+        tell(move(ids, decide, actor="sweep"))
+
+
+def revive_parked() -> None:
+    """Payments whose merchant can issue by now. Merchants need not know that payments exist."""
+    ready = Merchant.living.filter(is_active=True, code=models.OuterRef("merchant_code"), tax_info__isnull=False)
+    able = ready.filter(accounts__is_active=True, accounts__deleted_at=None)
+    parked = Payment.objects.exclude(parked="").exclude(parked=Payment.Parked.REFUSED).filter(models.Exists(able))
+    last = 0
+    while rows := list(parked.filter(pk__gt=last).order_by("pk").values_list("pk", "merchant_code", "order_id")[:STEP]):
+        for last, merchant_code, order_id in rows:
+            try:
+                with transaction.atomic():
+                    lock_order(merchant_code, order_id)
+                    converge(merchant_code, order_id, actor="sweep")
+            except Unacceptable as error:
+                log.error("[handlePaymentSuccess] order: %s refused: %s", order_id, error)
+                Payment.objects.filter(pk=last).update(parked=Payment.Parked.REFUSED, problem=str(error))
+
+
+def ring_for_due() -> None:
+    """Bells get lost; rows do not."""
+    for partition in range(settings.PARTITIONS):
+        due = models.Q(partition=partition, not_before__lte=clock.now())
+        if Invoice.objects.filter(due, state=State.QUEUED).exists() or Invoice.objects.filter(due, state__in=ASKED).exists():
+            partitions.ring(partition, regardless=True)
+
+
+def _steps(found: "models.QuerySet[Invoice]") -> Iterable[list[int]]:
+    last = 0
+    while ids := list(found.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:STEP]):
+        yield ids
+        last = ids[-1]

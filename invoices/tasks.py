@@ -1,0 +1,25 @@
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from invoices import files, issuing
+from invoices import sweep as sweeping
+
+
+@shared_task(name="invoices.issue_due")
+def issue_due(partition: int) -> None:
+    issuing.issue_due(partition)
+
+
+@shared_task(name="invoices.sweep")
+def sweep() -> None:
+    sweeping.sweep()
+
+
+@shared_task(name="invoices.fetch_files")
+def fetch_files() -> None:
+    files.fetch_files()
+
+
+@worker_shutting_down.connect
+def stop_taking(**_: object) -> None:
+    issuing.stop.set()

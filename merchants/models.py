@@ -1,0 +1,178 @@
+"""Who sells, and through which account at which provider their invoices are issued."""
+
+import json
+from datetime import date
+from typing import Any
+
+from django.core.validators import MaxValueValidator, RegexValidator
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+from config import clock, crypto
+from config.models import Record, new_ids
+
+CLAIM_WINDOW_MAX = 120  # minutes; the legal rules may say less
+
+
+class AdministrativeUnit(models.Model):
+    """A province or a commune in force: two levels, official codes."""
+
+    class Level(models.TextChoices):
+        PROVINCE = "province"
+        COMMUNE = "commune"
+
+    code = models.CharField(primary_key=True, max_length=5)
+    name = models.CharField(max_length=100)
+    name_en = models.CharField(max_length=100)
+    full_name = models.CharField(max_length=120)
+    full_name_en = models.CharField(max_length=120)
+    slug = models.CharField(max_length=100)
+    search = models.CharField(max_length=250, db_index=True)  # lower case without accents
+    level = models.CharField(max_length=8, choices=Level.choices)
+    unit_type = models.CharField(max_length=16)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="communes")
+
+    def __str__(self) -> str:
+        return f"{self.full_name}, {self.parent.full_name}" if self.parent else self.full_name
+
+
+class Merchant(Record):
+    class Unclaimed(models.TextChoices):
+        CONSUMER = "consumer", "issue to the consumer"
+        LAPSE = "lapse", "let the sale lapse"
+
+    code = models.CharField(max_length=64, unique=True, help_text="The platform's merchantId.")
+    name = models.CharField(max_length=200)
+    is_active = models.BooleanField(default=True)
+    claim_window = models.PositiveSmallIntegerField(
+        default=CLAIM_WINDOW_MAX,
+        validators=[MaxValueValidator(CLAIM_WINDOW_MAX)],
+        help_text="Minutes in which a buyer may claim; 0 issues at once.",
+    )
+    unclaimed = models.CharField(max_length=8, choices=Unclaimed.choices, default=Unclaimed.CONSUMER)
+    consumer_fallback = models.BooleanField(
+        default=True, help_text="Issue to the consumer when a refused buyer field was not mended in time."
+    )
+    mails_buyer = models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail.")
+    history = HistoricalRecords()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What an invoice's snapshot keeps of the merchant's choices."""
+        return {
+            "claimWindow": self.claim_window,
+            "unclaimed": self.unclaimed,
+            "consumerFallback": self.consumer_fallback,
+            "mailsBuyer": self.mails_buyer,
+        }
+
+
+class TaxInfo(Record):
+    """The seller as the tax authority knows them."""
+
+    class Method(models.TextChoices):
+        DEDUCTION = "deduction", "VAT invoices (form 1)"
+        DIRECT = "direct", "sales invoices (form 2)"
+
+    merchant = models.OneToOneField(Merchant, models.PROTECT, related_name="tax_info")
+    tax_code = models.CharField(max_length=14)
+    legal_name = models.CharField(max_length=400)
+    address = models.CharField(max_length=400)
+    commune = models.ForeignKey(AdministrativeUnit, models.PROTECT, null=True, blank=True)
+    email = models.EmailField(blank=True)
+    phone = models.CharField(max_length=20, blank=True)
+    method = models.CharField(max_length=9, choices=Method.choices)
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name_plural = "tax info"
+
+    def __str__(self) -> str:
+        return f"{self.legal_name} ({self.tax_code})"
+
+    @property
+    def form(self) -> str:
+        return "2" if self.method == self.Method.DIRECT else "1"
+
+    @property
+    def seller(self) -> dict[str, str]:
+        """The seller as an invoice prints them."""
+        where = f", {self.commune}" if self.commune else ""
+        return {
+            "taxCode": self.tax_code,
+            "legalName": self.legal_name,
+            "address": self.address + where,
+            "email": self.email,
+            "phone": self.phone,
+        }
+
+
+class ProviderAccount(Record):
+    """A lane: one login, one form, one symbol. A symbol holds for one calendar year; the next year is a new row."""
+
+    SYMBOL = RegexValidator(r"^[CK]\d{2}[TDLMNBGHXF][A-Z0-9]{2}$", "A symbol looks like C26TAA: C or K, year, letter, two more.")
+
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="accounts")
+    provider = models.CharField(max_length=20, default="viettel")
+    base_url = models.URLField(help_text="Scheme and host; the adapter adds its paths.")
+    form = models.CharField(max_length=1, validators=[RegexValidator(r"^[1-9]$", "A form is one digit, 1 to 9.")])
+    symbol = models.CharField(max_length=6, validators=[SYMBOL])
+    template = models.CharField(max_length=20, blank=True, help_text='The vendor\'s name of the form, such as "1/001".')
+    sealed_credentials = models.TextField(blank=True, editable=False)
+    credentials_mark = models.CharField(max_length=8, blank=True, editable=False)  # tells a change without the secret
+    in_flight = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Sends open at once; empty takes the vendor's limit."
+    )
+    is_active = models.BooleanField(default=True)
+    paused = models.BooleanField(default=False, help_text="An operator's stop.")
+    parked_until = models.DateTimeField(null=True, blank=True)
+    parked_reason = models.CharField(max_length=200, blank=True)
+    parked_for_login = models.BooleanField(default=False)  # reopened by a probe, not by a trial invoice
+    history = HistoricalRecords(excluded_fields=["sealed_credentials"])
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant", "provider", "form", "symbol"],
+                condition=models.Q(deleted_at=None),
+                name="one_account_a_symbol",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.merchant_id and self.merchant.name} {self.form}{self.symbol} at {self.provider}"
+
+    @property
+    def year(self) -> int:
+        return 2000 + int(self.symbol[1:3])
+
+    @property
+    def place(self) -> str:
+        return f"merchants.provideraccount:{self.pk}:credentials"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """In clear. Raises crypto.CannotOpen."""
+        return json.loads(crypto.unseal(self.sealed_credentials, self.place)) if self.sealed_credentials else {}
+
+    def set_credentials(self, credentials: dict[str, str]) -> None:
+        """Seal and keep a login; the caller saves."""
+        if not isinstance(self.pk, int):
+            self.pk = new_ids(1)[0]
+        text = json.dumps(credentials, sort_keys=True)
+        self.sealed_credentials = crypto.seal(text, self.place)
+        self.credentials_mark = crypto.fingerprint(text)
+
+    @classmethod
+    def for_day(cls, merchant: Merchant, form: str, day: date) -> "ProviderAccount | None":
+        """The merchant's account whose symbol is of the year of `day`, the newest where there are several."""
+        accounts = cls.living.filter(
+            merchant=merchant, form=form, is_active=True, symbol__regex=rf"^.{day:%y}"
+        ).exclude(sealed_credentials="")
+        return accounts.order_by("-id").first()
+
+    def is_open(self) -> bool:
+        return not self.paused and (self.parked_until is None or self.parked_until <= clock.now())

@@ -1,0 +1,120 @@
+"""Verify, store, act, answer: a verified body is never lost, whatever becomes of the act."""
+
+import hashlib
+import json
+import logging
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import OperationalError, transaction
+
+from config import clock
+from config.models import new_ids
+from invoices.facts import Unacceptable
+from webhooks import events
+from webhooks.models import WebhookEvent
+
+log = logging.getLogger(__name__)
+Answer = tuple[int, dict[str, Any]]
+
+ACT_AGAIN = [10, 60, 300, 900, 3600]  # seconds until the sweep tries a failed event again
+
+
+class Malformed(ValueError):
+    """Not JSON, or without a type: nothing that could be kept as an event. `code` and the message may be shown."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Reused(Exception):
+    """The id has been used for another body."""
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """A body as an event. Raises Malformed."""
+    try:
+        event = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    except ValueError as error:
+        raise Malformed("not_json", f"The body is not JSON: {error}") from None
+    except RecursionError:
+        raise Malformed("not_json", "The body is nested too deeply.") from None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str) or not event["type"]:
+        raise Malformed("no_type", 'The body must be an object with a "type".')
+    return event
+
+
+def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answer:
+    """Store a verified body and act on it, in one transaction. Raises Malformed, Reused."""
+    event = parse(body)
+    digest = hashlib.sha256(body).hexdigest()
+    data = event.get("data") if isinstance(event.get("data"), dict) else {}
+    row = WebhookEvent(
+        pk=new_ids(1)[0],
+        route=route,
+        webhook_id=webhook_id,
+        type=event["type"][:40],
+        body=body.decode(),
+        body_sha256=digest,
+        secret_label=secret_label,
+        status=WebhookEvent.Status.FAILED,
+        answer_status=202,
+        answer={},
+        order_id=str(data.get("orderId") or "")[:64],
+    )
+    with transaction.atomic():
+        # Two deliveries of one id wait for each other here.
+        WebhookEvent.objects.bulk_create([row], ignore_conflicts=True)
+        known = WebhookEvent.objects.select_for_update(no_key=True).get(route=route, webhook_id=webhook_id)
+        if known.pk == row.pk:
+            return _act(row, event)
+        if known.body_sha256 != digest:
+            raise Reused(f'The webhook-id "{webhook_id}" was used for another body before.')
+        if known.status == WebhookEvent.Status.DONE:
+            return 200, known.answer
+        known.tries += 1
+        return _act(known, event)
+
+
+def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
+    """Act in a savepoint, and write down how it went."""
+    row.error, row.not_before = "", None
+    try:
+        with transaction.atomic():
+            opening = events.act(row.route, event, f"webhook:{row.route}")
+        row.status, row.answer_status = WebhookEvent.Status.DONE, 202
+        row.answer = events.answer(row.pk, opening, row.order_id)
+    except Unacceptable as error:
+        log.warning("[webhookRefused] event: %s type: %s order: %s %s", row.pk, row.type, row.order_id, error.code)
+        row.status, row.answer_status, row.error = WebhookEvent.Status.REFUSED, 422, str(error)
+        row.answer = {"code": error.code, "field": error.field, "detail": error.message, "eventId": str(row.pk)}
+    except OperationalError:
+        raise  # the database is going away: nothing can be kept, so nothing is promised
+    except Exception as error:  # our fault: the event is kept, an operator sees it, the sweep tries again
+        log.exception("[webhookFailed] event: %s type: %s order: %s", row.pk, row.type, row.order_id)
+        delay = ACT_AGAIN[min(row.tries, len(ACT_AGAIN)) - 1]
+        row.status, row.answer_status, row.error = WebhookEvent.Status.FAILED, 202, type(error).__name__
+        row.not_before = clock.now() + timedelta(seconds=delay)
+        row.answer = events.answer(row.pk, events.Opening("stored"), row.order_id)
+    row.save()
+    return row.answer_status, row.answer
+
+
+def act_again() -> int:
+    """Events that failed through our fault, once their time has come. Returns how many were acted on."""
+    due = WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED, not_before__lte=clock.now()).order_by("not_before")
+    acted = 0
+    for pk in list(due.values_list("pk", flat=True)[:1000]):
+        with transaction.atomic():
+            row = due.select_for_update(no_key=True, skip_locked=True).filter(pk=pk).first()
+            if row:
+                row.tries += 1
+                _act(row, parse(row.body.encode()))
+                acted += 1
+    return acted
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")

@@ -1,0 +1,37 @@
+import logging
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from config.problems import problem
+from webhooks.receiving import Malformed, Reused, receive
+from webhooks.signatures import Unverified, verify
+
+log = logging.getLogger(__name__)
+
+
+@csrf_exempt
+@require_POST
+def webhook(request: HttpRequest, route: str) -> HttpResponse:
+    """POST webhooks/internal and webhooks/merchant: Standard Webhooks in, the contract's answer out."""
+    try:
+        label = verify(route, request.body, request.headers)
+        status, body = receive(route, request.headers["webhook-id"][:200], request.body, label)
+    except Unverified as error:
+        log.warning("[webhookRejected] route: %s %s", route, error)
+        return problem(401, "signature", str(error))
+    except Malformed as error:
+        log.warning("[webhookRejected] route: %s %s", route, error.code)
+        return problem(400, error.code, str(error))
+    except Reused as error:
+        return problem(409, "webhook_id_reused", str(error))
+    except (OperationalError, InterfaceError):
+        log.exception("[webhookUnavailable] route: %s", route)
+        answer = problem(503, "database", "The database does not answer; please send this again.")
+        answer["Retry-After"] = "5"
+        return answer
+    if status == 422:
+        return problem(422, body["code"], body["detail"], field=body["field"], eventId=body["eventId"])
+    return JsonResponse(body, status=status)
