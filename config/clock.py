@@ -47,3 +47,11 @@ def frozen(at: datetime) -> Iterator[None]:
         yield
     finally:
         _frozen = before
+
+
+def start_at(hour: int) -> None:
+    """Move the clock of this process and of its children to `hour`:00 of today, once."""
+    global _shift
+    if not os.environ.get("HOADON_CLOCK"):
+        os.environ["HOADON_CLOCK"] = str(shift_to(hour))
+        _shift = timedelta(seconds=float(os.environ["HOADON_CLOCK"]))

@@ -130,7 +130,7 @@ if PARTITIONS < 1:
 SWEEP_SECONDS = positive("SWEEP_SECONDS", 5)
 EXPIRE_SECONDS = positive("EXPIRE_SECONDS", 10)
 FILES_SECONDS = positive("FILES_SECONDS", 5)
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 2}
 CELERY_TASK_IGNORE_RESULT = True
@@ -175,6 +175,7 @@ LOCALE_PATHS = [ROOT / "claims" / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "Asia/Ho_Chi_Minh"  # what people read; the database holds UTC
+FIXTURE_DIRS = [ROOT / "fixtures"]
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / "static"
 WHITENOISE_USE_FINDERS = True

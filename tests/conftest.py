@@ -1,0 +1,48 @@
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from invoices import partitions
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        call_command("loaddata", "legal_rules", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def the_law(request: pytest.FixtureRequest) -> None:
+    """A transactional test finds the tables emptied by the one before; the law holds all the same."""
+    if "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
+        call_command("loaddata", "legal_rules", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def bells_are_clear(request: pytest.FixtureRequest) -> None:
+    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+        partitions._wires.redis.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test may talk to anything but this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+
+
+@pytest.fixture
+def media(settings: Any, tmp_path: Any) -> Any:
+    settings.MEDIA_ROOT = tmp_path
+    return tmp_path

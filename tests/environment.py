@@ -1,0 +1,13 @@
+"""Loaded before Django: where and when the suite runs."""
+
+import os
+
+from config import clock
+
+os.environ.setdefault("HOADON_LOCAL", os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".local", "test"))
+clock.start_at(10)  # between 22:00 and 24:00 no claim window opens; the suite must pass at any hour
+
+# Workers of one run share one Valkey, each with a database of its own.
+worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if worker and "?" not in os.environ.get("REDIS_URL", "?"):
+    os.environ["REDIS_URL"] += f"?db={1 + int(worker.removeprefix('gw')) % 15}"
