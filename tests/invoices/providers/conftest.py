@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from invoices.providers.simulator import Simulator, running
+from tests.invoices.providers.wire import TENANT
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with running(tenants=[TENANT]) as simulator:
+        yield simulator
