@@ -15,7 +15,7 @@ from invoices.providers.simulator.ledger import EPOCH, Row, Tenant, day_of
 TITLES = {"1": "Hóa đơn giá trị gia tăng", "2": "Hóa đơn bán hàng"}
 RATES = {-2: "KCT", -1: "KKKNT", 0: "0%", 5: "5%", 8: "8%", 10: "10%"}
 RELATION = {"3": "1", "5": "2"}  # TCHDon: 1 replaces, 2 adjusts
-PROVIDER_TAX_CODE = "0199999997"  # invented
+PROVIDER_TAX_CODE = "0199999991"  # invented
 STYLE = b'<?xml version="1.0"?><xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/>'
 
 

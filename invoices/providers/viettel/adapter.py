@@ -59,7 +59,11 @@ class Viettel(Provider):
         self._login = Login.of(http, self._base_url, username, password, self.limits)
 
     async def issue(self, document: Document) -> Issued | Submitted:
-        body = encode(payload(document)).encode()
+        try:
+            body = encode(payload(document)).encode()
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:  # a rate or a number we cannot write
+            reason = f"the document cannot be written: {type(error).__name__}"
+            raise Refused("unwritable", reason, scope=Scope.ORDER, field="lines") from error
         answer = await self._post(f"/InvoiceWS/createInvoice/{quote(self.account.tax_code)}", body, JSON)
         result = self._checked(answer).get("result")
         if not isinstance(result, dict) or not result.get("invoiceNo"):
