@@ -125,7 +125,7 @@ class Ledger:
         self.by_key: dict[tuple[str, str], Row] = {}
 
     def upsert(self, told: dict[str, Any]) -> Tenant:
-        """A tenant by its tax code: {taxCode, username?, password, name?, latency? (ms), series: [{template, symbol}]}."""
+        """By tax code: {taxCode, username?, password, name?, latency? (ms), series: [{template, symbol, quota?}]}."""
         tax_code = told["taxCode"]
         tenant = self.tenants.get(tax_code)
         if tenant is None:
