@@ -138,3 +138,11 @@ def _locked(root: Path) -> Iterator[None]:
     with open(root / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":  # python -m config.embedded stop FOLDER…
+    import sys
+
+    for folder in sys.argv[2:]:
+        if (Path(folder) / "lock").exists():
+            stop(Path(folder).resolve())

@@ -52,6 +52,13 @@ def account(merchant: Merchant, *, url: str = "http://127.0.0.1:9", form: str = 
     return row
 
 
+def tenant(merchant: Merchant, **overrides: Any) -> dict[str, Any]:
+    """The merchant as the simulated provider knows it."""
+    tax_code = merchant.tax_info.tax_code
+    series = [{"template": lane.template, "symbol": lane.symbol} for lane in merchant.accounts.all()]
+    return {"taxCode": tax_code, "password": f"pass-{merchant.code}", "series": series, **overrides}
+
+
 def tax_code_of(number: int) -> str:
     """A tax code with a valid check digit, one for each number."""
     for nine in itertools.count(number % 10**7 * 3):

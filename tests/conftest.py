@@ -6,6 +6,8 @@ import pytest
 from django.core.management import call_command
 
 from invoices import partitions
+from invoices.issuing import calls
+from invoices.providers.simulator import Simulator, running
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +42,28 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     yield
+
+
+@pytest.fixture
+def provider() -> Iterator[Simulator]:
+    """A simulated Viettel on a real socket."""
+    with running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def quick(settings: Any) -> Iterator[None]:
+    """Settle times of a test's patience."""
+    settings.PROVIDER_SETTLE, settings.ASK_STEPS = 0.2, [0.1, 0.2, 0.4]
+    settings.RETRY_STEPS = [0.1, 0.1, 0.1]
+    forget_limits()
+    yield
+    forget_limits()
+
+
+def forget_limits() -> None:
+    calls.overrides.cache_clear()
+    calls.limits_of.cache_clear()
 
 
 @pytest.fixture

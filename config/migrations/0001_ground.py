@@ -7,8 +7,8 @@ FORWARD = """
 CREATE SEQUENCE snowflake_sequence CYCLE MINVALUE 0 MAXVALUE 4611686018427387904;
 CREATE FUNCTION snowflake_worker() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 CREATE FUNCTION snowflake() RETURNS bigint LANGUAGE sql VOLATILE AS $$
-    SELECT ((extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1735689600000) << 22
-         | snowflake_worker() << 12
+    SELECT (((extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1735689600000) << 22)
+         | (snowflake_worker() << 12)
          | (nextval('snowflake_sequence') & 4095)
 $$;
 """

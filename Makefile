@@ -1,0 +1,60 @@
+# Each target sets up what it needs. A fresh machine has Python 3.11+, make and a network to the package registries.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+MANAGE := $(BIN)/python -W ignore::RuntimeWarning manage.py
+SEEDS := admin_units legal_rules configurations permissions webhooks
+
+help: ## List these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The lock file is the only input: change it and the environment follows.
+.venv/ready: requirements-dev.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hoadon needs Python 3.11 or newer; set PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock > .venv/uv.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --require-hashes requirements-dev.lock
+	touch $@
+
+demo: .venv/ready ## Start everything and send a day of orders through it
+	$(MANAGE) demo $(ARGS)
+
+dev: .venv/ready migrate ## Server, workers and beat with reload
+	$(MANAGE) dev
+
+migrate: .venv/ready ## Tables and seed data
+	$(MANAGE) migrate -v 0
+	$(MANAGE) loaddata -v 0 $(SEEDS)
+
+test: .venv/ready .venv/chromium ## The whole suite
+	$(BIN)/python -W ignore::RuntimeWarning -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: .venv/ready ## Style, types, floors, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(MANAGE) makemigrations --check --dry-run
+
+lint-fix: .venv/ready ## Mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/ready ## Write the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+
+rebuild: clean .venv/ready migrate ## Everything anew
+
+clean: ## Stop the embedded servers and remove what was made here
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.embedded stop .local .local/test
+	rm -rf .venv .local static .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The page tests need a browser; the suite says so where none can be had.
+.venv/chromium: .venv/ready
+	@command -v chromium >/dev/null || $(BIN)/python tests/install_chromium.py
+	@touch $@
+
+.PHONY: help demo dev migrate test lint lint-fix lock rebuild clean

@@ -1,0 +1,105 @@
+"""Start the parts as processes of their own, and stop all that was started."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PATIENCE = 30  # seconds for a part to come up, or to go down before it is killed
+
+
+class Crew:
+    """Processes with a log each; leaving the block stops them all, the last started first."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        with open(self.logs / f"{name}.log", "ab") as log:
+            # A session of its own: Ctrl-C reaches us, and we tell the others in order.
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ
+            )
+        self.running[name] = process
+        return process
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> None:
+        process = self.running.pop(name)
+        if process.poll() is None:
+            os.kill(process.pid, number)
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def wait_for(self, name: str, url: str) -> None:
+        """Until a part answers. Raises RuntimeError with the end of its log where it does not."""
+        until = time.monotonic() + PATIENCE
+        while not _answers(url):
+            if self.running[name].poll() is not None or time.monotonic() > until:
+                log = (self.logs / f"{name}.log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{name} did not come up at {url}; its log ends with:\n{log}")
+            time.sleep(0.05)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for name in reversed(list(self.running)):
+            self.stop(name)
+
+
+def manage(*arguments: str) -> list[str]:
+    return [sys.executable, "-W", "ignore::RuntimeWarning", "manage.py", *arguments]
+
+
+def api(port: int) -> list[str]:
+    return [
+        sys.executable, "-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--host", "127.0.0.1",
+        "--port", str(port), "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
+    ]  # fmt: skip
+
+
+def worker(name: str, *queues: str) -> list[str]:
+    # One process a slot: a prefork child never hears of SIGTERM, and the pump must finish what it has open.
+    return [
+        sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "solo", "--queues", ",".join(queues),
+        "--hostname", f"{name}@%h", "--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat",
+    ]  # fmt: skip
+
+
+def beat(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", "config", "beat", "--schedule", str(folder / "beat"), "--pidfile", ""]
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port, or any free one where it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return probe.getsockname()[1]
+            except OSError:
+                continue
+    raise RuntimeError("no free port")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310  (our own address)
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,73 @@
+"""Set the stage: a database of the demo's own, the cast in it, and the same cast at the simulated provider."""
+
+import json
+import os
+import secrets
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+
+from merchants.models import Merchant, ProviderAccount
+
+DATABASE = "hoadon_demo"
+REDIS_DATABASE = 14
+
+
+def own_servers() -> None:
+    """A fresh database and a fresh Redis database, for us and for every process that we start."""
+    connection.close()
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {DATABASE}")
+    os.environ["DATABASE_URL"] = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
+    connection.settings_dict["NAME"] = DATABASE
+    url = urlsplit(os.environ["REDIS_URL"])
+    own = url._replace(query=f"db={REDIS_DATABASE}") if url.scheme == "unix" else url._replace(path=f"/{REDIS_DATABASE}")
+    os.environ["REDIS_URL"] = settings.REDIS_URL = own.geturl()
+    redis.Redis.from_url(settings.REDIS_URL).flushdb()
+
+
+def cast(simulator: str) -> str:
+    """Tables, seeds, the demo's merchants with logins at the simulator. Returns the operator's password."""
+    call_command("migrate", verbosity=0)
+    call_command("loaddata", "admin_units", "legal_rules", "configurations", "permissions", "webhooks", "demo", verbosity=0)
+    tenants: list[dict[str, Any]] = []
+    for merchant in Merchant.objects.select_related("tax_info").prefetch_related("accounts"):
+        password = secrets.token_urlsafe(12)
+        for account in merchant.accounts.all():
+            account.base_url = simulator
+            account.set_credentials({"username": merchant.tax_info.tax_code, "password": password})
+            account.save()
+        tenants.append(_tenant(merchant, list(merchant.accounts.all()), password))
+    tell(f"{simulator}/simulator/tenants", tenants)
+    password = secrets.token_urlsafe(9)
+    get_user_model().objects.create_superuser("operator", password=password)
+    return password
+
+
+def tell(url: str, body: Any) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  (our own simulator)
+        return json.load(answer)
+
+
+def ask(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  (our own simulator)
+        return json.load(answer)
+
+
+def _tenant(merchant: Merchant, accounts: list[ProviderAccount], password: str) -> dict[str, Any]:
+    return {
+        "taxCode": merchant.tax_info.tax_code,
+        "password": password,
+        "name": merchant.tax_info.legal_name,
+        "address": merchant.tax_info.address,
+        "series": [{"template": account.template, "symbol": account.symbol} for account in accounts],
+    }
