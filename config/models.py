@@ -1,6 +1,6 @@
 """What every row of ours has, and the key-value table that operators may turn."""
 
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.db import connection, models
 from django.db.models.expressions import Func
@@ -24,11 +24,13 @@ def new_ids(count: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-class Living(models.Manager["Record"]):
-    """The rows that were not deleted."""
+T = TypeVar("T", bound=models.Model, covariant=True)
 
-    def get_queryset(self) -> models.QuerySet[Any]:
-        return super().get_queryset().filter(deleted_at=None)
+
+class Rows(models.QuerySet[T]):
+    def living(self) -> Self:
+        """The rows that were not deleted."""
+        return self.filter(deleted_at=None)
 
 
 class Record(models.Model):
@@ -37,8 +39,7 @@ class Record(models.Model):
     updated_at = models.DateTimeField(default=clock.now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects: models.Manager[Self] = models.Manager()
-    living = Living()
+    objects = Rows.as_manager()
 
     class Meta:
         abstract = True

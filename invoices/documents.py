@@ -81,5 +81,3 @@ def buyer_of(details: dict[str, Any], consumer_text: str) -> Buyer:
         email=details.get("email", ""),
         phone=details.get("phone", ""),
     )
-
-

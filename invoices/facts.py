@@ -1,4 +1,4 @@
-"""The contract's event data → facts of an order, checked. Raises Unacceptable and stores nothing where data is wrong."""
+"""The contract's event data → facts of an order, checked. Wrong data raises Unacceptable and stores nothing."""
 
 from datetime import datetime
 from typing import Any
@@ -121,5 +121,3 @@ def _instant(data: dict[str, Any], field: str) -> datetime:
     if instant is None or instant.tzinfo is None:
         raise Unacceptable("invalid", field, "This must be an ISO 8601 time with an offset, 2026-11-23T10:00:00+07:00.")
     return instant
-
-

@@ -1,4 +1,4 @@
-"""The issued invoice's PDF and XML, fetched by a pump of their own, so that a slow file never looks like a failed issue."""
+"""PDF and XML of issued invoices, by a pump of their own: a slow file never looks like a failed issue."""
 
 import asyncio
 import hashlib
@@ -60,6 +60,7 @@ async def _fetch_all(http: Http, invoices: list[Invoice]) -> list[Files | Provid
 
     async def fetch(invoice: Invoice) -> Files | ProviderError:
         template = invoice.config_snapshot["account"]["template"]
+        assert invoice.account
         account = account_of(invoice.account, invoice.seller_tax_code, invoice.form, invoice.symbol, template)
         found = Found(number=invoice.number, symbol=invoice.symbol, code=invoice.code, issued_on=invoice.issue_date)
         async with gate:
@@ -76,7 +77,9 @@ def _keep(invoice: Invoice, files: Files) -> None:
     with transaction.atomic():
         for kind, content in (("pdf", files.pdf), ("xml", files.xml)):
             if not InvoiceFile.objects.filter(invoice=invoice, kind=kind).exists():
-                file = InvoiceFile(invoice=invoice, kind=kind, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+                file = InvoiceFile(
+                    invoice=invoice, kind=kind, sha256=hashlib.sha256(content).hexdigest(), size=len(content)
+                )
                 file.file.save(f"{invoice.pk}.{kind}", ContentFile(content), save=False)
                 file.save()
     mail.send_invoice(invoice, files)

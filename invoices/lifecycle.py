@@ -1,17 +1,17 @@
 """The life of an invoice: its states, the moves that may be made, and what a failure may be called.
 
-    WAITING ──claimed, window closed, or no window──▶ QUEUED ◀──────────┬──────────────┐
-      │  └─ policy "lapse" at deadline ─▶ EXPIRED        │ taken        │              │ replayed or amended,
-      └─ refunded, nothing owed ─▶ CANCELLED ◀─refunded──┤              │              │ never exposed
-                                                         ▼              │              │
-                                                      SENDING ─Unavailable             │
-                             ┌───── issued ─────────────┤ │ └─Uncertain, │              │
-                             ▼                          │ │   abandoned  │proven absent │
-                          ISSUED ◀─code arrived─ SUBMITTED│      └──▶ UNCERTAIN ◀─replayed (exposed)
-                          │    ▲                     │    │              │   │          │
-         correction issued│    └──── found ──────────┼────┼──────────────┘   │ conflict │
-                          ▼                          ▼    ▼                  ▼          │
-                 REPLACED / ADJUSTED              FAILED(reason) ───────────────────────┘
+WAITING ──claimed, window closed, or no window──▶ QUEUED ◀──────────┬──────────────┐
+  │  └─ policy "lapse" at deadline ─▶ EXPIRED        │ taken        │              │ replayed or amended,
+  └─ refunded, nothing owed ─▶ CANCELLED ◀─refunded──┤              │              │ never exposed
+                                                     ▼              │              │
+                                                  SENDING ─Unavailable             │
+                         ┌───── issued ─────────────┤ │ └─Uncertain, │              │
+                         ▼                          │ │   abandoned  │proven absent │
+                      ISSUED ◀─code arrived─ SUBMITTED│      └──▶ UNCERTAIN ◀─replayed (exposed)
+                      │    ▲                     │    │              │   │          │
+     correction issued│    └──── found ──────────┼────┼──────────────┘   │ conflict │
+                      ▼                          ▼    ▼                  ▼          │
+             REPLACED / ADJUSTED              FAILED(reason) ───────────────────────┘
 """
 
 from enum import StrEnum

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.dispatch import Signal
 
 from config import clock
@@ -19,7 +19,9 @@ from invoices.models import Invoice
 log = logging.getLogger(__name__)
 invoices_moved = Signal()  # inside the transaction; `moved` is [(invoice, the state it was in)]
 
-UNTOLD = frozenset({"updated_at", "audit_seq", "audit_hash", "document", "claim_token", "bill"})  # not in the audit's diff
+UNTOLD = frozenset(
+    {"updated_at", "audit_seq", "audit_hash", "document", "claim_token", "bill"}
+)  # not in the audit's diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,11 @@ def _apply(invoice: Invoice, step: Step, now: Any) -> tuple[dict[str, Any], dict
 
 def _update(invoices: list[Invoice], names: set[str]) -> None:
     """UPDATE … FROM unnest: one statement, one array a column."""
-    fields = [Invoice._meta.get_field(name) for name in sorted(names | {"updated_at", "audit_seq", "audit_hash"})]
+    wanted = names | {"updated_at", "audit_seq", "audit_hash"}
+    fields = [f for f in Invoice._meta.concrete_fields if f.name in wanted]
     ids = [invoice.pk for invoice in invoices]
     arrays, casts, assignments = [ids], ["%s::bigint[]"], []
     for f in fields:
-        assert isinstance(f, models.Field)
         arrays.append([f.get_db_prep_save(getattr(i, f.attname), connection) for i in invoices])
         kind = f.rel_db_type(connection) if f.is_relation else f.db_type(connection)
         casts.append(f"%s::{kind}[]")
@@ -155,5 +157,3 @@ def _update(invoices: list[Invoice], names: set[str]) -> None:
             f"FROM unnest({', '.join(casts)}) AS new({columns}) WHERE old.id = new.id",
             arrays,
         )
-
-

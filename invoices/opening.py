@@ -52,7 +52,7 @@ def learn(*facts: Payment | Refund | InvoiceRequest, actor: str) -> Opening:
     with transaction.atomic():
         lock_order(merchant_code, order_id)
         for fact in facts:
-            type(fact).objects.bulk_create([fact], ignore_conflicts=True)
+            type(fact).objects.bulk_create([fact], ignore_conflicts=True)  # type: ignore[list-item]
         return converge(merchant_code, order_id, actor=actor)
 
 
@@ -151,7 +151,9 @@ def settle(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
         lines = money.parse_lines(body["lines"])
         for at, line in enumerate(lines):
             if form == "1" and line.vat_rate and line.vat_rate not in rules.vat_rates:
-                raise money.DoesNotAddUp(f"lines[{at}].vatRate", f"{line.vat_rate} was not in force on the day of the sale.")
+                raise money.DoesNotAddUp(
+                    f"lines[{at}].vatRate", f"{line.vat_rate} was not in force on the day of the sale."
+                )
         return money.settle(
             lines,
             form=form,
@@ -165,14 +167,18 @@ def settle(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
 
 def _issuer(payment: Payment, sale_day: Any) -> tuple[Merchant, ProviderAccount]:
     merchant = (
-        Merchant.living.select_related("tax_info__commune__parent").filter(code=payment.merchant_code, is_active=True).first()
+        Merchant.objects.living()
+        .select_related("tax_info__commune__parent")
+        .filter(code=payment.merchant_code, is_active=True)
+        .first()
     )
     if not merchant:
         raise CannotIssue(Payment.Parked.MERCHANT)
     if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
         raise CannotIssue(Payment.Parked.TAX_INFO)
     accounts = list(
-        ProviderAccount.living.filter(merchant=merchant, form=merchant.tax_info.form, is_active=True)
+        ProviderAccount.objects.living()
+        .filter(merchant=merchant, form=merchant.tax_info.form, is_active=True)
         .exclude(sealed_credentials="")
         .order_by("-id")
     )
@@ -216,14 +222,19 @@ def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refun
         if row.state in CLAIMABLE and heaviest and row.buyer != heaviest.buyer:
             changes |= {"buyer": heaviest.buyer, "buyer_source": heaviest.source, "document": "", "document_sha256": ""}
             event, why = "buyer_changed", f"by {heaviest.source}"
-        if row.state == State.WAITING and claimed:
-            cutoff = LegalRules.on(clock.day_vn(row.paid_at)).claim_cutoff(clock.day_vn(row.paid_at))
-            due = min(clock.now() + timedelta(seconds=settings.CLAIM_GRACE), max(cutoff, clock.now()))
-            to, event, why = State.QUEUED, "claimed", "by the buyer"
-            changes |= {"claimed_at": clock.now(), "not_before": due}
+        if row.state in CLAIMABLE and claimed and not row.claimed_at:
+            event, why = "claimed", "by the buyer"
+            changes |= {"claimed_at": clock.now()}
+            if row.state == State.WAITING:
+                now, sale_day = clock.now(), clock.day_vn(row.paid_at)
+                cutoff = max(LegalRules.on(sale_day).claim_cutoff(sale_day), now)
+                to = State.QUEUED
+                changes |= {"not_before": min(now + timedelta(seconds=settings.CLAIM_GRACE), cutoff)}
         if refunded != row.refunded_amount:
             changes |= {"refunded_amount": refunded, "refunded_at": max(r.refunded_at for r in refunds)}
-            to, event, why = _after_refund(row, full=any(r.full for r in refunds) or refunded >= row.total, changes=changes)
+            to, event, why = _after_refund(
+                row, full=any(r.full for r in refunds) or refunded >= row.total, changes=changes
+            )
         return Step(to, event, reason=why, changes=changes) if changes else None
 
     if news and invoice.state not in CLAIMABLE:
@@ -246,7 +257,10 @@ def _after_refund(row: Invoice, *, full: bool, changes: dict[str, Any]) -> tuple
     if full and state in (State.WAITING, State.QUEUED, State.FAILED):
         return State.CANCELLED, "cancelled", "refunded before it was issued"
     if state in (State.WAITING, State.QUEUED):
-        changes |= {"failure": Reason.AMENDED.value, "failure_message": "Partly refunded before issue: amend the lines."}
+        changes |= {
+            "failure": Reason.AMENDED.value,
+            "failure_message": "Partly refunded before issue: amend the lines.",
+        }
         return State.FAILED, "failed", "partly refunded before it was issued"
     return state, "refund_noted", ""
 
@@ -259,7 +273,9 @@ def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
             if not already:
                 why = f"payment {payment.payment_id} says {payment.body['total']} đồng, the invoice {invoice.total}"
                 log.error("[paymentConflict] order: %s %s", invoice.order_id, why)
-                move_one(invoice, State(invoice.state), actor=actor, event="payment_conflict", outcome="refused", reason=why)
+                move_one(
+                    invoice, State(invoice.state), actor=actor, event="payment_conflict", outcome="refused", reason=why
+                )
 
 
 def _heaviest(requests: list[InvoiceRequest]) -> InvoiceRequest | None:

@@ -58,7 +58,11 @@ def fail_the_late() -> None:
             return None
         why = "unsent when its issue limit had passed"
         return Step(
-            State.FAILED, "late", "failed", why, {"failure": Reason.LATE.value, "failure_code": "", "failure_message": why}
+            State.FAILED,
+            "late",
+            "failed",
+            why,
+            {"failure": Reason.LATE.value, "failure_code": "", "failure_message": why},
         )
 
     for ids in _steps(Invoice.objects.filter(state=State.QUEUED, issue_until__lte=clock.now())):
@@ -67,7 +71,9 @@ def fail_the_late() -> None:
 
 def revive_parked() -> None:
     """Payments whose merchant can issue by now. Merchants need not know that payments exist."""
-    ready = Merchant.living.filter(is_active=True, code=models.OuterRef("merchant_code"), tax_info__isnull=False)
+    ready = Merchant.objects.living().filter(
+        is_active=True, code=models.OuterRef("merchant_code"), tax_info__isnull=False
+    )
     able = ready.filter(accounts__is_active=True, accounts__deleted_at=None)
     parked = Payment.objects.exclude(parked="").exclude(parked=Payment.Parked.REFUSED).filter(models.Exists(able))
     last = 0
@@ -86,7 +92,10 @@ def ring_for_due() -> None:
     """Bells get lost; rows do not."""
     for partition in range(settings.PARTITIONS):
         due = models.Q(partition=partition, not_before__lte=clock.now())
-        if Invoice.objects.filter(due, state=State.QUEUED).exists() or Invoice.objects.filter(due, state__in=ASKED).exists():
+        if (
+            Invoice.objects.filter(due, state=State.QUEUED).exists()
+            or Invoice.objects.filter(due, state__in=ASKED).exists()
+        ):
             partitions.ring(partition, regardless=True)
 
 

@@ -1,7 +1,6 @@
 """Who sells, and through which account at which provider their invoices are issued."""
 
 import json
-from datetime import date
 from typing import Any
 
 from django.core.validators import MaxValueValidator, RegexValidator
@@ -113,7 +112,9 @@ class TaxInfo(Record):
 class ProviderAccount(Record):
     """A lane: one login, one form, one symbol. A symbol holds for one calendar year; the next year is a new row."""
 
-    SYMBOL = RegexValidator(r"^[CK]\d{2}[TDLMNBGHXF][A-Z0-9]{2}$", "A symbol looks like C26TAA: C or K, year, letter, two more.")
+    SYMBOL = RegexValidator(
+        r"^[CK]\d{2}[TDLMNBGHXF][A-Z0-9]{2}$", "A symbol looks like C26TAA: C or K, year, letter, two more."
+    )
 
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="accounts")
     provider = models.CharField(max_length=20, default="viettel")
@@ -165,14 +166,6 @@ class ProviderAccount(Record):
         text = json.dumps(credentials, sort_keys=True)
         self.sealed_credentials = crypto.seal(text, self.place)
         self.credentials_mark = crypto.fingerprint(text)
-
-    @classmethod
-    def for_day(cls, merchant: Merchant, form: str, day: date) -> "ProviderAccount | None":
-        """The merchant's account whose symbol is of the year of `day`, the newest where there are several."""
-        accounts = cls.living.filter(
-            merchant=merchant, form=form, is_active=True, symbol__regex=rf"^.{day:%y}"
-        ).exclude(sealed_credentials="")
-        return accounts.order_by("-id").first()
 
     def is_open(self) -> bool:
         return not self.paused and (self.parked_until is None or self.parked_until <= clock.now())

@@ -8,6 +8,7 @@ No message repeats the code: a personal number must not reach a log.
 import re
 import unicodedata
 
+from django.utils.translation import gettext_lazy as _
 from stdnum.exceptions import InvalidChecksum, ValidationError
 from stdnum.vn import mst
 
@@ -20,7 +21,7 @@ class ImpossibleTaxCode(ValueError):
 
 
 def normalise(text: str) -> str:
-    """The way it is stored and compared: no spaces or dots, 13 digits as 10-3. What is no tax code stays no tax code."""
+    """The way it is stored and compared: no spaces or dots, 13 digits as 10-3. No tax code stays none."""
     compact = SEPARATORS.sub("", unicodedata.normalize("NFKC", HYPHENS.sub("-", text)))
     digits = compact.replace("-", "")
     if len(digits) == 12 and digits != compact:
@@ -36,27 +37,27 @@ def check(text: str) -> str:
     if re.fullmatch(r"[0-9]{12}", code):
         return check_personal_id(code)
     if not re.fullmatch(r"[0-9]{10}(-[0-9]{3})?", code):
-        raise ImpossibleTaxCode("A tax code has 10 digits, 10 and 3 for a branch, or the 12 of a personal number.")
+        raise ImpossibleTaxCode(_("A tax code has 10 digits, 10 and 3 for a branch, or the 12 of a personal number."))
     try:
         mst.validate(code)
     except InvalidChecksum:
         raise ImpossibleTaxCode(
-            "The tenth digit does not fit the others: one digit is wrong or two are swapped."
+            _("The tenth digit does not fit the others: one digit is wrong or two are swapped.")
         ) from None
     except ValidationError:
-        raise ImpossibleTaxCode("No tax code has this run of zeros.") from None
+        raise ImpossibleTaxCode(_("No tax code has this run of zeros.")) from None
     return code
 
 
 def check_personal_id(text: str) -> str:
     """The 12 digits of a personal number (số định danh). Raises ImpossibleTaxCode.
 
-    Its structure (province of birth in the numbering of the old 63 provinces, sex and century, year, six digits) has no check digit
-    and is known from practice only, so nothing but the plainly invented is refused.
+    Its structure (province of birth among the old 63, sex and century, year, six digits) has no check digit and is
+    known from practice only, so nothing but the plainly invented is refused.
     """
     code = normalise(text)
     if not re.fullmatch(r"[0-9]{12}", code):
-        raise ImpossibleTaxCode("A personal number has 12 digits.")
+        raise ImpossibleTaxCode(_("A personal number has 12 digits."))
     if len(set(code)) == 1:
-        raise ImpossibleTaxCode("This is no personal number: it repeats one digit.")
+        raise ImpossibleTaxCode(_("This is no personal number: it repeats one digit."))
     return code

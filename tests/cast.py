@@ -10,11 +10,11 @@ from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
 from config import clock
+from invoices.facts import payment as payment_fact
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move_one
 from invoices.opening import learn
-from invoices.facts import payment as payment_fact
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 
 _count = itertools.count(1)
@@ -26,10 +26,17 @@ COMPANY = {
     "address": "12 Tràng Tiền, phường Hoàn Kiếm, Hà Nội",
     "email": "ketoan@hoasentrang.example",
 }
-PERSON = {"kind": "individual", "name": "Nguyễn Thị Mai", "address": "5 Lê Lợi, phường Bến Thành", "phone": "0901234567"}
+PERSON = {
+    "kind": "individual",
+    "name": "Nguyễn Thị Mai",
+    "address": "5 Lê Lợi, phường Bến Thành",
+    "phone": "0901234567",
+}
 
 
-def seller(code: str = "", *, url: str = "http://127.0.0.1:9", form: str = "1", symbol: str = "C26TAA", **overrides: Any) -> Merchant:
+def seller(
+    code: str = "", *, url: str = "http://127.0.0.1:9", form: str = "1", symbol: str = "C26TAA", **overrides: Any
+) -> Merchant:
     """A merchant that can issue: with tax data and an account at the provider."""
     code = code or f"seller-{next(_count)}"
     merchant = Merchant.objects.create(code=code, **{"name": "Cà phê Sương Mai", **overrides})
@@ -45,7 +52,9 @@ def seller(code: str = "", *, url: str = "http://127.0.0.1:9", form: str = "1", 
     return merchant
 
 
-def account(merchant: Merchant, *, url: str = "http://127.0.0.1:9", form: str = "1", symbol: str = "C26TAA", **more: Any) -> ProviderAccount:
+def account(
+    merchant: Merchant, *, url: str = "http://127.0.0.1:9", form: str = "1", symbol: str = "C26TAA", **more: Any
+) -> ProviderAccount:
     row = ProviderAccount(merchant=merchant, base_url=url, form=form, symbol=symbol, template=f"{form}/001", **more)
     row.set_credentials({"username": merchant.tax_info.tax_code, "password": f"pass-{merchant.code}"})
     row.save()
@@ -158,7 +167,9 @@ def failed(merchant: Merchant | None = None, *, failure: str = "refused", **over
     return move_one(queued(merchant, **overrides), State.FAILED, actor="worker", event="refused", **changes)
 
 
-def signed(event: dict[str, Any] | bytes, *, route: str = "internal", webhook_id: str = "", at: datetime | None = None) -> dict[str, Any]:
+def signed(
+    event: dict[str, Any] | bytes, *, route: str = "internal", webhook_id: str = "", at: datetime | None = None
+) -> dict[str, Any]:
     """Keyword arguments for the test client's post: a body with its Standard Webhooks headers."""
     body = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
     webhook_id = webhook_id or f"msg-{next(_count)}"

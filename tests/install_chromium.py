@@ -14,7 +14,7 @@ COMMANDS = {
 
 def main() -> str:
     if os.geteuid() != 0:
-        return "Chromium is missing and only root may install it: run `sudo apt-get install chromium` (or your system's like)."
+        return "Chromium is missing and only root may install it; try `sudo apt-get install chromium`."
     for manager, commands in COMMANDS.items():
         if shutil.which(manager):
             for command in commands:

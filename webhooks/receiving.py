@@ -50,7 +50,6 @@ def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answ
     """Store a verified body and act on it, in one transaction. Raises Malformed, Reused."""
     event = parse(body)
     digest = hashlib.sha256(body).hexdigest()
-    data = event.get("data") if isinstance(event.get("data"), dict) else {}
     row = WebhookEvent(
         pk=new_ids(1)[0],
         route=route,
@@ -62,7 +61,7 @@ def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answ
         status=WebhookEvent.Status.FAILED,
         answer_status=202,
         answer={},
-        order_id=str(data.get("orderId") or "")[:64],
+        order_id=_order_of(event.get("data")),
     )
     with transaction.atomic():
         # Two deliveries of one id wait for each other here.
@@ -104,7 +103,9 @@ def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
 
 def act_again() -> int:
     """Events that failed through our fault, once their time has come. Returns how many were acted on."""
-    due = WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED, not_before__lte=clock.now()).order_by("not_before")
+    due = WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED, not_before__lte=clock.now()).order_by(
+        "not_before"
+    )
     acted = 0
     for pk in list(due.values_list("pk", flat=True)[:1000]):
         with transaction.atomic():
@@ -118,3 +119,8 @@ def act_again() -> int:
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _order_of(data: Any) -> str:
+    order = data.get("orderId") if isinstance(data, dict) else ""
+    return order[:64].replace("\x00", "") if isinstance(order, str) else ""

@@ -9,53 +9,68 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('config', '0001_ground'),
+        ("config", "0001_ground"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Configuration',
+            name="Configuration",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('key', models.CharField(max_length=100, unique=True)),
-                ('value', models.TextField(blank=True)),
-                ('is_secret', models.BooleanField(default=False)),
-                ('description', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("key", models.CharField(max_length=100, unique=True)),
+                ("value", models.TextField(blank=True)),
+                ("is_secret", models.BooleanField(default=False)),
+                ("description", models.TextField(blank=True)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='HistoricalConfiguration',
+            name="HistoricalConfiguration",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('key', models.CharField(db_index=True, max_length=100)),
-                ('is_secret', models.BooleanField(default=False)),
-                ('description', models.TextField(blank=True)),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("key", models.CharField(db_index=True, max_length=100)),
+                ("is_secret", models.BooleanField(default=False)),
+                ("description", models.TextField(blank=True)),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical configuration',
-                'verbose_name_plural': 'historical configurations',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical configuration",
+                "verbose_name_plural": "historical configurations",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),

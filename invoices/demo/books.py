@@ -15,7 +15,7 @@ OPEN = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Money in đồng. `paid_total` leaves out orders that owe no invoice: refunded, lapsed, or still open for a claim."""
+    """Money in đồng. `paid_total` leaves out orders that owe no invoice: refunded, lapsed, or still claimable."""
 
     orders: int
     states: dict[str, int]
@@ -34,7 +34,10 @@ class Books:
     def to_json(self, seconds: float) -> dict[str, Any]:
         return {
             "orders": self.orders,
-            **{state.lower(): self.states.get(state, 0) for state in ("ISSUED", "WAITING", "FAILED", "EXPIRED", "CANCELLED")},
+            **{
+                state.lower(): self.states.get(state, 0)
+                for state in ("ISSUED", "WAITING", "FAILED", "EXPIRED", "CANCELLED")
+            },
             "ledger": self.ledger,
             "duplicates": self.duplicates,
             "lost": len(self.lost),

@@ -73,7 +73,7 @@ class Order:
 def orders(count: int, seed: int = 1) -> list[Order]:
     """`count` orders since early morning; the last fifth so fresh that their buyers may still claim."""
     dice = random.Random(seed)  # noqa: S311  (a story, not a secret)
-    merchants = list(Merchant.living.select_related("tax_info").order_by("code"))
+    merchants = list(Merchant.objects.living().select_related("tax_info").order_by("code"))
     now = clock.now()
     day: list[Order] = []
     for at in range(count):
@@ -91,7 +91,12 @@ def orders(count: int, seed: int = 1) -> list[Order]:
 def buyer(dice: random.Random) -> dict[str, Any]:
     if dice.random() < 0.5:
         return COMPANY
-    return {"kind": "individual", "name": dice.choice(PEOPLE), "address": "5 Lê Lợi, Phường Bến Thành", "phone": "0901234567"}
+    return {
+        "kind": "individual",
+        "name": dice.choice(PEOPLE),
+        "address": "5 Lê Lợi, Phường Bến Thành",
+        "phone": "0901234567",
+    }
 
 
 def refund(order: Order, now: datetime) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def worker(name: str, *queues: str) -> list[str]:
     # One process a slot: a prefork child never hears of SIGTERM, and the pump must finish what it has open.
     return [
         sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "solo", "--queues", ",".join(queues),
-        "--hostname", f"{name}@%h", "--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat",
+        "--hostname", f"{name}@%h", "--loglevel", "warning",
+        "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
 
 

@@ -29,7 +29,9 @@ def own_servers() -> None:
     os.environ["DATABASE_URL"] = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
     connection.settings_dict["NAME"] = DATABASE
     url = urlsplit(os.environ["REDIS_URL"])
-    own = url._replace(query=f"db={REDIS_DATABASE}") if url.scheme == "unix" else url._replace(path=f"/{REDIS_DATABASE}")
+    own = (
+        url._replace(query=f"db={REDIS_DATABASE}") if url.scheme == "unix" else url._replace(path=f"/{REDIS_DATABASE}")
+    )
     os.environ["REDIS_URL"] = settings.REDIS_URL = own.geturl()
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
@@ -37,7 +39,9 @@ def own_servers() -> None:
 def cast(simulator: str) -> str:
     """Tables, seeds, the demo's merchants with logins at the simulator. Returns the operator's password."""
     call_command("migrate", verbosity=0)
-    call_command("loaddata", "admin_units", "legal_rules", "configurations", "permissions", "webhooks", "demo", verbosity=0)
+    call_command(
+        "loaddata", "admin_units", "legal_rules", "configurations", "permissions", "webhooks", "demo", verbosity=0
+    )
     tenants: list[dict[str, Any]] = []
     for merchant in Merchant.objects.select_related("tax_info").prefetch_related("accounts"):
         password = secrets.token_urlsafe(12)

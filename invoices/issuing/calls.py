@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 
@@ -42,7 +43,7 @@ class Answered:
 
 
 @cache
-def overrides() -> dict[str, float]:
+def overrides() -> dict[str, Any]:
     """The Limits that the environment sets for every vendor."""
     wanted = {"settle": settings.PROVIDER_SETTLE, "total": settings.PROVIDER_TIMEOUT}
     return {name: value for name, value in wanted.items() if value}

@@ -28,7 +28,12 @@ NOT_SENT = "not_sent"
 
 
 def after_send(
-    row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitted | ProviderError, *, now: datetime, limits: Limits
+    row: Invoice,
+    issuance: InvoiceIssuance,
+    answer: Issued | Submitted | ProviderError,
+    *,
+    now: datetime,
+    limits: Limits,
 ) -> Step | None:
     """None: the answer is kept on its issuance and changes nothing else."""
     if isinstance(answer, Issued | Submitted):
@@ -50,7 +55,9 @@ def after_send(
             "doubted_at": row.doubted_at or issuance.taken_at,
             "attempts": row.attempts + 1,
             "asks": 0,
-            "not_before": now if isinstance(answer, Uncertain) and answer.ask_now else now + timedelta(seconds=limits.settle),
+            "not_before": now
+            if isinstance(answer, Uncertain) and answer.ask_now
+            else now + timedelta(seconds=limits.settle),
         },
     )
 
@@ -96,7 +103,9 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
     if row.state == State.QUEUED:
         changes = {"exposed_at": issuance.taken_at, "exposed_by": issuance.pk, "not_before": now, "asks": 0}
         changes["doubted_at"] = row.doubted_at or issuance.taken_at
-        return Step(State.UNCERTAIN, "late_answer", reason="issued after all: asked before anything is sent", changes=changes)
+        return Step(
+            State.UNCERTAIN, "late_answer", reason="issued after all: asked before anything is sent", changes=changes
+        )
     return conflict(f"issued as {answer.symbol} {answer.number} although we had ended it")
 
 
@@ -154,14 +163,25 @@ def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
         return Step(State.FAILED, "failed", "failed", why, {**UNEXPOSE, **_failure(Reason.STALE_KEY, "", why)})
     if row.is_last_try_over():
         return _exhausted(row, "absent", "every retry was used")
-    return Step(State.QUEUED, "proven_absent", reason="two settled look-ups found nothing", changes={**UNEXPOSE, "not_before": now})
+    return Step(
+        State.QUEUED,
+        "proven_absent",
+        reason="two settled look-ups found nothing",
+        changes={**UNEXPOSE, "not_before": now},
+    )
 
 
 def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
     if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices burn no attempt
         if row.refunded_amount:
             return ended_by_refund(row, UNEXPOSE)
-        return Step(State.QUEUED, "account_refused", "failed", f"{answer.code}: {answer.message}", {**UNEXPOSE, "not_before": now})
+        return Step(
+            State.QUEUED,
+            "account_refused",
+            "failed",
+            f"{answer.code}: {answer.message}",
+            {**UNEXPOSE, "not_before": now},
+        )
     if row.refunded_amount:
         return ended_by_refund(row, UNEXPOSE)
     reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
@@ -173,7 +193,13 @@ def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
     if row.refunded_amount:
         return ended_by_refund(row, UNEXPOSE)
     if answer.code == NOT_SENT:
-        return Step(State.QUEUED, "not_sent", "skipped", "too late to start; no attempt was used", {**UNEXPOSE, "not_before": now})
+        return Step(
+            State.QUEUED,
+            "not_sent",
+            "skipped",
+            "too late to start; no attempt was used",
+            {**UNEXPOSE, "not_before": now},
+        )
     attempts = row.attempts + 1
     last_chance = row.issue_until - timedelta(seconds=2 * settings.START_WITHIN)
     if attempts > len(settings.RETRY_STEPS) or last_chance <= now:
@@ -217,4 +243,3 @@ def retry_delay(attempts: int) -> timedelta:
 def ask_delay(asks: int) -> timedelta:
     steps = settings.ASK_STEPS
     return timedelta(seconds=steps[min(asks, len(steps) - 1)] * random.uniform(0.9, 1.1))
-

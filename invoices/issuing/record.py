@@ -79,13 +79,14 @@ def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
                     f"""UPDATE {ISSUANCE} SET looked_up = looked_up + 1, updated_at = %(ended)s,
                            not_founds = not_founds + proves::int,
                            not_found_at = CASE WHEN proves THEN %(ended)s ELSE not_found_at END
-                        FROM (SELECT %(absent)s AND %(begun)s >= coalesce(not_found_at, last_byte_by) + %(settle)s AS proves
+                        FROM (SELECT %(absent)s AND %(begun)s - coalesce(not_found_at, last_byte_by)
+                                     >= %(settle)s * interval '1 second' AS proves
                               FROM {ISSUANCE} WHERE id = %(id)s) AS look
                         WHERE id = %(id)s""",
                     {
                         "id": a.call.issuance_id, "begun": a.call.started_at, "ended": a.ended_at,
                         "absent": a.answer is None,
-                        "settle": timedelta(seconds=limits_of(a.call.provider).settle),
+                        "settle": limits_of(a.call.provider).settle,
                     },
                 )  # fmt: skip
     return InvoiceIssuance.objects.in_bulk([a.call.issuance_id for a in answered])
@@ -124,7 +125,9 @@ def park(answered: Iterable[Answered]) -> None:
     """Close the lanes that the provider refuses, open those whose trial invoice went well."""
     well = [a.call.account.id for a in answered if a.call.on_trial and isinstance(a.answer, Issued | Submitted)]
     if well:
-        ProviderAccount.objects.filter(pk__in=sorted(well)).update(parked_until=None, parked_reason="", parked_for_login=False)
+        ProviderAccount.objects.filter(pk__in=sorted(well)).update(
+            parked_until=None, parked_reason="", parked_for_login=False
+        )
     refused = {
         a.call.account.id: a.answer
         for a in answered
@@ -147,7 +150,11 @@ def tell(moves: Moves) -> None:
             log.error("[DLQ] invoice-issuance order: %s partition: %s attempts: %s class: %s", *facts, row.failure_code)
         elif row.state == State.QUEUED and source == State.SENDING and row.attempts:
             delay = (row.not_before - clock.now()).total_seconds()
-            log.warning("[_handleIssuanceFailure] Scheduling retry order: %s partition: %s attempt: %s delay: %.0f", *facts, delay)
+            log.warning(
+                "[_handleIssuanceFailure] Scheduling retry order: %s partition: %s attempt: %s delay: %.0f",
+                *facts,
+                delay,
+            )
         elif row.state == State.FAILED and row.failure == Reason.CONFLICT:
             log.critical("[conflict] order: %s partition: %s attempts: %s %s", *facts, row.failure_message)
 
@@ -158,4 +165,3 @@ def _record_conflict(one: Answered, error: IntegrityError) -> None:
     with transaction.atomic():
         _store([one])
         tell(move([one.call.invoice_id], lambda row: outcomes.conflict(why), actor="worker"))
-

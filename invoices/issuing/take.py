@@ -48,12 +48,15 @@ FOR NO KEY UPDATE OF a
 # Of each lane as many as it has slots, of any partition, only of the oldest day that the lane still owes.
 PICK = f"""
 SELECT i.id FROM unnest(%(lanes)s::bigint[], %(slots)s::int[]) AS lane(id, slots)
-CROSS JOIN LATERAL (SELECT count(*) AS open FROM invoices_invoice WHERE state = 'SENDING' AND account_id = lane.id) AS busy
+CROSS JOIN LATERAL (
+    SELECT count(*) AS open FROM invoices_invoice WHERE state = 'SENDING' AND account_id = lane.id
+) AS busy
 CROSS JOIN LATERAL (
     SELECT id FROM invoices_invoice
     WHERE state = 'QUEUED' AND account_id = lane.id AND not_before <= %(now)s AND issue_until > %(now)s
       AND partition <> ALL(%(paused)s)
-      AND issue_date = (SELECT min(issue_date) FROM invoices_invoice WHERE account_id = lane.id AND state IN ({OWED_SQL}))
+      AND issue_date = (
+          SELECT min(issue_date) FROM invoices_invoice WHERE account_id = lane.id AND state IN ({OWED_SQL}))
     ORDER BY issue_date, id LIMIT greatest(0, lane.slots - busy.open)
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS i LIMIT %(room)s
@@ -113,7 +116,11 @@ def take_asks(partition: int, room: int) -> list[Call]:
             provider=issuance.provider,
             # The account, tax code and reference of the attempt, whatever they are today.
             account=account_of(
-                issuance.account, issuance.tax_code, issuance.invoice.form, issuance.invoice.symbol, issuance.account.template
+                issuance.account,
+                issuance.tax_code,
+                issuance.invoice.form,
+                issuance.invoice.symbol,
+                issuance.account.template,
             ),
             started_at=now,
             reference=str(issuance.reference),
@@ -149,10 +156,11 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
 
     taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved]
     InvoiceIssuance.objects.bulk_create(_issuance(invoice) for invoice in taken)
-    return [_send(invoice, accounts[invoice.account_id], started) for invoice in taken]
+    return [_send(invoice, accounts, started) for invoice in taken]
 
 
 def _issuance(invoice: Invoice) -> InvoiceIssuance:
+    assert invoice.exposed_at and invoice.account_id
     return InvoiceIssuance(
         pk=invoice.exposed_by,
         invoice=invoice,
@@ -167,7 +175,9 @@ def _issuance(invoice: Invoice) -> InvoiceIssuance:
     )
 
 
-def _send(invoice: Invoice, account: ProviderAccount, started: float) -> Call:
+def _send(invoice: Invoice, accounts: dict[int, ProviderAccount], started: float) -> Call:
+    assert invoice.exposed_at and invoice.exposed_by and invoice.account_id
+    account = accounts[invoice.account_id]
     template = invoice.config_snapshot["account"]["template"]
     return Call(
         invoice_id=invoice.pk,

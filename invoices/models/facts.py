@@ -64,7 +64,12 @@ class InvoiceRequest(Record):
         API = "api"
         CLAIM = "claim"
 
-    RANK = {Source.PAYMENT: 0, Source.CHECKOUT: 1, Source.API: 1, Source.CLAIM: 2}  # a claim beats a request beats a payment
+    RANK = {
+        Source.PAYMENT: 0,
+        Source.CHECKOUT: 1,
+        Source.API: 1,
+        Source.CLAIM: 2,
+    }  # a claim beats a request beats a payment
 
     merchant_code = models.CharField(max_length=64)
     order_id = models.CharField(max_length=64)

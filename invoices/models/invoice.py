@@ -33,7 +33,9 @@ class Invoice(Record):
     kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.ORIGINAL)
     relates_to = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="corrections")
     paid_at = models.DateTimeField()
-    sold = models.JSONField(encoder=DjangoJSONEncoder)  # lines, discount, pricesIncludeVat, paymentMethod: as the payment told them
+    sold = models.JSONField(
+        encoder=DjangoJSONEncoder
+    )  # lines, discount, pricesIncludeVat, paymentMethod: as the payment told them
     bill = models.JSONField()  # the settled lines and totals: money.Bill
     total = models.BigIntegerField()  # đồng, VAT included
     vat = models.BigIntegerField(default=0)
@@ -93,7 +95,9 @@ class Invoice(Record):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["merchant", "order_id", "document_no"], name="one_document_a_number_for_ever"),
+            models.UniqueConstraint(
+                fields=["merchant", "order_id", "document_no"], name="one_document_a_number_for_ever"
+            ),
             models.UniqueConstraint(
                 fields=["provider", "seller_tax_code", "form", "symbol", "number"],
                 condition=~Q(number=""),
@@ -104,16 +108,22 @@ class Invoice(Record):
                 condition=~Q(kind="original") & ~Q(state__in=["ISSUED", "FAILED", "CANCELLED", "REPLACED", "ADJUSTED"]),
                 name="one_open_correction",
             ),
-            models.UniqueConstraint(fields=["claim_token"], condition=Q(claim_token__isnull=False), name="one_claim_token"),
+            models.UniqueConstraint(
+                fields=["claim_token"], condition=Q(claim_token__isnull=False), name="one_claim_token"
+            ),
             models.CheckConstraint(
                 condition=~Q(state__in=list(UNEXPOSED)) | Q(exposed_at=None), name="unexposed_states_are_unexposed"
             ),
-            models.CheckConstraint(condition=~Q(state__in=list(NUMBERED)) | ~Q(number=""), name="numbered_states_have_a_number"),
+            models.CheckConstraint(
+                condition=~Q(state__in=list(NUMBERED)) | ~Q(number=""), name="numbered_states_have_a_number"
+            ),
             models.CheckConstraint(condition=Q(state="FAILED") | Q(failure=""), name="only_failed_has_a_failure"),
         ]
         indexes = [
             # Each scan of the pump and the sweep has its own index, no larger than the work that is open.
-            models.Index(fields=["partition", "account", "not_before"], condition=Q(state="QUEUED"), name="due_by_lane"),
+            models.Index(
+                fields=["partition", "account", "not_before"], condition=Q(state="QUEUED"), name="due_by_lane"
+            ),
             models.Index(fields=["account", "issue_date", "id"], condition=Q(state="QUEUED"), name="queue_of_lane"),
             models.Index(fields=["account", "issue_date"], condition=Q(state__in=list(OWED)), name="owed_by_lane"),
             models.Index(fields=["account", "not_before"], condition=Q(state="SENDING"), name="in_flight_of_lane"),

@@ -185,7 +185,9 @@ def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(prov
     assert "found" in invoice.tracings.values_list("event_type", flat=True)
 
 
-def test_a_send_that_never_arrived_is_proven_absent_twice_before_it_is_sent_again(provider: Simulator, quick: None) -> None:
+def test_a_send_that_never_arrived_is_proven_absent_twice_before_it_is_sent_again(
+    provider: Simulator, quick: None
+) -> None:
     provider.faults("drop-before", count=1, endpoint="create")
     invoice = cast.queued(seller_at(provider))
     pump_all()

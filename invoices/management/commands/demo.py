@@ -30,7 +30,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="stop when the books are compared; exit 1 if they differ")
+        parser.add_argument(
+            "--once", action="store_true", help="stop when the books are compared; exit 1 if they differ"
+        )
         parser.add_argument("--orders", type=int, default=300)
         parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
 
