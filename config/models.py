@@ -77,7 +77,7 @@ class Configuration(Record):
 
     def write(self, value: str) -> None:
         """Keep a value, sealed where it is secret."""
-        if self.pk is None or isinstance(self.pk, Snowflake):
+        if not isinstance(self.pk, int):
             self.pk = new_ids(1)[0]
         self.value = crypto.seal(value, self.place) if self.is_secret else value
         self.save()

@@ -219,10 +219,10 @@ def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refun
     def decide(row: Invoice) -> Step | None:
         changes: dict[str, Any] = {}
         to, event, why = State(row.state), "fact_noted", ""
-        if row.state in CLAIMABLE and heaviest and row.buyer != heaviest.buyer:
-            changes |= {"buyer": heaviest.buyer, "buyer_source": heaviest.source, "document": "", "document_sha256": ""}
+        if not row.was_taken and heaviest and row.buyer != heaviest.buyer:
+            changes |= {"buyer": heaviest.buyer, "buyer_source": heaviest.source}
             event, why = "buyer_changed", f"by {heaviest.source}"
-        if row.state in CLAIMABLE and claimed and not row.claimed_at:
+        if row.state in CLAIMABLE and claimed and not (row.claimed_at or row.was_taken):
             event, why = "claimed", "by the buyer"
             changes |= {"claimed_at": clock.now()}
             if row.state == State.WAITING:
@@ -237,13 +237,12 @@ def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refun
             )
         return Step(to, event, reason=why, changes=changes) if changes else None
 
-    if news and invoice.state not in CLAIMABLE:
-        InvoiceRequest.objects.filter(pk__in=[r.pk for r in news]).update(invoice=invoice, too_late=True)
-    elif news:
-        InvoiceRequest.objects.filter(pk__in=[r.pk for r in news]).update(invoice=invoice)
-    if not (refunds or claimed or (heaviest and heaviest.buyer != invoice.buyer)):
-        return invoice  # nothing that a payment has not said already
-    return move_one(invoice, decide, actor=actor)
+    if refunds or claimed or (heaviest and heaviest.buyer != invoice.buyer):  # more than a payment has said already
+        invoice = move_one(invoice, decide, actor=actor)
+    if news:
+        late = invoice.was_taken  # read under the lock where it matters
+        InvoiceRequest.objects.filter(pk__in=[r.pk for r in news]).update(invoice=invoice, too_late=late)
+    return invoice
 
 
 def _after_refund(row: Invoice, *, full: bool, changes: dict[str, Any]) -> tuple[State, str, str]:

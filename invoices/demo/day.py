@@ -42,7 +42,7 @@ PEOPLE = ["Nguyễn Thị Mai", "Trần Văn Hùng", "Lê Thu Hà", "Phạm Qu�
 COMPANY = {
     "kind": "company",
     "name": "Công ty TNHH Mây Trắng Miền Trung",
-    "taxCode": "0401234560",
+    "taxCode": "0401234566",
     "address": "88 Bạch Đằng, Phường Hải Châu, Đà Nẵng",
     "email": "ketoan@maytrang.example",
 }

@@ -45,7 +45,8 @@ class Platform:
         order.claim_url = order.answer.get("claimUrl") or ""
         if order.refunded:
             await self._send(session, f"ref-{order.id}", "order.refunded", refund(order, clock.now()))
-        if order.claims and order.answer.get("state") == "WAITING":
+        order.claims = order.claims and order.answer.get("state") == "WAITING"
+        if order.claims:
             token = urlsplit(order.claim_url).path.rsplit("/", 1)[-1]
             details = buyer(random.Random(order.id))  # noqa: S311  (a story, not a secret)
             async with session.put(f"{self.api}/v1/api/claims/{token}", json=details) as answer:

@@ -28,11 +28,9 @@ def own_servers() -> None:
         server.execute(f"CREATE DATABASE {DATABASE}")
     os.environ["DATABASE_URL"] = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
     connection.settings_dict["NAME"] = DATABASE
-    url = urlsplit(os.environ["REDIS_URL"])
-    own = (
-        url._replace(query=f"db={REDIS_DATABASE}") if url.scheme == "unix" else url._replace(path=f"/{REDIS_DATABASE}")
-    )
-    os.environ["REDIS_URL"] = settings.REDIS_URL = own.geturl()
+    url, _, _ = os.environ["REDIS_URL"].partition("?")
+    own = f"{url}?db={REDIS_DATABASE}" if url.startswith("unix:") else urlsplit(url)._replace(path=f"/{REDIS_DATABASE}").geturl()
+    os.environ["REDIS_URL"] = settings.REDIS_URL = own
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 

@@ -143,6 +143,11 @@ class Invoice(Record):
         return self.exposed_at is not None
 
     @property
+    def was_taken(self) -> bool:
+        """Its document is drawn up at the first take; from then on only an act that draws it anew may change it."""
+        return bool(self.document)
+
+    @property
     def legal_number(self) -> str:
         """As people write it: form, symbol and number."""
         return f"{self.form}{self.symbol}-{self.number}" if self.number else ""

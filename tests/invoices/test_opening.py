@@ -1,0 +1,179 @@
+"""Facts converge: what comes out depends on the set of facts, never on their order or repetition."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config import clock
+from invoices import facts
+from invoices.lifecycle import State
+from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment
+from invoices.opening import learn
+from invoices.sweep import revive_parked
+from merchants.models import Merchant, ProviderAccount
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def paid(merchant: Merchant, at: datetime, **overrides: Any) -> Invoice:
+    data = cast.payment(merchant, paidAt=at.isoformat(), **overrides)
+    opening = learn(*facts.payment(data), actor="test")
+    assert opening.invoice
+    return opening.invoice
+
+
+def vn(hour: int, minute: int = 0) -> datetime:
+    return clock.at_vn(clock.today_vn(), hour, minute)
+
+
+@pytest.mark.parametrize(
+    ("paid_at", "window", "deadline"),
+    [
+        ((10, 0), 120, (12, 0)),
+        ((10, 0), 30, (10, 30)),
+        ((21, 59), 120, (23, 55)),  # never past 23:55 of the sale day
+        ((22, 0), 120, None),  # sales from 22:00 issue at once
+        ((10, 0), 0, None),  # the merchant's choice
+    ],
+)
+def test_the_claim_window_follows_the_law_and_the_merchant(paid_at: Any, window: int, deadline: Any) -> None:
+    with clock.frozen(vn(*paid_at) + timedelta(seconds=1)):
+        invoice = paid(cast.seller(claim_window=window), vn(*paid_at))
+    assert invoice.claim_deadline == (vn(*deadline) if deadline else None)
+    assert invoice.state == (State.WAITING if deadline else State.QUEUED)
+
+
+@pytest.mark.parametrize(("paid_at", "limit"), [((10, 0), (24, 0)), ((23, 50), (24, 20))])
+def test_the_issue_date_is_the_sale_day_until_the_day_and_half_an_hour_are_over(paid_at: Any, limit: Any) -> None:
+    with clock.frozen(vn(*paid_at)):
+        invoice = paid(cast.seller(), vn(*paid_at))
+    assert invoice.issue_date == clock.today_vn()
+    assert invoice.issue_until == vn(*limit)
+
+
+def test_a_sale_whose_window_closed_before_we_heard_of_it_is_issued_or_lapses_by_the_merchant_s_policy() -> None:
+    at = clock.now() - timedelta(hours=3)
+    assert paid(cast.seller(), at).state == State.QUEUED
+    assert paid(cast.seller(unclaimed="lapse"), at).state == State.EXPIRED
+    assert paid(cast.seller(unclaimed="lapse"), at, buyer=cast.COMPANY).state == State.QUEUED
+
+
+def test_eight_percent_ends_with_the_year_2026() -> None:
+    LegalRules.objects.update_or_create(
+        pk="2027-01-01",
+        defaults={**_rules(), "vat_rates": ["0%", "5%", "10%", "KCT", "KKKNT"]},
+    )
+    LegalRules._known_until = 0
+    new_year = clock.at_vn(datetime(2027, 1, 1).date(), 9)
+    merchant = cast.seller(symbol="C27TAA")
+    with clock.frozen(new_year), pytest.raises(facts.Unacceptable, match="8%"):
+        paid(merchant, new_year)
+    LegalRules._known_until = 0
+
+
+def _rules() -> dict[str, Any]:
+    row = LegalRules.objects.order_by("-effective_from").first()
+    assert row
+    return {f.name: getattr(row, f.name) for f in row._meta.fields if f.name != "effective_from"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        (lambda m: Merchant.objects.filter(pk=m.pk).update(is_active=False), "merchant"),
+        (lambda m: m.tax_info.delete(), "tax_info"),
+        (lambda m: ProviderAccount.objects.update(is_active=False), "account"),
+        (lambda m: ProviderAccount.objects.update(symbol="C25TAA"), "symbol_year"),
+    ],
+)
+def test_a_merchant_that_cannot_issue_parks_the_payment_with_the_reason(missing: Any, reason: str) -> None:
+    merchant = cast.seller()
+    missing(merchant)
+    opening = learn(*facts.payment(cast.payment(merchant)), actor="test")
+    assert (opening.outcome, opening.parked, Payment.objects.get().parked) == ("parked", reason, reason)
+
+
+def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() -> None:
+    data = cast.payment("late-comer")
+    learn(*facts.payment(data), actor="test")
+    revive_parked()
+    assert Invoice.objects.count() == 0
+    cast.seller(code="late-comer")
+    revive_parked()
+    invoice = Invoice.objects.get()
+    assert (invoice.order_id, Payment.objects.get().parked) == (data["orderId"], "")
+    revive_parked()
+    assert Invoice.objects.count() == 1
+
+
+def test_a_parked_payment_that_turns_out_not_to_add_up_is_kept_for_an_operator() -> None:
+    data = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
+    learn(*facts.payment(data), actor="test")
+    cast.seller(code="late-comer", form="1")
+    revive_parked()
+    payment = Payment.objects.get()
+    assert (payment.parked, Invoice.objects.count()) == ("refused", 0)
+    assert "vatRate" in payment.problem
+
+
+def test_what_was_agreed_at_opening_does_not_change_with_the_merchant() -> None:
+    invoice = cast.waiting()
+    invoice.merchant.tax_info.legal_name = "Another name"
+    invoice.merchant.tax_info.save()
+    invoice.refresh_from_db()
+    assert invoice.config_snapshot["seller"]["legalName"] == "Công ty Cổ phần Sương Mai"
+    assert "password" not in str(invoice.config_snapshot)
+
+
+FACTS = ("payment", "payment", "partial refund", "full refund", "checkout", "checkout later", "claim", "claim later")
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data(), chosen=st.sets(st.sampled_from(range(len(FACTS)))))
+def test_the_end_depends_on_the_set_of_facts_alone(data: st.DataObject, chosen: set[int]) -> None:
+    chosen |= {0}
+    now = clock.now()
+    with clock.frozen(now):
+        ends = [_end(merchant_of(), order, now) for order in (sorted(chosen), _shuffled(data, chosen))]
+    assert ends[0] == ends[1]
+
+
+def _shuffled(data: st.DataObject, chosen: set[int]) -> list[int]:
+    repeated = [*chosen, *data.draw(st.lists(st.sampled_from(sorted(chosen)), max_size=4))]
+    return data.draw(st.permutations(repeated))
+
+
+def merchant_of() -> Merchant:
+    return cast.seller()
+
+
+def _end(merchant: Merchant, order: list[int], now: datetime) -> tuple[Any, ...]:
+    data = cast.payment(merchant, paidAt=now.isoformat())
+    for at in order:
+        learn(*_fact(FACTS[at], at, data, now), actor="test")
+    invoice = Invoice.objects.get(merchant=merchant)
+    return (
+        invoice.state, invoice.failure, invoice.buyer, invoice.buyer_source, invoice.refunded_amount, invoice.total,
+        invoice.not_before if invoice.state == State.QUEUED else None,
+    )  # fmt: skip
+
+
+def _fact(name: str, at: int, data: dict[str, Any], now: datetime) -> Any:
+    when = (now - timedelta(minutes=20 - at)).isoformat()
+    if name == "payment":
+        return facts.payment(data)
+    if name == "partial refund":
+        return (facts.refund(cast.refund(data, refundId="part", amount=1000, full=False, refundedAt=when)),)
+    if name == "full refund":
+        return (facts.refund(cast.refund(data, refundId="all", refundedAt=when)),)
+    buyer = {**cast.PERSON, "name": f"Người mua {at}"}
+    request = facts.request(cast.request(data, requestId=name, requestedAt=when, buyer=buyer))
+    if name.startswith("claim"):
+        request.source = InvoiceRequest.Source.CLAIM
+    return (request,)
