@@ -129,6 +129,7 @@ if PARTITIONS < 1:
     raise ImproperlyConfigured(f"ISSUANCE_PARTITIONS is {PARTITIONS}; it must be at least 1.")
 SWEEP_SECONDS = positive("SWEEP_SECONDS", 5)
 EXPIRE_SECONDS = positive("EXPIRE_SECONDS", 10)
+PROBE_SECONDS = positive("PROBE_SECONDS", 30)
 FILES_SECONDS = positive("FILES_SECONDS", 5)
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -149,6 +150,8 @@ def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object
 CELERY_BEAT_SCHEDULE = {
     "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
     "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
+    "last-looks": every(60, "invoices.last_looks", "hoadon"),
+    "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "hoadon"),
     "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "hoadon"),
     **{
         f"expire-claims-{p}": every(EXPIRE_SECONDS, "claims.expire_claims", f"claim-expiry-{p}", p)

@@ -126,7 +126,7 @@ def _check(invoice: Invoice, source: State, step: Step) -> None:
 def _apply(invoice: Invoice, step: Step, now: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the step onto the object; returns the fields that changed, as they were and as they are."""
     if invoice.state == State.FAILED != step.to:
-        for name in ("failure", "failure_code", "failure_message"):
+        for name in ("failure", "failure_code", "failure_field", "failure_message"):
             step.changes.setdefault(name, "")
     before, after = {}, {}
     for name, value in {"state": step.to.value, **step.changes}.items():

@@ -101,7 +101,9 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
         order_id=payment.order_id,
         payment_id=payment.payment_id,
         paid_at=payment.paid_at,
-        sold={key: payment.body.get(key) for key in ("lines", "discount", "pricesIncludeVat", "paymentMethod")},
+        sold={
+            key: payment.body.get(key) for key in ("lines", "discount", "total", "pricesIncludeVat", "paymentMethod")
+        },
         bill=bill.to_json(),
         total=bill.total,
         vat=bill.vat,
@@ -176,12 +178,7 @@ def _issuer(payment: Payment, sale_day: Any) -> tuple[Merchant, ProviderAccount]
         raise CannotIssue(Payment.Parked.MERCHANT)
     if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
         raise CannotIssue(Payment.Parked.TAX_INFO)
-    accounts = list(
-        ProviderAccount.objects.living()
-        .filter(merchant=merchant, form=merchant.tax_info.form, is_active=True)
-        .exclude(sealed_credentials="")
-        .order_by("-id")
-    )
+    accounts = list(ProviderAccount.able(merchant, merchant.tax_info.form))
     if not accounts:
         raise CannotIssue(Payment.Parked.ACCOUNT)
     for account in accounts:
@@ -233,7 +230,7 @@ def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refun
         if refunded != row.refunded_amount:
             changes |= {"refunded_amount": refunded, "refunded_at": max(r.refunded_at for r in refunds)}
             to, event, why = _after_refund(
-                row, full=any(r.full for r in refunds) or refunded >= row.total, changes=changes
+                row, full=any(r.full for r in refunds) or refunded >= row.sold["total"], changes=changes
             )
         return Step(to, event, reason=why, changes=changes) if changes else None
 

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models, transaction
 
 from config import clock
 from invoices import partitions
+from invoices.amend import fall_back_to_consumer
 from invoices.facts import Unacceptable
 from invoices.issuing import outcomes
 from invoices.issuing.calls import limits_of
@@ -20,10 +22,12 @@ from merchants.models import Merchant
 
 log = logging.getLogger(__name__)
 STEP = 1000
+LAST_CALL = timedelta(minutes=10)  # before the issue limit
 
 
 def sweep() -> None:
     give_up_on_the_abandoned()
+    give_refused_buyers_up()
     fail_the_late()
     revive_parked()
     ring_for_due()
@@ -67,6 +71,14 @@ def fail_the_late() -> None:
 
     for ids in _steps(Invoice.objects.filter(state=State.QUEUED, issue_until__lte=clock.now())):
         tell(move(ids, decide, actor="sweep"))
+
+
+def give_refused_buyers_up() -> None:
+    """Shortly before the issue limit a refused buyer that nobody mended gives way to the consumer."""
+    limit = clock.now() + LAST_CALL
+    refused = Invoice.objects.filter(state=State.FAILED, failure=Reason.REFUSED, failure_field__startswith="buyer.")
+    for ids in _steps(refused.filter(issue_until__lte=limit, issue_until__gt=clock.now())):
+        move(ids, fall_back_to_consumer, actor="sweep")
 
 
 def revive_parked() -> None:

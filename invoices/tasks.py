@@ -3,6 +3,7 @@ from celery.signals import worker_shutting_down
 
 from invoices import files, issuing
 from invoices import sweep as sweeping
+from invoices.issuing import later
 
 
 @shared_task(name="invoices.issue_due")
@@ -13,6 +14,16 @@ def issue_due(partition: int) -> None:
 @shared_task(name="invoices.sweep")
 def sweep() -> None:
     sweeping.sweep()
+
+
+@shared_task(name="invoices.last_looks")
+def last_looks() -> None:
+    later.last_looks()
+
+
+@shared_task(name="invoices.probe_parked")
+def probe_parked() -> None:
+    later.probe_parked()
 
 
 @shared_task(name="invoices.fetch_files")

@@ -167,5 +167,15 @@ class ProviderAccount(Record):
         self.sealed_credentials = crypto.seal(text, self.place)
         self.credentials_mark = crypto.fingerprint(text)
 
+    @classmethod
+    def able(cls, merchant: Merchant, form: str) -> "models.QuerySet[ProviderAccount]":
+        """The merchant's accounts that could issue this form, the newest first."""
+        accounts = cls.objects.living().filter(merchant=merchant, form=form, is_active=True)
+        return accounts.exclude(sealed_credentials="").order_by("-id")
+
+    @classmethod
+    def for_year(cls, merchant: Merchant, form: str, year: int) -> "ProviderAccount | None":
+        return next((account for account in cls.able(merchant, form) if account.year == year), None)
+
     def is_open(self) -> bool:
         return not self.paused and (self.parked_until is None or self.parked_until <= clock.now())

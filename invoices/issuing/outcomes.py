@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from invoices import documents
-from invoices.lifecycle import Reason, State
+from invoices.lifecycle import ASKED, Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step
 from invoices.providers.base import (
@@ -23,6 +23,7 @@ from invoices.providers.base import (
     Uncertain,
 )
 
+LAST_LOOK = timedelta(days=1)  # after the last send; the providers' own delays are hours at most
 UNEXPOSE = {"exposed_at": None, "exposed_by": None}
 NOT_SENT = "not_sent"
 
@@ -52,9 +53,7 @@ def after_send(
         "failed",
         f"{answer.code}: the provider may have it",
         {
-            "doubted_at": row.doubted_at or issuance.taken_at,
-            "attempts": row.attempts + 1,
-            "asks": 0,
+            **_doubt(row, issuance, now),
             "not_before": now
             if isinstance(answer, Uncertain) and answer.ask_now
             else now + timedelta(seconds=limits.settle),
@@ -70,16 +69,25 @@ def abandoned(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits:
         "abandoned",
         "failed",
         "no answer was recorded in the longest time that a call can take",
-        {"doubted_at": row.doubted_at or issuance.taken_at, "attempts": row.attempts + 1, "asks": 0, "not_before": due},
+        {**_doubt(row, issuance, now), "not_before": due},
     )
+
+
+def _doubt(row: Invoice, issuance: InvoiceIssuance, now: datetime) -> dict[str, Any]:
+    return {
+        "doubted_at": row.doubted_at or issuance.taken_at,
+        "look_again_at": now + LAST_LOOK,
+        "attempts": row.attempts + 1,
+        "asks": 0,
+    }
 
 
 def after_ask(
     row: Invoice, issuance: InvoiceIssuance, answer: Found | ProviderError | None, *, now: datetime, limits: Limits
 ) -> Step | None:
     """`issuance.not_founds` counts this answer already where it proves something."""
-    if row.state not in (State.UNCERTAIN, State.SUBMITTED):
-        return None
+    if row.state not in ASKED:
+        return _last_look(row, answer, now)
     if isinstance(answer, Found):
         return _found(row, answer, now)
     if answer is None and row.state == State.UNCERTAIN and row.exposed_by == issuance.pk:
@@ -89,6 +97,21 @@ def after_ask(
         return _ask_again(row, max(settled, now), "not_found", "not found yet: asked again after it has settled")
     code = answer.code if isinstance(answer, ProviderError) else "not_found"
     return _ask_again(row, now + ask_delay(row.asks), "ask_failed", f"{code}: it proves nothing")
+
+
+def _last_look(row: Invoice, answer: Found | ProviderError | None, now: datetime) -> Step | None:
+    """It ended without a number and a send of it was once in doubt: a day later the provider is asked once more."""
+    if row.number or row.state not in (State.FAILED, State.CANCELLED):
+        return None
+    if isinstance(answer, Found):
+        return conflict(f"the provider has it as {answer.symbol} {answer.number} although we had ended it")
+    if answer is None:
+        ended = {"look_again_at": None} | ({} if row.exposed else {"doubted_at": None})
+        return Step(
+            State(row.state), "last_look", reason="a day later the provider still does not know it", changes=ended
+        )
+    again = {"look_again_at": now + ask_delay(len(settings.ASK_STEPS))}
+    return Step(State(row.state), "ask_failed", "skipped", f"{answer.code}: it proves nothing", again)
 
 
 def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitted, now: datetime) -> Step | None:
@@ -116,11 +139,12 @@ def _facts(answer: Issued | Submitted | Found) -> dict[str, Any]:
         "lookup_code": answer.lookup_code,
         "lookup_url": answer.lookup_url,
         "code": getattr(answer, "code", ""),
+        "look_again_at": None,
     }
 
 
 def _issued(row: Invoice, facts: dict[str, Any], now: datetime, event: str = "") -> Step:
-    owed = {"correction_owed": True} if row.refunded_amount else {}
+    owed = {"correction_owed": True} if row.open_refund else {}
     if facts["code"] or facts["symbol"].startswith("K"):  # K: a symbol whose invoices need no code
         changes = facts | owed | {"issued_at": now, "files_due": now, "files_tries": 0}
         return Step(State.ISSUED, event or "issued", changes=changes)
@@ -156,7 +180,7 @@ def mismatch(found: Found, document: Document) -> str:
 
 def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     """Two looks, each a settle time apart, found nothing: the send never happened."""
-    if row.refunded_amount:
+    if row.open_refund:
         return ended_by_refund(row, UNEXPOSE)
     if row.doubted_at and now > row.doubted_at + limits.key_unique_for:
         why = "the provider no longer promises to refuse a second send under this key"
@@ -173,7 +197,7 @@ def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
 
 def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
     if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices burn no attempt
-        if row.refunded_amount:
+        if row.open_refund:
             return ended_by_refund(row, UNEXPOSE)
         return Step(
             State.QUEUED,
@@ -182,15 +206,15 @@ def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
             f"{answer.code}: {answer.message}",
             {**UNEXPOSE, "not_before": now},
         )
-    if row.refunded_amount:
+    if row.open_refund:
         return ended_by_refund(row, UNEXPOSE)
     reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
-    changes = {**UNEXPOSE, **_failure(reason, answer.code, answer.message), "attempts": row.attempts + 1}
+    changes = {**UNEXPOSE, **_failure(reason, answer.code, answer.message, answer.field), "attempts": row.attempts + 1}
     return Step(State.FAILED, "refused", "refused", f"{answer.code}: {answer.message}", changes)
 
 
 def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
-    if row.refunded_amount:
+    if row.open_refund:
         return ended_by_refund(row, UNEXPOSE)
     if answer.code == NOT_SENT:
         return Step(
@@ -217,7 +241,7 @@ def _exhausted(row: Invoice, code: str, message: str, attempts: int | None = Non
 
 def ended_by_refund(row: Invoice, changes: dict[str, Any]) -> Step:
     """Unexposed again, and refunded meanwhile: it is not sent a second time."""
-    if row.refunded_amount >= row.total:
+    if row.refunded_amount >= row.sold["total"]:
         return Step(State.CANCELLED, "cancelled", reason="refunded before it was issued", changes=changes)
     message = "Partly refunded before issue: amend the lines."
     return Step(State.FAILED, "failed", "failed", message, {**changes, **_failure(Reason.AMENDED, "", message)})
@@ -227,8 +251,8 @@ def conflict(why: str) -> Step:
     return Step(State.FAILED, "conflict", "failed", why, _failure(Reason.CONFLICT, "", why))
 
 
-def _failure(reason: Reason, code: str, message: str) -> dict[str, str]:
-    return {"failure": reason.value, "failure_code": code, "failure_message": message}
+def _failure(reason: Reason, code: str, message: str, field: str = "") -> dict[str, str]:
+    return {"failure": reason.value, "failure_code": code, "failure_field": field, "failure_message": message}
 
 
 def _ask_again(row: Invoice, due: datetime, event: str, why: str) -> Step:

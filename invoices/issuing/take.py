@@ -4,7 +4,7 @@ A lane's slots are counted from its SENDING rows, never stored, so no crash can 
 """
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -108,13 +108,17 @@ def take_asks(partition: int, room: int) -> list[Call]:
         a_lane = min(limit.asks_in_flight for limit in limits)
         cursor.execute(ASKS, {"partition": partition, "now": now, "lease": lease, "room": room, "a_lane": a_lane})
         exposed_by = [row[1] for row in cursor.fetchall()]
-    issuances = InvoiceIssuance.objects.select_related("account", "invoice").filter(pk__in=exposed_by)
+    return look_ups(exposed_by, now)
+
+
+def look_ups(issuance_ids: list[int], now: datetime) -> list[Call]:
+    """Look-ups at the account, tax code and reference of the attempts, whatever they are today."""
+    issuances = InvoiceIssuance.objects.select_related("account", "invoice").filter(pk__in=issuance_ids)
     return [
         Call(
             invoice_id=issuance.invoice_id,
             issuance_id=issuance.pk,
             provider=issuance.provider,
-            # The account, tax code and reference of the attempt, whatever they are today.
             account=account_of(
                 issuance.account,
                 issuance.tax_code,

@@ -59,9 +59,11 @@ class Invoice(Record):
     asks = models.PositiveSmallIntegerField(default=0)  # since it became uncertain or submitted
     exposed_at = models.DateTimeField(null=True, blank=True)
     exposed_by = models.BigIntegerField(null=True, blank=True)  # the issuance that exposed it
-    doubted_at = models.DateTimeField(null=True, blank=True)  # when the first send of unknown fate began; never cleared
+    doubted_at = models.DateTimeField(null=True, blank=True)  # when the first send of unknown fate began
+    look_again_at = models.DateTimeField(null=True, blank=True)  # the last look, which alone ends a doubt
     failure = models.CharField(max_length=9, choices=[(r.value, r.value) for r in Reason], blank=True)
     failure_code = models.CharField(max_length=80, blank=True)  # the vendor's own
+    failure_field = models.CharField(max_length=60, blank=True)  # the document's field at fault: "buyer.tax_code"
     failure_message = models.TextField(blank=True)
 
     # The legal act
@@ -85,6 +87,7 @@ class Invoice(Record):
     # Afterwards
     refunded_at = models.DateTimeField(null=True, blank=True)
     refunded_amount = models.BigIntegerField(default=0)  # đồng
+    settled_refund = models.BigIntegerField(default=0)  # đồng of it that amended lines already leave out
     correction_owed = models.BooleanField(default=False)
 
     # The chain's head, so that a cut tail shows
@@ -132,7 +135,14 @@ class Invoice(Record):
             models.Index(fields=["issue_until"], condition=Q(state="QUEUED"), name="unsent_by_limit"),
             models.Index(fields=["partition", "claim_deadline"], condition=Q(state="WAITING"), name="claims_closing"),
             models.Index(fields=["files_due"], condition=Q(files_due__isnull=False), name="files_missing"),
-            models.Index(fields=["order_id"], name="by_order"),
+            models.Index(fields=["look_again_at"], condition=Q(look_again_at__isnull=False), name="last_looks"),
+            models.Index(
+                fields=["issue_until"],
+                condition=Q(state="FAILED", failure="refused", failure_field__startswith="buyer."),
+                name="refused_buyers",
+            ),
+            # Serves = and LIKE 'begin%' under any collation.
+            models.Index(fields=["order_id"], opclasses=["varchar_pattern_ops"], name="by_order"),
         ]
 
     def __str__(self) -> str:
@@ -146,6 +156,11 @@ class Invoice(Record):
     def was_taken(self) -> bool:
         """Its document is drawn up at the first take; from then on only an act that draws it anew may change it."""
         return bool(self.document)
+
+    @property
+    def open_refund(self) -> int:
+        """Đồng that went back and that the lines do not leave out yet."""
+        return self.refunded_amount - self.settled_refund
 
     @property
     def legal_number(self) -> str:

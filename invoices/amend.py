@@ -1,0 +1,80 @@
+"""Change what is sent, while no provider can know it: a new document under the same reference."""
+
+from typing import Any
+
+from django.db import transaction
+
+from config import clock
+from invoices import buyers
+from invoices.lifecycle import Reason, State, WrongState
+from invoices.models import Invoice, LegalRules
+from invoices.moving import Step, move_one
+from invoices.opening import lock_order, settle
+
+REDRAWN = {"document": "", "document_sha256": ""}
+
+
+def amend(
+    invoice: Invoice, *, actor: str, reason: str, buyer: dict[str, Any] | None = None, lines: list[Any] | None = None
+) -> Invoice:
+    """Give a FAILED invoice another buyer or other lines and queue it again.
+
+    `lines` are the contract's; they must come to what was paid less what went back. The buyer may mend the buyer's
+    fields of a refused invoice; all else is an operator's. Raises WrongState, Unacceptable, buyers.InvalidBuyer.
+    """
+    details = buyers.parse(buyer) if buyer else None
+
+    def decide(row: Invoice) -> Step:
+        check_amendable(row, by_buyer=actor == "buyer", lines=lines is not None)
+        changes: dict[str, Any] = {**REDRAWN, "attempts": 0, "not_before": clock.now()}
+        if details is not None:
+            changes |= {"buyer": details, "buyer_source": "claim" if actor == "buyer" else "operator"}
+        if lines is not None:
+            changes |= _billed(row, lines)
+        return Step(State.QUEUED, "amended", reason=reason, changes=changes)
+
+    with transaction.atomic():
+        lock_order(invoice.merchant.code, invoice.order_id)
+        return move_one(invoice, decide, actor=actor)
+
+
+def check_amendable(row: Invoice, *, by_buyer: bool, lines: bool) -> None:
+    """Raises WrongState, with the time when that may change."""
+    if row.state != State.FAILED:
+        raise WrongState(f"Order {row.order_id} is {row.state}: only a failed invoice can be amended.")
+    if by_buyer and (lines or row.failure != Reason.REFUSED):
+        raise WrongState(f"Order {row.order_id} failed for another reason than the buyer's details.")
+    if row.failure == Reason.AMENDED and not lines:
+        raise WrongState(f"Order {row.order_id} was partly refunded: its lines must be amended.")
+    if row.issue_until <= clock.now():
+        raise WrongState(f"Order {row.order_id} is past its issue limit: replay it, then it carries today's date.")
+    check_redrawable(row)
+
+
+def check_redrawable(row: Invoice) -> None:
+    """May its document be drawn anew? Never while a provider may know the old one. Raises WrongState."""
+    if row.exposed:
+        when = f" Asked about again at {row.not_before.isoformat()}." if row.state != State.FAILED else ""
+        raise WrongState(f"Order {row.order_id} may be known to a provider: nothing in it may change.{when}")
+    if row.doubted_at:
+        until = f" at {row.look_again_at.isoformat()}" if row.look_again_at else ""
+        raise WrongState(f"A send of order {row.order_id} was in doubt: it may change after the last look{until}.")
+
+
+def _billed(row: Invoice, lines: list[Any]) -> dict[str, Any]:
+    sold = {**row.sold, "lines": lines, "discount": 0}
+    owed = row.sold["total"] - row.refunded_amount
+    bill = settle({**sold, "total": owed}, row.form, LegalRules.on(clock.day_vn(row.paid_at)))
+    settled = {"settled_refund": row.refunded_amount}
+    return {"sold": sold, "bill": bill.to_json(), "total": bill.total, "vat": bill.vat, **settled}
+
+
+def fall_back_to_consumer(invoice: Invoice) -> Step | None:
+    """The step of a refused buyer that nobody mended in time: the consumer's text, where the merchant wants it so."""
+    if invoice.state != State.FAILED or invoice.failure != Reason.REFUSED or invoice.exposed or invoice.doubted_at:
+        return None
+    if not invoice.failure_field.startswith("buyer.") or not invoice.policy.get("consumerFallback"):
+        return None
+    changes = {**REDRAWN, "buyer": {}, "buyer_source": "", "attempts": 0, "not_before": clock.now()}
+    why = "the refused buyer was not mended by the issue limit: issued to the consumer"
+    return Step(State.QUEUED, "consumer_fallback", reason=why, changes=changes)

@@ -1,0 +1,17 @@
+"""Let a lane go on without an invoice that is stuck in it; the invoice stays for an operator."""
+
+from invoices.lifecycle import Reason, State, WrongState
+from invoices.models import Invoice
+from invoices.moving import Step, move_one
+
+
+def skip(invoice: Invoice, *, actor: str, reason: str) -> Invoice:
+    """QUEUED or UNCERTAIN → FAILED(skipped). Raises WrongState."""
+
+    def decide(row: Invoice) -> Step:
+        if row.state not in (State.QUEUED, State.UNCERTAIN):
+            raise WrongState(f"Order {row.order_id} is {row.state}: it holds up no lane.")
+        why = {"failure": Reason.SKIPPED.value, "failure_message": f"Skipped: {reason}"}
+        return Step(State.FAILED, "skipped", "skipped", reason, why)
+
+    return move_one(invoice, decide, actor=actor)
