@@ -1,0 +1,131 @@
+"""The operators' console: what every page of it has in common, and the ground's own tables.
+
+Nothing can be deleted here. What ends is switched off: a deleted user would take their name out of the history.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
+from simple_history.admin import SimpleHistoryAdmin
+
+from config.models import Configuration
+
+admin.site.site_header = admin.site.site_title = "Hoadon"
+admin.site.index_title = "Operations"
+admin.site.disable_action("delete_selected")
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than anybody turns pages: an exact count of a hundred million rows takes a minute."""
+
+    LIMIT = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        assert isinstance(self.object_list, models.QuerySet)
+        return self.object_list.order_by()[: self.LIMIT].count()
+
+
+class Kept(admin.ModelAdmin):
+    """Rows stay."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Shown(Kept):
+    """Read, never typed: these rows are written by the machine."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    ordering = ("-pk",)
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Historied(SimpleHistoryAdmin):
+    """With the history of every change. An earlier version is shown, never put back: it may not fit what came after."""
+
+    def revert_disabled(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method != "GET":
+            raise PermissionDenied
+        return super().history_form_view(request, *args, **kwargs)
+
+
+class Edited(Historied, Kept):
+    """Typed by people. `fixed` names what may be chosen once and never changed."""
+
+    fixed: tuple[str, ...] = ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [*super().get_readonly_fields(request, obj), *(self.fixed if obj else ())]
+
+
+class ConfigurationForm(forms.ModelForm):
+    text = forms.CharField(
+        label="Value",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"}),
+        help_text="A secret value is never shown; leave this empty to keep it.",
+    )
+
+    class Meta:
+        model = Configuration
+        fields = ("key", "is_secret", "description")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.key and not self.instance.is_secret:
+            self.initial["text"] = self.instance.value
+
+
+@admin.register(Configuration)
+class ConfigurationAdmin(Edited):
+    form = ConfigurationForm
+    fixed = ("key", "is_secret")  # a sealed value cannot become an open one, nor the other way round
+    fields = ("key", "is_secret", "text", "description")
+    list_display = ("key", "shown", "description", "updated_at")
+    list_filter = ("is_secret",)
+    search_fields = ("key", "description")
+    ordering = ("key",)
+
+    @admin.display(description="value")
+    def shown(self, row: Configuration) -> str:
+        return "•••" if row.is_secret else row.value
+
+    def save_model(self, request: HttpRequest, obj: Configuration, form: Any, change: bool) -> None:
+        text = form.cleaned_data["text"]
+        if obj.is_secret and not text:
+            obj.save()
+        else:
+            obj.write(text)
+
+
+admin.site.unregister([User, Group])
+
+
+@admin.register(User)
+class Users(Kept, UserAdmin):
+    pass
+
+
+@admin.register(Group)
+class Groups(Kept, GroupAdmin):
+    pass

@@ -1,0 +1,71 @@
+"""How values read in the console: money, states, tables, JSON."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from invoices.models import InvoiceFile
+from invoices.personal import masked_body
+
+NOTHING = "–"
+
+
+def dong(amount: int) -> str:
+    """1234567 → 1.234.567 ₫, in one piece."""
+    return f"{amount:,}".replace(",", ".") + "\u00a0₫"
+
+
+def badge(word: str) -> SafeString:
+    """A state or an outcome, coloured by invoices/admin.css."""
+    return format_html('<span class="badge badge-{}">{}</span>', word.lower(), word)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
+    """Numbers stand right."""
+    heads = format_html_join("", "<th>{}</th>", ((text,) for text in head))
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in rows))
+    return format_html('<table class="facts"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)
+
+
+def pairs(values: dict[str, Any]) -> SafeString | str:
+    return table((), values.items()) if values else NOTHING
+
+
+def as_json(value: Any) -> SafeString | str:
+    """Indented, personal data hidden."""
+    if value in (None, "", {}, []):
+        return NOTHING
+    return format_html('<pre class="json">{}</pre>', json.dumps(masked_body(value), ensure_ascii=False, indent=2))
+
+
+def file_link(file: InvoiceFile) -> SafeString:
+    url = reverse("admin:invoices_invoice_file", args=[file.invoice_id, file.kind])
+    return format_html('<a href="{}">{}</a> ({:} bytes)', url, file.kind.upper(), file.size)
+
+
+def changes(told: dict[str, Any]) -> str:
+    """An audit row's before and after in one line: state: QUEUED → SENDING."""
+    before, after = told["before"], told["after"]
+    return "; ".join(f"{field}: {_short(before.get(field))} → {_short(value)}" for field, value in after.items())
+
+
+def _short(value: Any) -> str:
+    text = NOTHING if value in (None, "") else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _cells(row: Iterable[Any]) -> SafeString:
+    return format_html_join(
+        "", "<td{}>{}</td>", ((_RIGHT if isinstance(cell, int) else "", _cell(cell)) for cell in row)
+    )
+
+
+def _cell(cell: Any) -> Any:
+    return dong(cell) if isinstance(cell, int) else cell
+
+
+_RIGHT = SafeString(' class="number"')

@@ -1,0 +1,38 @@
+"""The law, which a fixture changes, and the partitions, which operators may hold."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+
+from config.admin import Kept, Shown
+from invoices.models import LegalRules, Partition
+
+
+@admin.register(LegalRules)
+class LegalRulesAdmin(Shown):
+    list_display = ("effective_from", "source", "forms", "symbol_letters", "vat_rates", "consumer_text")
+
+
+class PartitionForm(forms.ModelForm):
+    class Meta:
+        model = Partition
+        fields = ("number", "paused")
+
+    def clean_number(self) -> int:
+        number = self.cleaned_data["number"]
+        if number >= settings.PARTITIONS:
+            raise forms.ValidationError(f"The partitions are 0 to {settings.PARTITIONS - 1}.")
+        return number
+
+
+@admin.register(Partition)
+class PartitionAdmin(Kept):
+    form = PartitionForm
+    list_display = ("number", "paused")
+    ordering = ("number",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("number",) if obj else ()

@@ -1,0 +1,133 @@
+"""Merchants, their tax data and their lanes, as operators see and type them."""
+
+import unicodedata
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from config.admin import Edited, Shown
+from merchants import tax_codes
+from merchants.models import AdministrativeUnit, Merchant, ProviderAccount, TaxInfo
+
+
+@admin.register(AdministrativeUnit)
+class AdministrativeUnitAdmin(Shown):
+    list_display = ("code", "full_name", "full_name_en", "level", "parent")
+    list_filter = ("level", "unit_type")
+    list_select_related = ("parent__parent",)
+    search_fields = ("search", "code__exact")
+    ordering = ("code",)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        return super().get_search_results(request, queryset.select_related("parent__parent"), plain(search_term))
+
+
+def plain(text: str) -> str:
+    """As `AdministrativeUnit.search` is spelled: lower case, no accents."""
+    letters = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+@admin.register(Merchant)
+class MerchantAdmin(Edited):
+    fixed = ("code",)
+    fields = (
+        "code",
+        "name",
+        "is_active",
+        ("claim_window", "unclaimed"),
+        ("consumer_fallback", "mails_buyer"),
+        ("created_at", "updated_at", "deleted_at"),
+    )
+    readonly_fields = ("created_at", "updated_at", "deleted_at")
+    list_display = ("name", "code", "is_active", "claim_window", "unclaimed", "updated_at")
+    list_filter = ("is_active", "unclaimed", ("deleted_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "code")
+    ordering = ("name",)
+
+
+class TaxInfoForm(forms.ModelForm):
+    class Meta:
+        model = TaxInfo
+        fields = ("merchant", "tax_code", "legal_name", "address", "commune", "email", "phone", "method")
+
+    def clean_tax_code(self) -> str:
+        try:
+            return tax_codes.check(self.cleaned_data["tax_code"])
+        except tax_codes.ImpossibleTaxCode as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+@admin.register(TaxInfo)
+class TaxInfoAdmin(Edited):
+    form = TaxInfoForm
+    fixed = ("merchant",)
+    fields = (*TaxInfoForm.Meta.fields, ("created_at", "updated_at", "deleted_at"))
+    readonly_fields = ("created_at", "updated_at", "deleted_at")
+    autocomplete_fields = ("merchant", "commune")
+    list_display = ("legal_name", "merchant", "method", "updated_at")
+    list_filter = ("method", ("deleted_at", admin.EmptyFieldListFilter))
+    list_select_related = ("merchant",)
+    search_fields = ("legal_name", "tax_code__exact", "merchant__name", "merchant__code")
+    ordering = ("legal_name",)
+
+
+class ProviderAccountForm(forms.ModelForm):
+    NEVER_SHOWN = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+
+    username = forms.CharField(
+        required=False, widget=NEVER_SHOWN, help_text="Never shown. Leave both empty to keep the login."
+    )
+    password = forms.CharField(required=False, strip=False, widget=NEVER_SHOWN)
+
+    class Meta:
+        model = ProviderAccount
+        fields = ("merchant", "provider", "base_url", "form", "symbol", "template", "in_flight", "is_active", "paused")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        given = [name for name in ("username", "password") if self.cleaned_data.get(name)]
+        if len(given) == 1:
+            self.add_error(given[0], "A login is changed as a whole: give the username and the password.")
+        if self.instance.sealed_credentials and "base_url" in self.changed_data and not given:
+            # Else whoever may type an address could have the login sent to a host of theirs.
+            self.add_error("base_url", "Another host gets no login that it was not given: type it again.")
+        lane = {name: self.cleaned_data.get(name) for name in ("merchant", "provider", "form", "symbol")}
+        if self.instance._state.adding and ProviderAccount.objects.living().filter(**lane).exists():
+            self.add_error("symbol", "The merchant has an account with this form and symbol.")
+        return cleaned
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(Edited):
+    form = ProviderAccountForm
+    fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row
+    fieldsets = (
+        ("Lane", {"fields": ("merchant", "provider", ("form", "symbol"), "template", "base_url", "in_flight")}),
+        ("Login", {"fields": ("credentials_mark", "username", "password")}),
+        ("Open or not", {"fields": ("is_active", "paused", "parked_until", "parked_reason", "parked_for_login")}),
+        ("Dates", {"fields": (("created_at", "updated_at", "deleted_at"),)}),
+    )
+    readonly_fields = (
+        "credentials_mark",
+        "parked_until",
+        "parked_reason",
+        "parked_for_login",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+    )
+    autocomplete_fields = ("merchant",)
+    list_display = ("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until", "credentials_mark")
+    list_filter = ("provider", "is_active", "paused", ("parked_until", admin.EmptyFieldListFilter), "form")
+    list_select_related = ("merchant",)
+    search_fields = ("merchant__name", "merchant__code", "symbol")
+    ordering = ("merchant__name", "symbol")
+
+    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
+        if form.cleaned_data.get("password"):
+            obj.set_credentials({name: form.cleaned_data[name] for name in ("username", "password")})
+        super().save_model(request, obj, form, change)

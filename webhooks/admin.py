@@ -1,0 +1,74 @@
+"""What machines told us, and who wants to be told."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from config.admin import Edited, Shown
+from invoices.admin.columns import as_json, badge
+from webhooks.models import WebhookEndpoint, WebhookEvent
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(Shown):
+    list_display = ("webhook_id", "type", "route", "result", "order_id", "answer_status", "tries", "created_at")
+    list_filter = ("status", "route")
+    search_fields = ("order_id__startswith", "webhook_id__exact")
+    search_help_text = "An order (or how it begins) or a whole webhook id. Lists end after 10,000 rows."
+    show_facets = admin.ShowFacets.NEVER
+    fields = (
+        ("route", "webhook_id", "type"),
+        ("result", "tries", "not_before"),
+        "error",
+        ("order_id", "created_at", "secret_label"),
+        "told",
+        ("answer_status", "answered"),
+        "body_sha256",
+    )
+    readonly_fields = ("result", "told", "answered", "created_at")
+
+    class Media:
+        css = {"all": ("invoices/admin.css",)}
+
+    @admin.display(description="status")
+    def result(self, row: WebhookEvent) -> SafeString:
+        return badge(row.status)
+
+    @admin.display(description="body (buyers masked)")
+    def told(self, row: WebhookEvent) -> SafeString | str:
+        try:
+            return as_json(json.loads(row.body))
+        except ValueError:
+            return "not JSON"  # and so nothing that could be masked
+
+    @admin.display(description="answer")
+    def answered(self, row: WebhookEvent) -> SafeString | str:
+        return as_json(row.answer)
+
+
+class WebhookEndpointForm(forms.ModelForm):
+    class Meta:
+        model = WebhookEndpoint
+        fields = ("merchant", "url", "event_types", "disabled_reason")
+
+    def clean_event_types(self) -> list[str]:
+        types: Any = self.cleaned_data["event_types"] or []
+        if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
+            raise forms.ValidationError('A list of event types, such as ["invoice.issued"]; empty takes all of them.')
+        return types
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(Edited):
+    form = WebhookEndpointForm
+    fields = ("merchant", "url", "event_types", "disabled_reason", ("created_at", "updated_at", "deleted_at"))
+    readonly_fields = ("created_at", "updated_at", "deleted_at")
+    autocomplete_fields = ("merchant",)
+    list_display = ("url", "merchant", "event_types", "disabled_reason", "updated_at")
+    list_filter = (("merchant", admin.EmptyFieldListFilter), ("disabled_reason", admin.EmptyFieldListFilter))
+    list_select_related = ("merchant",)
+    search_fields = ("url", "merchant__name", "merchant__code")
+    ordering = ("url",)
