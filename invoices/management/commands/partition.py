@@ -1,0 +1,20 @@
+"""`manage.py partition ORDER…`: in which partition each order lies. Asks no database."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from invoices.partitions import partition_of
+
+
+class Command(BaseCommand):
+    help = "Print each order and its partition, one line each."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("orders", metavar="ORDER", nargs="+")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        for order in options["orders"]:
+            self.stdout.write(f"{order}\t{partition_of(order)}")

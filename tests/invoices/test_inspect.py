@@ -1,0 +1,83 @@
+"""`inspect_invoice`: everything about one order, and nothing of the buyer that need not be read."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from config import clock
+from invoices.facts import payment as payment_fact
+from invoices.facts import request as request_fact
+from invoices.models import InvoiceIssuance
+from invoices.opening import learn
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def shown(capsys, *args: str) -> str:
+    call_command("inspect_invoice", *args)
+    return capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
+
+
+def test_it_shows_the_invoice_its_attempts_and_its_audit(capsys):
+    invoice = cast.issued(number="42")
+    told = shown(capsys, invoice.order_id)
+    for word in ("ISSUED", "C26TAA-42", "110.000", "Attempts at the provider", "Audit", "QUEUED → SENDING"):
+        assert word in told
+
+
+def test_json_is_json_and_nothing_else(capsys):
+    invoice = cast.issued()
+    (document,) = json.loads(shown(capsys, invoice.order_id, "--json"))
+    assert document["invoice"]["id"] == str(invoice.pk)
+    assert document["invoice"]["total"] == 110000
+    assert [row["seq"] for row in document["audit"]] == list(range(1, invoice.audit_seq + 1))
+    assert document["issuances"][0]["outcome"] == "issued"
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+@pytest.mark.parametrize("buyer", [cast.PERSON, {**cast.COMPANY, "phone": "0901234567"}])
+def test_of_a_buyer_only_a_companys_tax_code_is_shown(capsys, buyer, how):
+    sale = cast.payment(cast.seller(), buyer=buyer)
+    learn(*payment_fact(sale), actor="test")
+    learn(request_fact(cast.request(sale, buyer=buyer)), actor="test")
+    told = shown(capsys, sale["orderId"], *how)
+    assert buyer["kind"] in told
+    for field, value in buyer.items():
+        assert (value in told) == (field in ("kind", "taxCode")), field
+
+
+def test_an_order_that_two_merchants_have_is_not_guessed_at(capsys):
+    one, other = cast.seller(), cast.seller()
+    cast.waiting(one, orderId="same")
+    cast.waiting(other, orderId="same")
+    with pytest.raises(CommandError) as error:
+        shown(capsys, "same")
+    assert error.value.returncode == 1
+    assert one.code in str(error.value) and other.code in str(error.value)
+    assert capsys.readouterr().out == ""
+    assert one.code in shown(capsys, "same", "--merchant", one.code)
+
+
+def test_an_unknown_order_is_said_to_be_unknown(capsys):
+    with pytest.raises(CommandError, match="Nothing is known of an order nowhere"):
+        shown(capsys, "nowhere")
+
+
+def test_an_order_that_is_paid_and_parked_says_why_it_has_no_invoice(capsys):
+    learn(*payment_fact(cast.payment("a-merchant-to-come", orderId="early")), actor="test")
+    with pytest.raises(CommandError, match="has no invoice yet.*\n.*we do not know the merchant"):
+        shown(capsys, "early")
+
+
+def test_brackets_in_a_vendors_message_are_printed_as_they_are(capsys):
+    invoice = cast.sending()
+    InvoiceIssuance.objects.filter(invoice=invoice).update(message="[bold]no[/bold]", ended_at=clock.now())
+    assert "[bold]no[/bold]" in shown(capsys, invoice.order_id)
