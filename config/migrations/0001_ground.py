@@ -6,13 +6,24 @@ from django.db import migrations
 FORWARD = """
 CREATE SEQUENCE snowflake_sequence CYCLE MINVALUE 0 MAXVALUE 4611686018427387904;
 CREATE FUNCTION snowflake_worker() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
-CREATE FUNCTION snowflake() RETURNS bigint LANGUAGE sql VOLATILE AS $$
-    SELECT (((extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1735689600000) << 22)
-         | (snowflake_worker() << 12)
-         | (nextval('snowflake_sequence') & 4095)
-$$;
+CREATE FUNCTION snowflake_now() RETURNS bigint LANGUAGE sql VOLATILE AS
+    'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1735689600000';
+CREATE FUNCTION snowflake() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    began bigint;
+    turn bigint;
+BEGIN
+    LOOP
+        began := snowflake_now();
+        turn := nextval('snowflake_sequence') & 4095;
+        -- Whoever was held up between the two could meet the sequence a round later: only a turn of this ms counts.
+        IF snowflake_now() = began THEN
+            RETURN (began << 22) | (snowflake_worker() << 12) | turn;
+        END IF;
+    END LOOP;
+END $$;
 """
-BACKWARD = "DROP FUNCTION snowflake(); DROP FUNCTION snowflake_worker(); DROP SEQUENCE snowflake_sequence;"
+BACKWARD = "DROP FUNCTION snowflake(); DROP FUNCTION snowflake_now(); DROP FUNCTION snowflake_worker(); DROP SEQUENCE snowflake_sequence;"
 
 
 class Migration(migrations.Migration):

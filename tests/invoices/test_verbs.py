@@ -8,13 +8,17 @@ import pytest
 from config import clock
 from invoices.adopt import adopt
 from invoices.amend import amend
-from invoices.facts import Unacceptable, refund
+from invoices.documents import read
+from invoices.facts import Unacceptable, payment, refund
 from invoices.issuing import issue_due
 from invoices.issuing.later import last_looks, probe_parked
+from invoices.issuing.take import look_ups
+from invoices.issuing.wire import wire
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one
 from invoices.opening import learn
+from invoices.providers import build
 from invoices.providers.simulator import Simulator
 from invoices.replay import replay
 from invoices.skip import skip
@@ -131,8 +135,6 @@ def test_after_a_partial_refund_the_lines_are_amended_to_what_is_left() -> None:
 
 
 def _payment(data: dict[str, Any]) -> Any:
-    from invoices.facts import payment
-
     return payment(data)
 
 
@@ -207,11 +209,6 @@ def test_the_last_look_ends_a_doubt_or_finds_a_conflict(provider: Simulator) -> 
 
 
 def _issue_at_the_provider(invoice: Invoice) -> None:
-    from invoices.documents import read
-    from invoices.issuing.take import look_ups
-    from invoices.issuing.wire import wire
-    from invoices.providers import build
-
     (call,) = look_ups([invoice.issuances.get().pk], clock.now())
 
     async def issue(http: Any) -> Any:

@@ -1,0 +1,56 @@
+"""The doorbell: heard when it can be, missed without harm."""
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+
+from invoices import partitions
+
+QUEUE = "invoice-issuance-1"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Any:
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    client.flushdb()
+    partitions._silent_until = 0.0
+    yield client
+    partitions._silent_until = 0.0
+    client.flushdb()
+
+
+def test_a_bell_that_is_pending_is_not_rung_again_until_somebody_answers(quiet: Any) -> None:
+    for _ in range(5):
+        partitions.ring(1)
+    assert quiet.llen(QUEUE) == 1
+    partitions.answer(1)
+    partitions.ring(1)
+    assert quiet.llen(QUEUE) == 2
+
+
+def test_the_sweep_rings_without_looking(quiet: Any) -> None:
+    partitions.ring(1)
+    partitions.ring(1, regardless=True)
+    assert quiet.llen(QUEUE) == 2
+
+
+def test_the_message_carries_nothing_but_the_partition(quiet: Any) -> None:
+    partitions.ring(1)
+    message = json.loads(quiet.lindex(QUEUE, 0))
+    arguments, keywords, _ = json.loads(base64.b64decode(message["body"]))
+    assert (arguments, keywords) == ([1], {})
+
+
+def test_without_redis_nobody_fails_and_nobody_waits(settings: Any, monkeypatch: Any, caplog: Any) -> None:
+    settings.REDIS_URL = "unix:///nowhere/valkey.sock"
+    monkeypatch.setattr(partitions, "_wires", partitions._Wires())
+    started = time.monotonic()
+    partitions.ring(1)
+    partitions.ring(1)  # silent now: not even tried
+    assert time.monotonic() - started < 0.4  # the promise is 0.2 s a call
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -1,0 +1,152 @@
+"""The only writer of state: what it allows, what it writes down, and what the database refuses on top."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, connections, transaction
+from django.db.utils import InternalError, ProgrammingError
+from django.test.utils import CaptureQueriesContext
+
+from config import clock
+from invoices.lifecycle import MOVES, State, WrongState, may
+from invoices.models import Invoice, InvoiceAuditTracing
+from invoices.models.audit import chain
+from invoices.moving import Step, invoices_moved, move, move_one
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_state_has_its_moves_and_may_stay_as_it_is() -> None:
+    assert set(MOVES) == set(State)
+    assert all(may(state, state) for state in State)
+
+
+def test_a_batch_commits_what_may_move_and_refuses_the_rest_with_the_reason() -> None:
+    good, bad = cast.queued(), cast.waiting()
+    result = move([good.pk, bad.pk], State.SENDING, actor="worker", event="taken", exposed_at=clock.now())
+    assert [invoice.pk for invoice, _ in result.moved] == [good.pk]
+    assert [(invoice.pk, why) for invoice, why in result.refused] == [
+        (bad.pk, f"Order {bad.order_id} is WAITING: it cannot become SENDING.")
+    ]
+    assert Invoice.objects.get(pk=bad.pk).state == State.WAITING
+
+
+def test_one_row_that_may_not_move_raises() -> None:
+    with pytest.raises(WrongState):
+        move_one(cast.waiting(), State.ISSUED, actor="worker", event="issued")
+
+
+def test_what_may_be_known_to_a_provider_can_become_nothing_unexposed() -> None:
+    with pytest.raises(WrongState, match="may be known to a provider"):
+        move_one(cast.sending(), State.QUEUED, actor="worker", event="retry")
+
+
+def test_nothing_is_issued_without_a_number() -> None:
+    with pytest.raises(WrongState, match="no number"):
+        move_one(cast.sending(), State.ISSUED, actor="worker", event="issued")
+
+
+def test_a_move_of_any_size_costs_the_same_number_of_statements() -> None:
+    def statements(count: int) -> int:
+        ids = [cast.waiting().pk for _ in range(count)]
+        with CaptureQueriesContext(connection) as captured:
+            move(ids, State.QUEUED, actor="beat", event="claim_expired")
+        return len(captured)
+
+    assert statements(1) == statements(12) == 6  # savepoint, lock, update, audit, history, release
+
+
+def test_each_move_leaves_an_audit_row_and_a_history_row_without_personal_data() -> None:
+    invoice = cast.waiting()
+    move_one(invoice, lambda _: Step(State.QUEUED, "claimed", changes={"buyer": cast.COMPANY}), actor="buyer")
+    told = invoice.tracings.get(seq=2).told
+    assert (told["eventType"], told["actor"], told["outcome"]) == ("claimed", "buyer", "ok")
+    assert (told["before"]["state"], told["after"]["state"]) == ("WAITING", "QUEUED")
+    assert told["after"]["buyer"].startswith("•")
+    everything = json.dumps(list(invoice.tracings.values("record"))) + str(list(invoice.history.values()))
+    assert "0100109106" not in everything and "Hoa Sen" not in everything
+    assert [row.state for row in invoice.history.order_by("history_id")] == ["WAITING", "QUEUED"]
+
+
+def test_the_audit_is_a_chain_whose_head_the_invoice_holds() -> None:
+    invoice = cast.issued()
+    previous = ""
+    for seq, row in enumerate(invoice.tracings.order_by("seq"), start=1):
+        previous = chain(previous, row.record)
+        assert (row.seq, row.hash, row.told["seq"]) == (seq, previous, seq)
+    invoice.refresh_from_db()
+    assert (invoice.audit_hash, invoice.audit_seq) == (previous, seq)
+
+
+@pytest.mark.parametrize(
+    "verb", ["UPDATE invoices_invoiceaudittracing SET actor = 'nobody'", "DELETE FROM invoices_invoiceaudittracing"]
+)
+def test_the_database_refuses_to_rewrite_the_audit(verb: str) -> None:
+    cast.waiting()
+    with pytest.raises((InternalError, ProgrammingError), match="append-only"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(verb)
+    assert InvoiceAuditTracing.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("builder", "change"),
+    [
+        (cast.sending, {"state": "QUEUED"}),  # exposed
+        (cast.sending, {"state": "ISSUED"}),  # no number
+        (cast.queued, {"failure": "refused"}),  # a failure without FAILED
+    ],
+)
+def test_the_database_repeats_the_law(builder: Any, change: Any) -> None:
+    invoice = builder()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Invoice.objects.filter(pk=invoice.pk).update(**change)
+
+
+def test_an_order_has_one_document_of_a_number_for_ever_also_when_it_was_deleted() -> None:
+    invoice = cast.waiting()
+    invoice.delete()
+    copy = Invoice.objects.get(pk=invoice.pk)
+    copy.pk, copy.claim_token = None, "another"
+    with pytest.raises(IntegrityError, match="one_document_a_number_for_ever"), transaction.atomic():
+        copy.save(force_insert=True)
+
+
+def test_a_legal_number_belongs_to_one_invoice() -> None:
+    merchant = cast.seller()
+    cast.issued(merchant, number="7")
+    with pytest.raises(IntegrityError, match="one_invoice_a_legal_number"), transaction.atomic():
+        cast.issued(merchant, number="7")
+
+
+def test_who_listens_hears_of_a_move_inside_its_transaction() -> None:
+    invoice, heard = cast.waiting(), []
+
+    def listen(moved: Any, **_: Any) -> None:
+        heard.extend((row.pk, source, row.state, connection.in_atomic_block) for row, source in moved)
+
+    invoices_moved.connect(listen)
+    try:
+        move_one(invoice, State.QUEUED, actor="beat", event="claim_expired")
+    finally:
+        invoices_moved.disconnect(listen)
+    assert heard == [(invoice.pk, State.WAITING, State.QUEUED, True)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_at_once_write_one_gap_free_chain() -> None:
+    invoice = cast.queued()
+    barrier = threading.Barrier(20)
+
+    def note() -> None:
+        barrier.wait()
+        move_one(invoice, State.QUEUED, actor="test", event="noted", asks=threading.get_ident() % 30000)
+        connections.close_all()
+
+    threads = [threading.Thread(target=note) for _ in range(20)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert list(invoice.tracings.order_by("seq").values_list("seq", flat=True)) == list(range(1, 23))
