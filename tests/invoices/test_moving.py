@@ -86,9 +86,9 @@ def test_the_audit_is_a_chain_whose_head_the_invoice_holds() -> None:
 )
 def test_the_database_refuses_to_rewrite_the_audit(verb: str) -> None:
     cast.waiting()
-    with pytest.raises((InternalError, ProgrammingError), match="append-only"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(verb)
+    refused = pytest.raises((InternalError, ProgrammingError), match="append-only")
+    with refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(verb)
     assert InvoiceAuditTracing.objects.count() == 1
 
 

@@ -1,0 +1,39 @@
+"""`manage.py dev`: server, workers and beat, each restarted when its code changes."""
+
+import shlex
+import signal
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from invoices.demo.processes import Crew, beat, manage, worker
+from invoices.partitions import expiry_queue, issuance_queue
+
+ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
+
+
+class Command(BaseCommand):
+    help = "Run server, workers and beat for development, with reload, until Ctrl-C. Logs are under .local/dev/."
+
+    def handle(self, *_: Any, **__: Any) -> None:
+        if not settings.DEVELOPMENT:
+            raise CommandError("This is for development; deploy/ has what production runs.")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        folder = settings.LOCAL / "dev"
+        queues = [queue(p) for p in range(settings.PARTITIONS) for queue in (issuance_queue, expiry_queue)]
+        with Crew(folder) as crew:
+            crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
+            crew.start("worker", *reloading(worker("dev", "hoadon", *queues)))
+            crew.start("beat", *beat(folder))
+            crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
+            self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")
+            try:
+                signal.pause()
+            except KeyboardInterrupt:
+                self.stdout.write("Stopping …")
+
+
+def reloading(command: list[str]) -> list[str]:
+    return [sys.executable, "-m", "watchfiles", "--sigint-timeout", "20", "--filter", "python", shlex.join(command), *ROOMS]

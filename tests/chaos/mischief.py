@@ -1,0 +1,113 @@
+"""What goes wrong and when: drawn from a seed before the round begins, done by a thread while orders flow in."""
+
+import heapq
+import itertools
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+
+from invoices.demo.processes import Crew, beat
+from tests.chaos.servers import restart_postgres
+
+PROVIDER = "provider"
+OUTAGE = 20.0  # seconds that the provider is away: half of it hanging, half of it refusing connections
+BETWEEN_KILLS = 2.0, 4.0
+DOWN_FOR = 0.5, 2.0
+
+
+class Mischief(threading.Thread):
+    """`said` hears of every deed. After `join`, everything runs again and `error` tells what broke the thread."""
+
+    def __init__(self, crew: Crew, local: Path, redis_url: str, seed: int, said: Callable[[str], None]) -> None:
+        super().__init__(name="mischief", daemon=True)
+        self.crew, self.local, self.redis_url, self.said = crew, local, redis_url, said
+        self.dice = random.Random(seed)
+        self.done: Counter[str] = Counter()
+        self.error: Exception | None = None
+        self._plan: list[tuple[float, int, Callable[[], None]]] = []
+        self._order, self._began, self._beats = itertools.count(), 0.0, 0
+
+    def plan(self, seconds: float) -> None:
+        """Spread over so many seconds; the last deed leaves the crew time to come back."""
+        at = 1.0
+        while at < seconds - DOWN_FOR[1]:
+            self._at(at, self._kill)
+            at += self.dice.uniform(*BETWEEN_KILLS)
+        for share, deed in (
+            (0.2, self._flush),
+            (0.35, self._restart_postgres),
+            (0.45, self._freeze_provider),
+            (0.9, self._flush),
+        ):
+            self._at(seconds * share, deed)
+        if seconds * 0.45 + OUTAGE < seconds * 0.85:
+            self._at(seconds * 0.85, self._restart_postgres)
+
+    def run(self) -> None:
+        self._began = time.monotonic()
+        try:
+            while self._plan:
+                at, _, deed = heapq.heappop(self._plan)
+                time.sleep(max(0.0, self._began + at - time.monotonic()))
+                deed()
+        except (OSError, subprocess.SubprocessError, redis.RedisError, KeyError) as error:
+            self.error = error
+
+    def _at(self, seconds: float, deed: Callable[[], None]) -> None:
+        heapq.heappush(self._plan, (seconds, next(self._order), deed))
+
+    def _soon(self, seconds: float, deed: Callable[[], None]) -> None:
+        self._at(time.monotonic() - self._began + seconds, deed)
+
+    def _note(self, deed: str, whom: str = "") -> None:
+        self.done[deed] += 1
+        self.said(f"{time.monotonic() - self._began:5.1f} s  {deed} {whom}")
+
+    def _kill(self) -> None:
+        alive = sorted(name for name in self.crew.running if name.startswith(("worker", "beat")))
+        if not alive:
+            return
+        name = self.dice.choice(alive)
+        command = self.crew.running[name].args
+        self.crew.stop(name, signal.SIGKILL)
+        self._note("kill", name)
+        self._soon(self.dice.uniform(*DOWN_FOR), lambda: self._revive(name, command))
+
+    def _revive(self, name: str, command: object) -> None:
+        assert isinstance(command, list | tuple)
+        if name == "beat":  # a killed beat may leave its schedule half written
+            self._beats += 1
+            folder = self.local / f"beat-{self._beats}"
+            folder.mkdir(exist_ok=True)
+            command = beat(folder)
+        self.crew.start(name, *command)
+
+    def _flush(self) -> None:
+        redis.Redis.from_url(self.redis_url).flushall()
+        self._note("flush")
+
+    def _restart_postgres(self) -> None:
+        restart_postgres(self.local)
+        self._note("postgres")
+
+    def _freeze_provider(self) -> None:
+        os.kill(self._provider.pid, signal.SIGSTOP)
+        self._note("outage")
+        self._soon(OUTAGE / 2, self._shut_provider)
+
+    def _shut_provider(self) -> None:
+        os.kill(self._provider.pid, signal.SIGUSR1)  # before it goes on: it wakes up behind a closed door
+        os.kill(self._provider.pid, signal.SIGCONT)
+        self._soon(OUTAGE / 2, lambda: os.kill(self._provider.pid, signal.SIGUSR2))
+
+    @property
+    def _provider(self) -> "subprocess.Popen[bytes]":
+        return self.crew.running[PROVIDER]

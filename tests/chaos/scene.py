@@ -1,0 +1,87 @@
+"""The stage: a database of chaos's own, generated merchants with a lane each, and every part as a process."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+from django.conf import settings
+
+from config import clock
+from invoices.demo import stage
+from invoices.demo.processes import Crew, api, beat, free_port, worker
+from invoices.partitions import expiry_queue, issuance_queue
+from tests import cast
+from tests.chaos.mischief import PROVIDER
+
+TRADES = ["food", "electronics", "pharmacy", "mart", "food", "book"]
+FAULTS = {  # of a hundred calls; together about ten at each end point that issues or looks up
+    "create": {
+        "issue-then-drop": 1.5, "drop-before": 1.0, "5xx-after-issue": 1.5, "5xx-before": 1.0, "429": 1.0,
+        "being-processed": 1.0, "commit-late": 1.0, "code-delayed": 1.0, "bad-body": 0.5, "token-expired": 0.5,
+    },
+    "search": {"lookup-error": 4.0, "lookup-lag": 3.0, "5xx-before": 1.0, "bad-body": 1.0, "token-expired": 1.0},
+    "login": {"5xx-before": 5.0, "drop-before": 5.0},
+    "file": {"5xx-before": 4.0, "bad-body": 3.0, "file-not-ready": 3.0},
+}  # fmt: skip
+
+
+class Scene:
+    """Addresses of the parts; `merchants` are in the database and at the provider."""
+
+    database = os.environ["DATABASE_URL"]
+
+    def __init__(self, crew: Crew, *, seed: int, merchants: int, latency: float = 0.03) -> None:
+        self.crew, self.seed, self.count, self.latency = crew, seed, merchants, latency
+        port, vendor = free_port(settings.PORT), free_port(31141)
+        self.api, self.simulator, self._ports = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{vendor}", (port, vendor)
+
+    def set(self) -> None:
+        """Servers, provider and cast. Nothing of ours runs yet."""
+        clock.start_at(10)
+        os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
+        os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
+        stage.own_servers("hoadon_chaos")
+        self.crew.start(PROVIDER, sys.executable, "-m", "tests.chaos.provider", str(self._ports[1]), str(self.seed))
+        self.crew.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
+        # Whatever a fault holds back shows within 4 s; our side waits 5.
+        stage.tell(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
+        stage.tables()
+        self._hire()
+
+    def open(self, folder: Path, workers_each: int = 2) -> None:
+        """Start every process that is ours."""
+        self.crew.start("api", *api(self._ports[0]))
+        for partition in range(settings.PARTITIONS):
+            for twin in range(workers_each):
+                name = f"worker-{partition}{'abcdefgh'[twin]}"
+                self.crew.start(name, *worker(name, issuance_queue(partition)))
+        claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
+        for twin in "ab":
+            self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
+        folder.mkdir(parents=True, exist_ok=True)
+        self.crew.start("beat", *beat(folder))
+        self.crew.wait_for("api", f"{self.api}/admin/login/")
+
+    def misbehave(self) -> None:
+        for endpoint, modes in FAULTS.items():
+            left = 100.0  # the rules are drawn one after the other
+            for mode, percent in modes.items():
+                rule = {"mode": mode, "endpoint": endpoint, "probability": percent / left}
+                stage.tell(f"{self.simulator}/simulator/faults", rule)
+                left -= percent
+
+    def _hire(self) -> None:
+        dice, year = random.Random(self.seed), clock.today_vn().year % 100
+        tenants = []
+        for at in range(self.count):
+            trade = TRADES[at % len(TRADES)]
+            merchant = cast.seller(
+                f"chaos-{trade}-{at:03d}",
+                url=self.simulator,
+                form="2" if trade == "food" and dice.random() < 0.5 else "1",
+                symbol=f"C{year:02d}T{'ABCD'[at % 4]}A",
+                name=f"Cửa hàng số {at + 1}",
+            )
+            tenants.append(cast.tenant(merchant))
+        stage.tell(f"{self.simulator}/simulator/tenants", tenants)

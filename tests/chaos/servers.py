@@ -1,0 +1,53 @@
+"""Take the embedded servers down and bring them back, as a crash and a restart would."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from config import embedded
+
+
+def restart_postgres(root: Path) -> None:
+    """No check point, and no farewell to whoever is connected."""
+    _pg_ctl(root, "-m", "immediate", "restart")
+
+
+def stop_postgres(root: Path) -> None:
+    _pg_ctl(root, "-m", "immediate", "stop")
+
+
+def start_postgres(root: Path) -> str:
+    """Returns its DATABASE_URL."""
+    return embedded._start_postgres(root)
+
+
+def start_valkey(root: Path) -> str:
+    """Returns its REDIS_URL."""
+    root.mkdir(parents=True, exist_ok=True)
+    return embedded._start_valkey(root)
+
+
+def stop_valkey(url: str) -> None:
+    redis.Redis.from_url(url).shutdown(nosave=True)
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process that hangs: its sockets take connections and never answer."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _pg_ctl(root: Path, *how: str) -> None:
+    server = embedded._postgres(root)
+    command = [server.bin_path / "pg_ctl", "-D", server.pgdata, "-w", "-l", server.log, *how]
+    quiet = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+    subprocess.run(command, check=True, user=server.system_user, **quiet)  # PostgreSQL refuses to be run by root
