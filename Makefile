@@ -31,6 +31,9 @@ migrate: .venv/ready ## Tables and seed data
 test: .venv/ready .venv/chromium ## The whole suite
 	$(BIN)/python -W ignore::RuntimeWarning -m pytest -n 2 --dist worksteal $(ARGS)
 
+chaos: .venv/ready ## Kill, flush, restart and cut off real processes while orders flow in (ROUNDS=5)
+	$(BIN)/python -W ignore::RuntimeWarning -m tests.chaos --rounds $(or $(ROUNDS),1) $(ARGS)
+
 lint: .venv/ready ## Style, types, floors, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,7 +52,7 @@ lock: .venv/ready ## Write the lock files anew from pyproject.toml
 rebuild: clean .venv/ready migrate ## Everything anew
 
 clean: ## Stop the embedded servers and remove what was made here
-	-[ -x $(BIN)/python ] && $(BIN)/python -m config.embedded stop .local .local/test
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.embedded stop .local .local/test .local/chaos .local/bench
 	rm -rf .venv .local static .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The page tests need a browser; the suite says so where none can be had.
@@ -57,4 +60,4 @@ clean: ## Stop the embedded servers and remove what was made here
 	@command -v chromium >/dev/null || $(BIN)/python tests/install_chromium.py
 	@touch $@
 
-.PHONY: help demo dev migrate test lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test chaos lint lint-fix lock rebuild clean

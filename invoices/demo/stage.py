@@ -18,28 +18,36 @@ from merchants.models import Merchant, ProviderAccount
 
 DATABASE = "hoadon_demo"
 REDIS_DATABASE = 14
+SEEDS = ("admin_units", "legal_rules", "configurations", "permissions", "webhooks")
 
 
-def own_servers() -> None:
+def own_servers(database: str = DATABASE) -> None:
     """A fresh database and a fresh Redis database, for us and for every process that we start."""
     connection.close()
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {DATABASE}")
-    os.environ["DATABASE_URL"] = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
-    connection.settings_dict["NAME"] = DATABASE
+        server.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {database}")
+    os.environ["DATABASE_URL"] = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}").geturl()
+    connection.settings_dict["NAME"] = database
     url, _, _ = os.environ["REDIS_URL"].partition("?")
-    own = f"{url}?db={REDIS_DATABASE}" if url.startswith("unix:") else urlsplit(url)._replace(path=f"/{REDIS_DATABASE}").geturl()
+    own = (
+        f"{url}?db={REDIS_DATABASE}"
+        if url.startswith("unix:")
+        else urlsplit(url)._replace(path=f"/{REDIS_DATABASE}").geturl()
+    )
     os.environ["REDIS_URL"] = settings.REDIS_URL = own
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 
+def tables(*more: str) -> None:
+    """The schema and the seeds, with `more` fixtures."""
+    call_command("migrate", verbosity=0)
+    call_command("loaddata", *SEEDS, *more, verbosity=0)
+
+
 def cast(simulator: str) -> str:
     """Tables, seeds, the demo's merchants with logins at the simulator. Returns the operator's password."""
-    call_command("migrate", verbosity=0)
-    call_command(
-        "loaddata", "admin_units", "legal_rules", "configurations", "permissions", "webhooks", "demo", verbosity=0
-    )
+    tables("demo")
     tenants: list[dict[str, Any]] = []
     for merchant in Merchant.objects.select_related("tax_info").prefetch_related("accounts"):
         password = secrets.token_urlsafe(12)
