@@ -47,7 +47,9 @@ class Shown(Kept):
     paginator = CappedPaginator
     show_full_result_count = False
     ordering = ("-pk",)
+    sortable_by = ()  # the newest first: any other order would sort the whole table
     list_per_page = 50
+    list_max_show_all = 0
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -46,7 +46,7 @@ class Record(models.Model):
         base_manager_name = "objects"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.updated_at = clock.now()
+        self.updated_at = self._history_date = clock.now()  # simple-history would read the machine's clock
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -24,6 +26,11 @@ def badge(word: str) -> SafeString:
     return format_html('<span class="badge badge-{}">{}</span>', word.lower(), word)
 
 
+def moment(at: datetime | None) -> str:
+    """To the second: what happened in what order is the question."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else NOTHING
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
     """Numbers stand right."""
     heads = format_html_join("", "<th>{}</th>", ((text,) for text in head))
@@ -33,6 +40,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
 
 def pairs(values: dict[str, Any]) -> SafeString | str:
     return table((), values.items()) if values else NOTHING
+
+
+def in_a_line(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in values.items()) or NOTHING
 
 
 def as_json(value: Any) -> SafeString | str:

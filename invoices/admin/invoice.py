@@ -13,7 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from config.admin import Historied, Shown
-from invoices.admin.columns import NOTHING, badge, dong, file_link, pairs, table
+from invoices.admin.columns import NOTHING, badge, dong, file_link, moment, pairs, table
 from invoices.admin.timeline import Issuances, Requests, Tracings
 from invoices.models import Invoice, InvoiceFile
 from merchants.models import Merchant
@@ -61,7 +61,7 @@ class OfPartition(admin.SimpleListFilter):
 
 @admin.register(Invoice)
 class InvoiceAdmin(Historied, Shown):
-    list_display = ("order", "merchant", "badge", "money", "legal_number", "issue_date", "partition", "updated_at")
+    list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)
     list_filter = ("state", "failure", OfMerchant, "issue_date", OfPartition)
     list_select_related = ("merchant",)
@@ -93,7 +93,7 @@ class InvoiceAdmin(Historied, Shown):
     class Media:
         css = {"all": ("invoices/admin.css",)}
 
-    @admin.display(description="order", ordering="order_id")
+    @admin.display(description="order")
     def order(self, row: Invoice) -> str:
         return row.order_id if row.document_no == 1 else f"{row.order_id} / {row.document_no}"
 
@@ -104,6 +104,14 @@ class InvoiceAdmin(Historied, Shown):
     @admin.display(description="total")
     def money(self, row: Invoice) -> str:
         return dong(row.total)
+
+    @admin.display(description="issue date")
+    def day(self, row: Invoice) -> str:
+        return row.issue_date.isoformat()
+
+    @admin.display(description="updated")
+    def updated(self, row: Invoice) -> str:
+        return moment(row.updated_at)
 
     @admin.display(description="of which VAT")
     def tax(self, row: Invoice) -> str:

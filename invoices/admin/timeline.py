@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from invoices.admin.columns import badge, changes, pairs
+from invoices.admin.columns import badge, changes, in_a_line, moment
 from invoices.models import InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest
 from invoices.personal import masked
 
@@ -27,21 +27,29 @@ class Timeline(admin.TabularInline):
 class Requests(Timeline):
     model = InvoiceRequest
     verbose_name_plural = "timeline: who asked for an invoice"
-    fields = ("requested_at", "source", "request_id", "who", "too_late")
-    readonly_fields = ("who",)
+    fields = ("when", "source", "request_id", "who", "too_late")
+    readonly_fields = ("when", "who")
     ordering = ("requested_at", "id")
 
+    @admin.display(description="requested at")
+    def when(self, row: InvoiceRequest) -> str:
+        return moment(row.requested_at)
+
     @admin.display(description="buyer")
-    def who(self, row: InvoiceRequest) -> SafeString | str:
-        return pairs(masked(row.buyer))
+    def who(self, row: InvoiceRequest) -> str:
+        return in_a_line(masked(row.buyer))
 
 
 class Issuances(Timeline):
     model = InvoiceIssuance
     verbose_name_plural = "timeline: attempts at the provider"
-    fields = ("attempt", "taken_at", "result", "code", "message", "took", "looked_up", "not_founds", "number")
-    readonly_fields = ("result", "took")
+    fields = ("attempt", "when", "result", "code", "message", "took", "looked_up", "not_founds", "number")
+    readonly_fields = ("when", "result", "took")
     ordering = ("id",)
+
+    @admin.display(description="taken at")
+    def when(self, row: InvoiceIssuance) -> str:
+        return moment(row.taken_at)
 
     @admin.display(description="outcome")
     def result(self, row: InvoiceIssuance) -> SafeString:
@@ -55,9 +63,13 @@ class Issuances(Timeline):
 class Tracings(Timeline):
     model = InvoiceAuditTracing
     verbose_name_plural = "timeline: audit"
-    fields = ("seq", "at", "event_type", "result", "actor", "why", "what")
-    readonly_fields = ("result", "why", "what")
+    fields = ("seq", "when", "event_type", "result", "actor", "why", "what")
+    readonly_fields = ("when", "result", "why", "what")
     ordering = ("seq",)
+
+    @admin.display(description="at")
+    def when(self, row: InvoiceAuditTracing) -> str:
+        return moment(row.at)
 
     @admin.display(description="outcome")
     def result(self, row: InvoiceAuditTracing) -> SafeString:

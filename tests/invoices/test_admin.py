@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 
 import pytest
 from django.contrib import admin
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from config import clock
 from config.admin import CappedPaginator
 from config.models import Configuration
 from invoices.facts import payment as payment_fact
@@ -201,6 +203,12 @@ def test_the_history_of_an_invoice_shows_its_moves_and_no_buyer(console):
     told = text(console.get(reverse("admin:invoices_invoice_history", args=[cast.issued().pk])))
     assert "SENDING" in told and "ISSUED" in told
     assert cast.COMPANY["name"] not in text(console.get(reverse("admin:invoices_invoice_history", args=[invoice.pk])))
+
+
+def test_the_history_is_told_by_our_clock_alone():
+    with clock.frozen(datetime(2026, 11, 23, 10, tzinfo=clock.VIETNAM)):
+        invoice = cast.issued()
+        assert {row.history_date for row in invoice.history.all()} == {clock.now()}
 
 
 class TestProviderAccounts:
