@@ -150,9 +150,9 @@ def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object
 CELERY_BEAT_SCHEDULE = {
     "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
     "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
-    "last-looks": every(60, "invoices.last_looks", "hoadon"),
-    "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "hoadon"),
-    "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "hoadon"),
+    "last-looks": every(60, "invoices.last_looks", "invoice-errands"),
+    "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
+    "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),
     **{
         f"expire-claims-{p}": every(EXPIRE_SECONDS, "claims.expire_claims", f"claim-expiry-{p}", p)
         for p in range(PARTITIONS)

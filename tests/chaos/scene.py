@@ -58,7 +58,7 @@ class Scene:
                 self.crew.start(name, *worker(name, issuance_queue(partition)))
         claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
         for twin in "ab":
-            self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
+            self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", "invoice-errands", *claims))
         folder.mkdir(parents=True, exist_ok=True)
         self.crew.start("beat", *beat(folder))
         self.crew.wait_for("api", f"{self.api}/admin/login/")

@@ -20,7 +20,7 @@ from invoices.demo.day import orders
 from invoices.demo.platform import Platform, open_claims
 from invoices.demo.processes import Crew, api, beat, free_port, manage, worker
 from invoices.models import Invoice
-from invoices.partitions import expiry_queue, issuance_queue
+from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
 
 PATIENCE = 180  # seconds for everything that is owed to be issued
 
@@ -77,6 +77,7 @@ class Command(BaseCommand):
                 crew.start(f"worker-{partition}", *worker(f"issuance-{partition}", issuance_queue(partition)))
             claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
             crew.start("worker-sweep", *worker("sweep", "hoadon", *claims))
+            crew.start("worker-errands", *worker("errands", ERRANDS))
             crew.start("beat", *beat(settings.LOCAL / "demo"))
             crew.wait_for("api", f"{address}/admin/login/")
         self.address, day = address, orders(count)
