@@ -1,10 +1,12 @@
 """One worker's turn at a partition: take, call, record, and take again for as long as there is something to do."""
 
+import logging
 import queue
 import threading
 import time
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
 from invoices import partitions
 from invoices.issuing.calls import Answered, Call
@@ -12,10 +14,13 @@ from invoices.issuing.record import record
 from invoices.issuing.take import take, take_asks
 from invoices.issuing.wire import wire
 
+log = logging.getLogger(__name__)
 stop = threading.Event()  # set at SIGTERM: take no more, finish what is open, record it, leave
 
 LOOK_SECONDS = 0.25  # how often a worker that waits for slow answers looks for new work
 TURN_SECONDS = 60  # then the next bell may have the worker, if nothing is open
+HOLD_SECONDS = 120  # how long answers are held while PostgreSQL is away
+HOLD_STEP = 0.5
 
 
 def issue_due(partition: int) -> int:
@@ -26,12 +31,18 @@ def issue_due(partition: int) -> int:
     freed: set[int] = set()
     until = time.monotonic() + TURN_SECONDS
     while True:
-        taken: list[Call] = []
         room = settings.BATCH - in_flight
+        taken: list[Call] = []
         if room > 0 and not stop.is_set() and time.monotonic() < until:
-            taken = take_asks(partition, room)
-            if room > len(taken):
-                taken += take(partition, room - len(taken), freed=freed, after=after)
+            try:
+                taken = take_asks(partition, room)
+                if room > len(taken):
+                    taken += take(partition, room - len(taken), freed=freed, after=after)
+            except (OperationalError, InterfaceError):
+                if not in_flight:
+                    raise
+                log.exception("[takeFailed] partition: %s", partition)  # what is on the wire is still recorded
+                connection.close()
             # A worker that is full goes on behind the lane where it stopped, so that no lane starves another.
             after = max((call.account.id for call in taken if call.is_send), default=0) if len(taken) == room else 0
         for call in taken:
@@ -40,10 +51,24 @@ def issue_due(partition: int) -> int:
         if not in_flight:
             return recorded
         finished = _finished(answers)
-        record(finished)
+        _record(finished)
         in_flight -= len(finished)
         recorded += len(finished)
         freed = {answered.call.account.id for answered in finished if answered.call.is_send}
+
+
+def _record(finished: list[Answered]) -> None:
+    """No answer is thrown away: they are held until PostgreSQL is back. Recording twice is as good as once."""
+    until = time.monotonic() + HOLD_SECONDS
+    while True:
+        try:
+            return record(finished)
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > until:
+                raise
+            log.exception("[recordFailed] answers held: %s", len(finished))
+            connection.close()
+            time.sleep(HOLD_STEP)
 
 
 def _finished(answers: "queue.SimpleQueue[Answered]") -> list[Answered]:
