@@ -1,0 +1,110 @@
+"""The page's JSON twin, for apps of the platform: what the link shows, and the same claim."""
+
+import json
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from claims import claiming, language
+from claims.claiming import Closed, Taken, Unknown, is_open
+from claims.masking import masked
+from claims.privacy import keep_private
+from config import clock
+from config.problems import problem
+from invoices.buyers import InvalidBuyer
+from invoices.models import Invoice
+from invoices.money import Bill
+
+
+@csrf_exempt  # no cookie means anything here: the token is the key
+@require_http_methods(["GET", "PUT"])
+def twin(request: HttpRequest, token: str) -> HttpResponse:
+    """GET shows; PUT `{"buyer": {…}}` claims or edits. Problems: 404, 409 taken, 410 closed, 422 with `fields`."""
+    with translation.override(language.language_of(request)):
+        return keep_private(_answer(request, token))
+
+
+def _answer(request: HttpRequest, token: str) -> HttpResponse:
+    try:
+        invoice = claiming.find(token) if request.method == "GET" else claiming.claim(token, _buyer(request))
+        return JsonResponse(told(invoice), json_dumps_params={"ensure_ascii": False})
+    except Unknown:
+        return problem(404, "not_found", gettext("This link leads to no invoice."))
+    except json.JSONDecodeError:
+        return problem(400, "not_json", gettext("The body is not JSON."))
+    except Taken:
+        return problem(409, "taken", gettext("The invoice is being issued or has been: it can no longer change."))
+    except Closed:
+        return problem(410, "closed", gettext("The time to claim is over."))
+    except InvalidBuyer as error:
+        fields = {field: str(message) for field, message in error.problems.items()}
+        return problem(422, "invalid_buyer", gettext("Some details need a second look."), fields=fields)
+    except (OperationalError, InterfaceError):
+        answer = problem(503, "database", gettext("Please try again in a moment."))
+        answer.headers["Retry-After"] = "5"
+        return answer
+
+
+def _buyer(request: HttpRequest) -> Any:
+    """The buyer, bare or in an object of its own."""
+    try:
+        body = json.loads(request.body)
+    except (UnicodeDecodeError, RecursionError):  # not UTF-8, or nested without end
+        raise json.JSONDecodeError("unreadable", "", 0) from None
+    return body.get("buyer", body) if isinstance(body, dict) else body
+
+
+def told(invoice: Invoice) -> dict[str, Any]:
+    """An invoice as its link shows it. The buyer is masked: whoever has the link may read this."""
+    bill = Bill.from_json(invoice.bill)
+    kinds = invoice.files.values_list("kind", flat=True)
+    deadline, claimed, issued = invoice.claim_deadline, invoice.claimed_at, invoice.issued_at
+    return {
+        "sourceId": invoice.order_id,
+        "state": invoice.state,
+        "editable": is_open(invoice, clock.now()),
+        "claimUrl": invoice.claim_url,
+        "claimDeadline": _local(deadline),
+        "claimedAt": _local(claimed),
+        "seller": {"name": invoice.config_snapshot["merchant"]["name"], **_public(invoice.config_snapshot["seller"])},
+        "buyer": masked(invoice.buyer) or None,
+        "lines": [
+            {
+                "name": line.name,
+                "unit": line.unit or None,
+                "quantity": line.quantity,
+                "vatRate": line.vat_rate or None,
+                "net": line.net,
+                "vat": line.vat,
+                "total": line.gross,
+            }
+            for line in bill.lines
+        ],
+        "currency": "VND",
+        "net": bill.net,
+        "vat": bill.vat,
+        "total": bill.total,
+        "form": invoice.form,
+        "symbol": invoice.symbol,
+        "number": invoice.number or None,
+        "code": invoice.code or None,
+        "issueDate": invoice.issue_date.isoformat(),
+        "issuedAt": _local(issued),
+        "lookupCode": invoice.lookup_code or None,
+        "lookupUrl": invoice.lookup_url or None,
+        "files": {kind: reverse("claim-file", args=[invoice.claim_token, kind]) for kind in sorted(kinds)},
+    }
+
+
+def _public(seller: dict[str, str]) -> dict[str, str]:
+    return {field: seller[field] for field in ("legalName", "taxCode", "address")}
+
+
+def _local(instant: Any) -> str | None:
+    return instant.astimezone(clock.VIETNAM).isoformat() if instant else None

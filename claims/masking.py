@@ -1,0 +1,42 @@
+"""The buyer as holders of the link may see them: enough to recognise oneself, too little to be of use to others.
+
+A claim link is printed on receipts and opened on shared telephones.
+"""
+
+HIDDEN = "•••"
+
+
+def masked(buyer: dict[str, str]) -> dict[str, str]:
+    """The same fields. A company's name is public and stays; a person's keeps the given name."""
+    person = buyer.get("kind") == "individual"
+    hide = {
+        "name": _initials if person else str,
+        "taxCode": _tail,
+        "personalId": _tail,
+        "budgetCode": _tail,
+        "address": _district if person else str,
+        "email": _mailbox,
+        "phone": _tail,
+    }
+    return {field: hide.get(field, str)(value) for field, value in buyer.items()}
+
+
+def _tail(text: str) -> str:
+    return HIDDEN + text[-3:] if len(text) > 5 else HIDDEN
+
+
+def _initials(name: str) -> str:
+    """Nguyễn Thị Mai → N. T. Mai: in Vietnam the last word is the given name."""
+    *others, given = name.split()
+    return " ".join([*(f"{word[0]}." for word in others), given])
+
+
+def _district(address: str) -> str:
+    """Without house and street."""
+    _, _, rest = address.partition(",")
+    return f"{HIDDEN},{rest}" if rest.strip() else HIDDEN
+
+
+def _mailbox(address: str) -> str:
+    box, _, domain = address.rpartition("@")
+    return f"{box[:1]}{HIDDEN}@{domain}"

@@ -1,0 +1,17 @@
+"""Numbers as people in Việt Nam write them, in both languages: the invoice itself is Vietnamese."""
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def dong(amount: int) -> str:
+    """1234567 → 1.234.567 ₫, in one piece."""
+    return f"{amount:,}".replace(",", ".") + "\u00a0₫"
+
+
+@register.filter
+def quantity(text: str) -> str:
+    """1.5 → 1,5"""
+    return text.replace(".", ",")

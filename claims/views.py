@@ -1,0 +1,157 @@
+"""The buyer's page: what was bought, who it is for, and how far the invoice is. Works without JavaScript."""
+
+import io
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import segno
+from django.db import InterfaceError, OperationalError
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import translation
+from django.utils.translation import gettext
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
+
+from claims import claiming, form, language
+from claims.claiming import Closed, Taken, Unknown, find
+from claims.communes import suggest
+from claims.masking import masked
+from claims.privacy import STYLE, is_cross_site, keep_private
+from claims.progress import progress_of
+from config import clock
+from invoices.buyers import InvalidBuyer
+from invoices.models import Invoice, InvoiceFile
+from invoices.money import Bill
+
+log = logging.getLogger(__name__)
+View = Callable[..., HttpResponseBase]
+TYPES = {"pdf": "application/pdf", "xml": "application/xml"}
+
+
+def for_buyers(view: View) -> View:
+    """In the buyer's language, kept private, and in plain words where something is missing."""
+
+    @csrf_exempt  # see privacy.is_cross_site
+    @wraps(view)
+    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        chosen = language.language_of(request)
+        with translation.override(chosen):
+            try:
+                response = view(request, **kwargs)
+            except (Unknown, Http404):
+                told = gettext("Please scan the code on your receipt again, or ask the seller for the link.")
+                response = only_words(request, 404, gettext("This link leads to no invoice."), told)
+            except (OperationalError, InterfaceError):
+                log.exception("[claimPageUnavailable]")
+                told = gettext("Please reload this page in a moment. If you sent a form, it is sent again.")
+                response = only_words(request, 503, gettext("We cannot look this up right now"), told)
+        response.headers["Content-Language"] = chosen
+        if request.GET.get("lang") == chosen:
+            language.remember(response, chosen)
+        return keep_private(response)
+
+    return answer
+
+
+@for_buyers
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest, token: str) -> HttpResponseBase:
+    """GET shows, POST claims or edits: 303 to the page, 422 with every problem, 409 taken, 410 closed."""
+    if request.method != "POST":
+        return _page(request, find(token))
+    if is_cross_site(request):
+        told = gettext("Please open the link and fill in the form there.")
+        return only_words(request, 403, gettext("This form was sent by another site"), told)
+    values = {key: str(value) for key, value in request.POST.items()}
+    try:
+        claiming.claim(token, form.buyer_of(values))
+    except InvalidBuyer as error:
+        return _page(request, find(token), status=422, values=values, problems=error.problems)
+    except Taken:
+        return _page(request, find(token), status=409, refused=True)
+    except Closed:
+        return _page(request, find(token), status=410, refused=True)
+    done = redirect("claim-page", token=token)
+    done.status_code = 303  # a reload shows the page and sends nothing twice
+    return done
+
+
+@for_buyers
+@require_safe
+def stub(request: HttpRequest, token: str) -> HttpResponseBase:
+    """A slip for the till's printer, with the QR code of the claim link."""
+    return show(request, "claims/stub.html", {"invoice": find(token)})
+
+
+@for_buyers
+@require_safe
+def qr(request: HttpRequest, token: str) -> HttpResponseBase:
+    picture = io.BytesIO()
+    segno.make(find(token).claim_url, error="m").save(picture, kind="svg", border=4, light="white", xmldecl=False)
+    return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
+
+
+@for_buyers
+@require_safe
+def file(request: HttpRequest, token: str, kind: str) -> HttpResponseBase:
+    """The issued invoice's PDF or XML."""
+    invoice = find(token)
+    stored = InvoiceFile.objects.living().filter(invoice=invoice, kind=kind).first()
+    if stored is None:
+        raise Http404
+    name = f"{invoice.legal_number}.{kind}"
+    return FileResponse(stored.file.open(), content_type=TYPES[kind], as_attachment=True, filename=name)
+
+
+@require_GET
+def communes(request: HttpRequest) -> HttpResponse:
+    answer = JsonResponse({"communes": suggest(request.GET.get("q", ""))}, json_dumps_params={"ensure_ascii": False})
+    answer.headers["Cache-Control"] = "public, max-age=86400"  # they change by law, not by the day
+    return answer
+
+
+def show(request: HttpRequest, template: str, more: dict[str, Any] | None = None, *, status: int = 200) -> HttpResponse:
+    shared = {"style": STYLE, "language": translation.get_language(), "languages": language.LANGUAGES}
+    return render(request, template, shared | (more or {}), status=status)
+
+
+def only_words(request: HttpRequest, status: int, headline: str, text: str) -> HttpResponse:
+    return show(request, "claims/only_words.html", {"headline": headline, "text": text}, status=status)
+
+
+def _page(
+    request: HttpRequest,
+    invoice: Invoice,
+    *,
+    status: int = 200,
+    values: dict[str, str] | None = None,
+    problems: dict[str, Any] | None = None,
+    refused: bool = False,
+) -> HttpResponse:
+    files = set(InvoiceFile.objects.living().filter(invoice=invoice).values_list("kind", flat=True))
+    progress = progress_of(invoice, has_files=len(files) == len(TYPES), now=clock.now())
+    editing = progress.is_open and (values is not None or not invoice.buyer or "edit" in request.GET)
+    more = {
+        "invoice": invoice,
+        "seller": invoice.config_snapshot["seller"],
+        "bill": Bill.from_json(invoice.bill),
+        "progress": progress,
+        "refused": refused,
+        "files": sorted(files),
+        "refresh": None if editing else progress.refresh,  # never under somebody's fingers
+    }
+    if editing:
+        values = form.values_of(invoice.buyer) if values is None else values
+        more |= {"form": form.form_of(values, problems or {}), "kinds": form.KINDS, "who": form.WHO}
+    elif invoice.buyer:
+        more["summary"] = _summary(invoice.buyer)
+    return show(request, "claims/page.html", more, status=status)
+
+
+def _summary(buyer: dict[str, str]) -> list[tuple[Any, str]]:
+    """Label and masked value, in the order of the form."""
+    shown = form.values_of(masked(buyer))
+    return [(f.label, shown[f.name]) for f in form.FIELDS if shown.get(f.name) and buyer["kind"] in f.kinds]
