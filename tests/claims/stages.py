@@ -1,0 +1,46 @@
+"""Invoices as a buyer may meet them, and what the tests of this room ask of them."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.files.base import ContentFile
+
+from claims.claiming import claim
+from config import clock
+from invoices.models import Invoice, InvoiceFile
+from tests import cast
+
+
+def again(invoice: Invoice) -> Invoice:
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+def overdue(**overrides: Any) -> Invoice:
+    """WAITING, and its window has closed."""
+    invoice = cast.waiting(cast.seller(**overrides))
+    Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=clock.now() - timedelta(seconds=1))
+    return again(invoice)
+
+
+def events(invoice: Invoice) -> list[str]:
+    return list(invoice.tracings.values_list("event_type", flat=True))
+
+
+def claimed() -> Invoice:
+    return claim(cast.waiting().claim_token, cast.COMPANY)
+
+
+def with_files(invoice: Invoice) -> Invoice:
+    for kind, content in (("pdf", b"%PDF-1.7"), ("xml", b"<HDon/>")):
+        row = InvoiceFile(invoice=invoice, kind=kind, sha256="0" * 64, size=len(content))
+        row.file.save(f"{invoice.pk}.{kind}", ContentFile(content), save=False)
+        row.save()
+    return invoice
+
+
+def link(invoice: Invoice) -> str:
+    return f"/claims/{invoice.claim_token}"
+
+
+def twin(invoice: Invoice) -> str:
+    return f"/v1/api/claims/{invoice.claim_token}"

@@ -1,0 +1,256 @@
+"""The buyer's page: what is answered, in which words, and what stays private."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.test import Client
+
+from claims import claiming
+from claims.communes import suggest
+from claims.masking import masked
+from config import clock
+from invoices.lifecycle import State
+from invoices.models import Invoice
+from tests import cast
+from tests.claims.stages import claimed, link, overdue, twin, with_files
+
+pytestmark = pytest.mark.django_db
+KB = 1024
+COMPANY_FORM = {
+    "kind": "company",
+    "taxCode": cast.COMPANY["taxCode"],
+    "legalName": cast.COMPANY["name"],
+    "address": cast.COMPANY["address"],
+    "email": cast.COMPANY["email"],
+}
+
+STAGES: dict[str, Callable[[], Invoice]] = {
+    "open": cast.waiting,
+    "known": lambda: cast.waiting(buyer=cast.COMPANY),
+    "claimed": claimed,
+    "closed": overdue,
+    "queued": lambda: cast.queued(cast.seller(claim_window=0)),
+    "sending": lambda: cast.sending(buyer=cast.PERSON),
+    "failed": cast.failed,
+    "issued": lambda: cast.issued(buyer=cast.COMPANY),
+    "consumer": cast.issued,
+    "sales invoice": lambda: cast.waiting(cast.seller(form="2", symbol="C26TBB")),
+    "nothing paid": lambda: cast.waiting(
+        lines=[{"name": "Quà", "quantity": 1, "unitPrice": 0, "vatRate": "8%"}], total=0
+    ),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_shown_in_both_languages_privately_and_small(client: Client, stage: str) -> None:
+    invoice = STAGES[stage]()
+    for language in ("vi", "en"):
+        answer = client.get(f"{link(invoice)}?lang={language}")
+        text = answer.content.decode()
+        assert answer.status_code == 200
+        assert f'<html lang="{language}">' in text
+        assert answer["Content-Language"] == language
+        assert len(answer.content) < 50 * KB
+        assert invoice.order_id in text
+        assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", text), "an address of another site"
+        assert "url(" not in text
+        assert "Nguyễn Thị Mai" not in text
+        assert answer["Cache-Control"] == "no-store"
+        assert answer["Referrer-Policy"] == "no-referrer"
+        assert "noindex" in answer["X-Robots-Tag"] and 'name="robots" content="noindex' in text
+        assert "default-src 'none'" in answer["Content-Security-Policy"]
+        assert "style=" not in text and "onclick" not in text
+
+
+def test_vietnamese_is_the_default_whatever_the_browser_says(client: Client) -> None:
+    url = link(cast.waiting())
+    assert "Nhận hóa đơn của bạn" in client.get(url, headers={"accept-language": "en-US,en"}).content.decode()
+
+
+def test_the_language_is_remembered_and_the_console_keeps_its_own(client: Client) -> None:
+    url = link(cast.waiting())
+    client.get(f"{url}?lang=en")
+    assert "Get your invoice" in client.get(url).content.decode()
+    assert [morsel["path"] for morsel in client.cookies.values()] == ["/claims/"]
+
+
+def test_a_nonsense_language_is_ignored(client: Client) -> None:
+    answer = client.get(f"{link(cast.waiting())}?lang=../../fr")
+    assert answer["Content-Language"] == "vi"
+    assert not client.cookies
+
+
+def test_the_page_says_what_was_bought_and_until_when(client: Client) -> None:
+    invoice = cast.waiting()
+    text = client.get(link(invoice)).content.decode()
+    deadline = invoice.claim_deadline.astimezone(clock.VIETNAM)
+    for shown in ("Cà phê Sương Mai", "Cà phê sữa đá", "2 ly", "110.000\u00a0₫", "8.148\u00a0₫", f"{deadline:%H:%M}"):
+        assert shown in text
+
+
+def test_a_claim_is_sent_once_and_leads_back_to_the_page(client: Client) -> None:
+    invoice = cast.waiting()
+    answer = client.post(link(invoice), COMPANY_FORM)
+    assert (answer.status_code, answer["Location"]) == (303, link(invoice))
+    row = Invoice.objects.get(pk=invoice.pk)
+    assert row.state == State.QUEUED
+    assert row.buyer == {**cast.COMPANY, "legalName": cast.COMPANY["name"]}
+
+
+def test_what_another_kind_of_buyer_left_in_the_form_is_not_taken_over(client: Client) -> None:
+    invoice = cast.waiting()
+    client.post(link(invoice), COMPANY_FORM | {"kind": "individual", "name": "Trần Văn Bình", "budgetCode": "1"})
+    buyer = Invoice.objects.get(pk=invoice.pk).buyer
+    assert buyer["name"] == "Trần Văn Bình"
+    assert not {"taxCode", "legalName", "budgetCode"} & set(buyer)
+
+
+def test_bad_input_is_answered_422_with_every_problem_at_its_field_and_nothing_lost(client: Client) -> None:
+    invoice = cast.waiting()
+    form = {"kind": "company", "taxCode": "0100109107", "legalName": "", "address": 'Số 1 "A" <b>', "email": "x"}
+    answer = client.post(link(invoice), form)
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    for field in ("taxCode", "legalName", "email"):
+        assert f'id="{field}-problem"' in text
+        assert f'aria-describedby="{field}-problem' in text
+        assert f'href="#{field}"' in text
+    assert "Chữ số thứ mười không khớp" in text
+    assert 'value="0100109107"' in text
+    assert "Số 1 &quot;A&quot; &lt;b&gt;" in text
+    assert 'http-equiv="refresh"' not in text
+    assert Invoice.objects.get(pk=invoice.pk).state == State.WAITING
+
+
+@pytest.mark.parametrize("kind", ["", "alien"])
+def test_an_unknown_kind_is_asked_for_again(client: Client, kind: str) -> None:
+    answer = client.post(link(cast.waiting()), COMPANY_FORM | {"kind": kind})
+    assert answer.status_code == 422
+    assert 'id="kind-problem"' in answer.content.decode()
+
+
+@pytest.mark.parametrize(("build", "status"), [(overdue, 410), (cast.sending, 409), (cast.issued, 409)])
+def test_too_late_says_so_and_what_to_do(client: Client, build: Callable[[], Invoice], status: int) -> None:
+    answer = client.post(link(build()), COMPANY_FORM)
+    assert answer.status_code == status
+    assert "không được ghi nhận" in answer.content.decode()
+
+
+def test_after_a_claim_holders_of_the_link_see_it_masked_until_they_edit(client: Client) -> None:
+    invoice = claimed()
+    shown = client.get(link(invoice)).content.decode()
+    assert "•••106" in shown and cast.COMPANY["taxCode"] not in shown and cast.COMPANY["email"] not in shown
+    assert f'value="{cast.COMPANY["taxCode"]}"' in client.get(f"{link(invoice)}?edit=1").content.decode()
+
+
+def test_once_taken_not_even_editing_unmasks(client: Client) -> None:
+    invoice = cast.sending(buyer=cast.COMPANY)
+    assert cast.COMPANY["taxCode"] not in client.get(f"{link(invoice)}?edit=1").content.decode()
+
+
+def test_a_person_is_masked_more_than_a_company() -> None:
+    full = cast.PERSON | {"personalId": "001203001234", "email": "mai@example.com"}
+    assert masked(full) == {
+        "kind": "individual",
+        "name": "N. T. Mai",
+        "address": "•••, phường Bến Thành",
+        "phone": "•••567",
+        "personalId": "•••234",
+        "email": "m•••@example.com",
+    }
+
+
+@pytest.mark.parametrize("path", ["", "/stub", "/qr.svg", "/files/pdf"])
+def test_a_link_to_nothing_is_404_and_says_so(client: Client, path: str) -> None:
+    answer = client.get(f"/claims/{'x' * 32}{path}")
+    assert answer.status_code == 404
+    assert "không dẫn tới hóa đơn nào" in answer.content.decode()
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_a_form_from_another_site_is_refused_without_any_cookie() -> None:
+    client, invoice = Client(enforce_csrf_checks=True), cast.waiting()
+    foreign = client.post(link(invoice), COMPANY_FORM, headers={"sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403
+    assert Invoice.objects.get(pk=invoice.pk).state == State.WAITING
+    own = client.post(link(invoice), COMPANY_FORM, headers={"sec-fetch-site": "same-origin", "origin": "null"})
+    assert own.status_code == 303
+    assert not client.cookies
+
+
+def test_the_page_looks_again_by_itself_while_something_may_still_happen(client: Client, media: Path) -> None:
+    def refreshes(invoice: Invoice, query: str = "") -> bool:
+        return b'http-equiv="refresh"' in client.get(link(invoice) + query).content
+
+    assert refreshes(cast.sending()) and refreshes(claimed()) and refreshes(cast.issued())
+    assert not refreshes(cast.waiting()), "a form under somebody's fingers"
+    assert not refreshes(claimed(), "?edit=1")
+    assert not refreshes(with_files(cast.issued()))
+
+
+def test_an_issued_invoice_shows_its_number_and_hands_out_its_files(client: Client, media: Path) -> None:
+    invoice = with_files(cast.issued(buyer=cast.COMPANY, number="1207"))
+    text = client.get(link(invoice)).content.decode()
+    assert "1207" in text and invoice.code in text and f"{link(invoice)}/files/xml" in text
+    pdf = client.get(f"{link(invoice)}/files/pdf")
+    assert b"".join(pdf.streaming_content) == b"%PDF-1.7"
+    assert (pdf["Content-Type"], pdf["Cache-Control"]) == ("application/pdf", "no-store")
+    assert pdf["Content-Disposition"] == 'attachment; filename="1C26TAA-1207.pdf"'
+
+
+def test_a_file_that_is_not_there_yet_is_404(client: Client) -> None:
+    assert client.get(f"{link(cast.issued())}/files/pdf").status_code == 404
+    assert client.get(f"{link(cast.issued())}/files/exe").status_code == 404
+
+
+def test_the_stub_prints_the_link_as_text_and_as_qr_code(client: Client) -> None:
+    invoice = cast.waiting()
+    stub = client.get(f"{link(invoice)}/stub").content.decode()
+    assert invoice.claim_url in stub and f'{link(invoice)}/qr.svg"' in stub and "110.000" in stub
+    qr = client.get(f"{link(invoice)}/qr.svg")
+    assert qr["Content-Type"] == "image/svg+xml"
+    assert qr.content.startswith(b"<svg")
+
+
+def test_a_silent_database_is_503_and_the_form_may_be_sent_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: Any) -> None:
+        raise OperationalError("no answer")
+
+    invoice = cast.waiting()
+    monkeypatch.setattr(claiming, "lock_order", silent)
+    assert client.post(link(invoice), COMPANY_FORM).status_code == 503
+    answer = client.put(twin(invoice), {"buyer": cast.COMPANY}, content_type="application/json")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("hoan kiem", "Phường Hoàn Kiếm, Thành phố Hà Nội"),
+        ("Hoàn Kiếm", "Phường Hoàn Kiếm, Thành phố Hà Nội"),
+        ("đống đa ha noi", "Phường Đống Đa, Thành phố Hà Nội"),
+    ],
+)
+def test_communes_are_found_with_or_without_accents(client: Client, typed: str, found: str) -> None:
+    call_command("loaddata", "admin_units", verbosity=0)
+    answer = client.get("/claims/communes", {"q": typed})
+    assert found in answer.json()["communes"]
+    assert len(answer.json()["communes"]) <= 8
+    assert suggest("h") == suggest("") == suggest("%") == suggest("zzz") == []
+
+
+def test_no_detail_of_the_buyer_reaches_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="claims")
+    invoice = cast.waiting()
+    client.post(link(invoice), COMPANY_FORM | {"taxCode": "0100109107"})
+    client.post(link(invoice), COMPANY_FORM)
+    assert "claimed" in caplog.text
+    for secret in (*cast.COMPANY.values(), "0100109107"):
+        assert secret == "company" or secret not in caplog.text

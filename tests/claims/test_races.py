@@ -1,0 +1,118 @@
+"""Everybody at once: buyers, the beat and a worker at the same row, each on a connection of its own."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from claims.claiming import Closed, Taken, claim, expire_claims
+from config import clock
+from invoices.issuing.take import take
+from invoices.lifecycle import State
+from invoices.models import Invoice
+from tests import cast
+from tests.claims.stages import again, events
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+
+
+def at_once(acts: list[Callable[[], Any]]) -> list[Any]:
+    """Run all, each in a thread and on a connection of its own, from one starting shot. Errors are results."""
+    barrier, results = threading.Barrier(len(acts)), [None] * len(acts)
+
+    def run(at: int) -> None:
+        try:
+            barrier.wait(timeout=30)
+            results[at] = acts[at]()
+        except Exception as error:  # noqa: BLE001  (told to whoever asked)
+            results[at] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[at]) for at in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    return results
+
+
+def test_of_twenty_claims_at_once_one_is_the_first_and_the_rest_are_edits() -> None:
+    invoice = cast.waiting()
+    people = [cast.PERSON | {"name": f"Nguyễn Văn {at}"} for at in range(20)]
+    results = at_once([lambda buyer=buyer: claim(invoice.claim_token, buyer) for buyer in people])
+    assert [r for r in results if isinstance(r, Exception)] == []
+    row = again(invoice)
+    assert events(row) == ["opened", "claimed", *["buyer_changed"] * 19]
+    told = list(row.requests.filter(source="claim").order_by("requested_at"))
+    assert len(told) == 20 == len({request.requested_at for request in told})
+    assert row.buyer == told[-1].buyer
+    assert row.state == State.QUEUED
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_claim_that_races_expiry_is_kept_whole_or_refused_whole(attempt: int) -> None:
+    invoice = cast.waiting()
+    Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=clock.now() + timedelta(milliseconds=30))
+    beats = [lambda: expire_claims(invoice.partition)] * 3
+    claimed, *_ = at_once([lambda: claim(invoice.claim_token, cast.COMPANY), *beats, *beats])
+    with clock.frozen(clock.now() + timedelta(seconds=1)):
+        expire_claims(invoice.partition)
+    row = again(invoice)
+    assert row.state == State.QUEUED
+    if isinstance(claimed, Closed):
+        assert (row.buyer, row.claimed_at, events(row)) == ({}, None, ["opened", "claim_expired"])
+    else:
+        assert (row.buyer, events(row)) == (cast.COMPANY, ["opened", "claimed"])
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_an_edit_that_races_a_worker_is_sent_or_refused(attempt: int) -> None:
+    invoice = cast.waiting()
+    claim(invoice.claim_token, cast.COMPANY)
+    Invoice.objects.filter(pk=invoice.pk).update(not_before=clock.now())
+    edited, calls = at_once([lambda: claim(invoice.claim_token, cast.PERSON), lambda: take(invoice.partition, 10)])
+    calls = calls or take(invoice.partition, 10)  # the worker skips a row that the buyer holds, and looks again
+    expected = cast.COMPANY if isinstance(edited, Taken) else cast.PERSON
+    assert again(invoice).buyer == expected
+    assert expected["name"] in calls[0].document
+
+
+def test_two_beats_at_once_decide_each_sale_once() -> None:
+    merchant = cast.seller()
+    opened = [cast.waiting(merchant) for _ in range(30)]
+    past = clock.now() - timedelta(seconds=1)
+    Invoice.objects.filter(pk__in=[i.pk for i in opened]).update(claim_deadline=past, partition=0)
+    assert sum(at_once([lambda: expire_claims(0)] * 4)) == 30
+    assert all(events(invoice) == ["opened", "claim_expired"] for invoice in opened)
+
+
+def test_what_changed_while_a_claim_waited_for_the_row_counts() -> None:
+    """Lock, then look: the window closes while another transaction holds the row."""
+    invoice = cast.waiting()
+    held = threading.Event()
+
+    def close_the_window() -> None:
+        with transaction.atomic():
+            Invoice.objects.select_for_update(no_key=True).get(pk=invoice.pk)
+            held.set()
+            while not somebody_waits():
+                pass
+            Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=clock.now())
+
+    def claim_meanwhile() -> Invoice:
+        held.wait(timeout=30)
+        return claim(invoice.claim_token, cast.COMPANY)
+
+    _, claimed = at_once([close_the_window, claim_meanwhile])
+    assert isinstance(claimed, Closed)
+    assert again(invoice).buyer == {}
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return cursor.fetchone()[0]
