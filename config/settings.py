@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,6 +151,11 @@ def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object
 CELERY_BEAT_SCHEDULE = {
     "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
     "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
+    "reconcile": {
+        "task": "invoices.reconcile_yesterday",
+        "schedule": crontab(hour=18, minute=30),  # 01:30 in Việt Nam
+        "options": {"queue": "invoice-errands", "expires": 3600},
+    },
     "last-looks": every(60, "invoices.last_looks", "invoice-errands"),
     "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
     "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),

@@ -4,16 +4,20 @@ import asyncio
 import hashlib
 import logging
 from datetime import timedelta
+from xml.etree import ElementTree
 
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
 
 from config import clock
 from invoices import mail
+from invoices.documents import read
 from invoices.issuing.calls import account_of, overrides
-from invoices.issuing.outcomes import ask_delay
+from invoices.issuing.outcomes import ask_delay, conflict
+from invoices.issuing.record import tell
 from invoices.issuing.wire import wire
 from invoices.models import Invoice, InvoiceFile
+from invoices.moving import move
 from invoices.providers import build
 from invoices.providers.base import Files, Found, ProviderError
 from invoices.providers.http import Http
@@ -40,7 +44,9 @@ def fetch_files() -> int:
         invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
         results = wire().run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
         for invoice, result in zip(invoices, results, strict=True):
-            if isinstance(result, Files):
+            if isinstance(result, Files) and (wrong := differs(invoice, result.xml)):
+                _conflict(invoice, wrong)
+            elif isinstance(result, Files):
                 _keep(invoice, result)
                 fetched += 1
             else:
@@ -70,6 +76,35 @@ async def _fetch_all(http: Http, invoices: list[Invoice]) -> list[Files | Provid
                 return error
 
     return await asyncio.gather(*(fetch(invoice) for invoice in invoices))
+
+
+def differs(invoice: Invoice, xml: bytes) -> str:
+    """The first thing printed in the provider's XML that is not ours, or "". Most look-ups tell no total: this does."""
+    try:
+        root = ElementTree.fromstring(xml)  # noqa: S314  (expat resolves nothing external and bounds expansion)
+    except ElementTree.ParseError:
+        return "an XML that cannot be read"
+    document = read(invoice.document)
+    printed = {
+        "number": (_text(root, ".//{*}TTChung/{*}SHDon").lstrip("0"), invoice.number.lstrip("0")),
+        "total": (_text(root, ".//{*}TToan/{*}TgTTTBSo").partition(".")[0], str(document.total)),
+        "seller tax code": (_text(root, ".//{*}NBan/{*}MST"), document.seller.tax_code),
+        "buyer tax code": (_text(root, ".//{*}NMua/{*}MST"), document.buyer.tax_code),
+    }
+    return next((name for name, (theirs, ours) in printed.items() if theirs and theirs != ours), "")
+
+
+def _text(root: ElementTree.Element, path: str) -> str:
+    found = root.find(path)
+    return (found.text or "").strip() if found is not None else ""
+
+
+def _conflict(invoice: Invoice, wrong: str) -> None:
+    """What was issued is not what we sent: never mailed, never hidden."""
+    why = f"the provider's XML differs from our document in {wrong}"
+    with transaction.atomic():
+        tell(move([invoice.pk], lambda _: conflict(why), actor="worker"))
+        Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
 
 
 def _keep(invoice: Invoice, files: Files) -> None:

@@ -2,6 +2,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from invoices import files, issuing
+from invoices import reconcile as reconciling
 from invoices import sweep as sweeping
 from invoices.issuing import later
 
@@ -24,6 +25,11 @@ def last_looks() -> None:
 @shared_task(name="invoices.probe_parked")
 def probe_parked() -> None:
     later.probe_parked()
+
+
+@shared_task(name="invoices.reconcile_yesterday")
+def reconcile_yesterday() -> None:
+    reconciling.reconcile_yesterday()
 
 
 @shared_task(name="invoices.fetch_files")

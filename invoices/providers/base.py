@@ -153,6 +153,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One row of the vendor's list of a day. `reference` is empty where the vendor does not tell it."""
+
+    number: str
+    symbol: str
+    total: int
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     pdf: bytes
     xml: bytes
@@ -217,6 +227,10 @@ class Provider(ABC):
     @abstractmethod
     async def files(self, found: Found) -> Files:
         """The invoice's PDF and XML. Raises Unavailable while the vendor still makes them."""
+
+    @abstractmethod
+    async def issued_on(self, day: date) -> list[Listed]:
+        """Everything that the vendor numbered under this account's tax code with that issue date, of any symbol."""
 
     @abstractmethod
     async def probe(self) -> None:

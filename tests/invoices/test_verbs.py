@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from config import clock
 from invoices.adopt import adopt
@@ -247,3 +248,23 @@ def test_a_wrong_login_parks_the_account_until_a_probe_finds_it_mended(provider:
         assert probe_parked() == 1
         issue_due(invoice.partition)
     assert Invoice.objects.get().state == State.ISSUED
+
+
+def test_the_command_replays_one_order_and_wants_a_reason(capsys: Any) -> None:
+    invoice = cast.failed()
+    with pytest.raises(CommandError, match="reason"):
+        call_command("replay_issuance", invoice.order_id, "--reason", " ")
+    call_command("replay_issuance", invoice.order_id, "--reason", "mended", "--dry-run")
+    assert Invoice.objects.get().state == State.FAILED
+    call_command("replay_issuance", invoice.order_id, "--reason", "mended")
+    assert Invoice.objects.get().state == State.QUEUED
+    assert "QUEUED" in capsys.readouterr().out
+    assert invoice.tracings.get(event_type="replayed").actor.startswith("shell:")
+
+
+def test_an_order_id_that_two_merchants_have_is_listed_and_nothing_is_replayed() -> None:
+    for _ in range(2):
+        cast.failed(orderId="same")
+    with pytest.raises(CommandError, match="--merchant"):
+        call_command("replay_issuance", "same", "--reason", "mended")
+    assert set(Invoice.objects.values_list("state", flat=True)) == {State.FAILED}

@@ -36,4 +36,14 @@ class Command(BaseCommand):
 
 
 def reloading(command: list[str]) -> list[str]:
-    return [sys.executable, "-m", "watchfiles", "--sigint-timeout", "20", "--filter", "python", shlex.join(command), *ROOMS]
+    return [
+        sys.executable,
+        "-m",
+        "watchfiles",
+        "--sigint-timeout",
+        "20",
+        "--filter",
+        "python",
+        shlex.join(command),
+        *ROOMS,
+    ]

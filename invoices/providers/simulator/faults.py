@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-CREATE, SEARCH, FILE, LOGIN, TEMPLATES = "create", "search", "file", "login", "templates"
-EVERY = {CREATE, SEARCH, FILE, LOGIN, TEMPLATES}
+CREATE, SEARCH, FILE, LIST, LOGIN, TEMPLATES = "create", "search", "file", "list", "login", "templates"
+EVERY = {CREATE, SEARCH, FILE, LIST, LOGIN, TEMPLATES}
 
 MODES: dict[str, set[str]] = {
     "issue-then-drop": {CREATE},  # issued, and the connection is cut

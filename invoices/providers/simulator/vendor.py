@@ -19,11 +19,12 @@ from config import clock
 from invoices.providers.simulator import paper
 from invoices.providers.simulator.answers import BEING_PROCESSED, KEY_USED, REFUSALS, Cut, garbled, gateway, json_answer
 from invoices.providers.simulator.checks import fault_of
-from invoices.providers.simulator.faults import CREATE, FILE, LOGIN, SEARCH, TEMPLATES, Fault, Faults
+from invoices.providers.simulator.faults import CREATE, FILE, LIST, LOGIN, SEARCH, TEMPLATES, Fault, Faults
 from invoices.providers.simulator.ledger import Ledger, Row, Series, Tenant, day_of
 
 INVOICES = "/services/einvoiceapplication/api/InvoiceAPI"
 CREATE_PATH = f"{INVOICES}/InvoiceWS/createInvoice/"
+LIST_PATH = f"{INVOICES}/InvoiceUtilsWS/getAllInvoices/"
 ENDPOINTS = {
     "/auth/login": LOGIN,
     f"{INVOICES}/InvoiceWS/searchInvoiceByTransactionUuid": SEARCH,
@@ -56,6 +57,8 @@ class Vendor:
     async def answer(self, path: str, headers: Mapping[str, str], raw: bytes) -> web.Response:
         """Raises Cut where the connection is to be closed instead."""
         endpoint = CREATE if path.startswith(CREATE_PATH) else ENDPOINTS.get(path)
+        if path.startswith(LIST_PATH):
+            endpoint = LIST
         if endpoint is None:
             return json_answer({"code": 404, "message": "NOT_FOUND", "data": None}, 404)
         self.stats[endpoint] += 1
@@ -71,6 +74,8 @@ class Vendor:
             answer = await self._create(tenant, path[len(CREATE_PATH) :], raw, fault)
         elif endpoint == SEARCH:
             answer = self._search(tenant, dict(parse_qsl(raw.decode())), fault)
+        elif endpoint == LIST:
+            answer = self._list(tenant, json.loads(raw))
         elif endpoint == FILE:
             answer = self._file(tenant, json.loads(raw), fault)
         else:
@@ -265,6 +270,23 @@ class Vendor:
         }
         told = {"errorCode": None, "description": None, "transactionUuid": row.key, "result": [result]}
         return json_answer(told)
+
+    def _list(self, tenant: Tenant, query: dict[str, Any]) -> web.Response:
+        if query["pageNum"] < 1:
+            return json_answer({"code": 500, "message": "GENERAL", "data": None}, 500)  # as the real one does
+        days = query["startDate"], query["endDate"]
+        rows = [row for one in tenant.series.values() for row in one.rows if days[0] <= f"{row.issue_date}" <= days[1]]
+        size, start = query["rowPerPage"], (query["pageNum"] - 1) * query["rowPerPage"]
+        page = [
+            {
+                "invoiceNo": row.invoice_no,
+                "templateCode": row.series.template,
+                "total": row.total,
+                "transactionUuid": row.key,
+            }
+            for row in rows[start : start + size]
+        ]
+        return json_answer({"errorCode": None, "description": None, "totalRow": len(rows), "invoices": page})
 
     def _templates(self, tenant: Tenant) -> web.Response:
         rows = [

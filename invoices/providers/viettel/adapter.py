@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -16,6 +17,7 @@ from invoices.providers.base import (
     Found,
     Issued,
     Limits,
+    Listed,
     Provider,
     ProviderError,
     Refused,
@@ -35,6 +37,7 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 NUMBER = re.compile(r"([CK]\d\d[A-Z][A-Z0-9]{2})(\d{1,8})")  # "C26TAA123"
 NOT_FOUND = "NOT_FOUND_DATA"  # the only word that we take for a positive "no such invoice"
+PAGE = 200  # rows of a list
 NO_FILE_YET = {NOT_FOUND, "INVOICE_NOT_FOUND"}
 
 
@@ -92,6 +95,23 @@ class Viettel(Provider):
         if not pdf.startswith(b"%PDF"):
             raise Unavailable("file_unreadable", "the PDF is none")
         return Files(pdf=pdf, xml=xml_in(archive))
+
+    async def issued_on(self, day: date) -> list[Listed]:
+        listed: list[Listed] = []
+        for page in count(1):  # the vendor counts from 1 and answers page 0 with a 500
+            query = {"startDate": f"{day}", "endDate": f"{day}", "rowPerPage": PAGE, "pageNum": page}
+            path = f"/InvoiceUtilsWS/getAllInvoices/{quote(self.account.tax_code)}"
+            answer = await reading(self._read(path, encode(query).encode(), JSON, cap=10 * MEGABYTE))
+            rows = self._checked(answer).get("invoices") or []
+            listed += [self._listed(row) for row in rows]
+            if len(rows) < PAGE:
+                break
+        return listed
+
+    def _listed(self, row: Mapping[str, Any]) -> Listed:
+        symbol, number = self._split(row.get("invoiceNo") or "")
+        reference = str(row.get("transactionUuid") or "")
+        return Listed(number=number, symbol=symbol, total=int(row.get("total") or 0), reference=reference)
 
     async def probe(self) -> None:
         body = encode({"taxCode": self.account.tax_code, "invoiceType": "all"}).encode()
