@@ -19,15 +19,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture(autouse=True)
 def the_law(request: pytest.FixtureRequest) -> None:
     """A transactional test finds the tables emptied by the one before; the law holds all the same."""
-    if "transactional_db" in request.fixturenames:
+    if _transactional(request):
         request.getfixturevalue("transactional_db")
         call_command("loaddata", "legal_rules", verbosity=0)
 
 
 @pytest.fixture(autouse=True)
 def bells_are_clear(request: pytest.FixtureRequest) -> None:
-    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+    if request.node.get_closest_marker("django_db"):
         partitions._wires.redis.flushdb()
+
+
+def _transactional(request: pytest.FixtureRequest) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    return bool(marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames
 
 
 @pytest.fixture(autouse=True)
