@@ -10,7 +10,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -19,175 +18,398 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Merchant',
+            name="Merchant",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('code', models.CharField(help_text="The platform's merchantId.", max_length=64, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('is_active', models.BooleanField(default=True)),
-                ('claim_window', models.PositiveSmallIntegerField(default=120, help_text='Minutes in which a buyer may claim; 0 issues at once.', validators=[django.core.validators.MaxValueValidator(120)])),
-                ('unclaimed', models.CharField(choices=[('consumer', 'issue to the consumer'), ('lapse', 'let the sale lapse')], default='consumer', max_length=8)),
-                ('consumer_fallback', models.BooleanField(default=True, help_text='Issue to the consumer when a refused buyer field was not mended in time.')),
-                ('mails_buyer', models.BooleanField(default=True, help_text='Send the invoice to a buyer who left an e-mail.')),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("code", models.CharField(help_text="The platform's merchantId.", max_length=64, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "claim_window",
+                    models.PositiveSmallIntegerField(
+                        default=120,
+                        help_text="Minutes in which a buyer may claim; 0 issues at once.",
+                        validators=[django.core.validators.MaxValueValidator(120)],
+                    ),
+                ),
+                (
+                    "unclaimed",
+                    models.CharField(
+                        choices=[("consumer", "issue to the consumer"), ("lapse", "let the sale lapse")],
+                        default="consumer",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "consumer_fallback",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Issue to the consumer when a refused buyer field was not mended in time.",
+                    ),
+                ),
+                (
+                    "mails_buyer",
+                    models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail."),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='AdministrativeUnit',
+            name="AdministrativeUnit",
             fields=[
-                ('code', models.CharField(max_length=5, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('name_en', models.CharField(max_length=100)),
-                ('full_name', models.CharField(max_length=120)),
-                ('full_name_en', models.CharField(max_length=120)),
-                ('slug', models.CharField(max_length=100)),
-                ('search', models.CharField(db_index=True, max_length=250)),
-                ('level', models.CharField(choices=[('province', 'Province'), ('commune', 'Commune')], max_length=8)),
-                ('unit_type', models.CharField(max_length=16)),
-                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='communes', to='merchants.administrativeunit')),
+                ("code", models.CharField(max_length=5, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("name_en", models.CharField(max_length=100)),
+                ("full_name", models.CharField(max_length=120)),
+                ("full_name_en", models.CharField(max_length=120)),
+                ("slug", models.CharField(max_length=100)),
+                ("search", models.CharField(db_index=True, max_length=250)),
+                ("level", models.CharField(choices=[("province", "Province"), ("commune", "Commune")], max_length=8)),
+                ("unit_type", models.CharField(max_length=16)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="communes",
+                        to="merchants.administrativeunit",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='HistoricalMerchant',
+            name="HistoricalMerchant",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('code', models.CharField(db_index=True, help_text="The platform's merchantId.", max_length=64)),
-                ('name', models.CharField(max_length=200)),
-                ('is_active', models.BooleanField(default=True)),
-                ('claim_window', models.PositiveSmallIntegerField(default=120, help_text='Minutes in which a buyer may claim; 0 issues at once.', validators=[django.core.validators.MaxValueValidator(120)])),
-                ('unclaimed', models.CharField(choices=[('consumer', 'issue to the consumer'), ('lapse', 'let the sale lapse')], default='consumer', max_length=8)),
-                ('consumer_fallback', models.BooleanField(default=True, help_text='Issue to the consumer when a refused buyer field was not mended in time.')),
-                ('mails_buyer', models.BooleanField(default=True, help_text='Send the invoice to a buyer who left an e-mail.')),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("code", models.CharField(db_index=True, help_text="The platform's merchantId.", max_length=64)),
+                ("name", models.CharField(max_length=200)),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "claim_window",
+                    models.PositiveSmallIntegerField(
+                        default=120,
+                        help_text="Minutes in which a buyer may claim; 0 issues at once.",
+                        validators=[django.core.validators.MaxValueValidator(120)],
+                    ),
+                ),
+                (
+                    "unclaimed",
+                    models.CharField(
+                        choices=[("consumer", "issue to the consumer"), ("lapse", "let the sale lapse")],
+                        default="consumer",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "consumer_fallback",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Issue to the consumer when a refused buyer field was not mended in time.",
+                    ),
+                ),
+                (
+                    "mails_buyer",
+                    models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail."),
+                ),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical merchant',
-                'verbose_name_plural': 'historical merchants',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical merchant",
+                "verbose_name_plural": "historical merchants",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalTaxInfo',
+            name="HistoricalTaxInfo",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('tax_code', models.CharField(max_length=14)),
-                ('legal_name', models.CharField(max_length=400)),
-                ('address', models.CharField(max_length=400)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('phone', models.CharField(blank=True, max_length=20)),
-                ('method', models.CharField(choices=[('deduction', 'VAT invoices (form 1)'), ('direct', 'sales invoices (form 2)')], max_length=9)),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('commune', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='merchants.administrativeunit')),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('merchant', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='merchants.merchant')),
+                ("id", models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("tax_code", models.CharField(max_length=14)),
+                ("legal_name", models.CharField(max_length=400)),
+                ("address", models.CharField(max_length=400)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                ("phone", models.CharField(blank=True, max_length=20)),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[("deduction", "VAT invoices (form 1)"), ("direct", "sales invoices (form 2)")],
+                        max_length=9,
+                    ),
+                ),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "commune",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="merchants.administrativeunit",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "merchant",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="merchants.merchant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical tax info',
-                'verbose_name_plural': 'historical tax info',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical tax info",
+                "verbose_name_plural": "historical tax info",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalProviderAccount',
+            name="HistoricalProviderAccount",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('provider', models.CharField(default='viettel', max_length=20)),
-                ('base_url', models.URLField(help_text='Scheme and host; the adapter adds its paths.')),
-                ('form', models.CharField(max_length=1, validators=[django.core.validators.RegexValidator('^[1-9]$', 'A form is one digit, 1 to 9.')])),
-                ('symbol', models.CharField(max_length=6, validators=[django.core.validators.RegexValidator('^[CK]\\d{2}[TDLMNBGHXF][A-Z0-9]{2}$', 'A symbol looks like C26TAA: C or K, year, letter, two more.')])),
-                ('template', models.CharField(blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20)),
-                ('credentials_mark', models.CharField(blank=True, editable=False, max_length=8)),
-                ('in_flight', models.PositiveSmallIntegerField(blank=True, help_text="Sends open at once; empty takes the vendor's limit.", null=True)),
-                ('is_active', models.BooleanField(default=True)),
-                ('paused', models.BooleanField(default=False, help_text="An operator's stop.")),
-                ('parked_until', models.DateTimeField(blank=True, null=True)),
-                ('parked_reason', models.CharField(blank=True, max_length=200)),
-                ('parked_for_login', models.BooleanField(default=False)),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('merchant', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='merchants.merchant')),
+                ("id", models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("provider", models.CharField(default="viettel", max_length=20)),
+                ("base_url", models.URLField(help_text="Scheme and host; the adapter adds its paths.")),
+                (
+                    "form",
+                    models.CharField(
+                        max_length=1,
+                        validators=[django.core.validators.RegexValidator("^[1-9]$", "A form is one digit, 1 to 9.")],
+                    ),
+                ),
+                (
+                    "symbol",
+                    models.CharField(
+                        max_length=6,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[CK]\\d{2}[TDLMNBGHXF][A-Z0-9]{2}$",
+                                "A symbol looks like C26TAA: C or K, year, letter, two more.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "template",
+                    models.CharField(
+                        blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20
+                    ),
+                ),
+                ("credentials_mark", models.CharField(blank=True, editable=False, max_length=8)),
+                (
+                    "in_flight",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="Sends open at once; empty takes the vendor's limit.", null=True
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("paused", models.BooleanField(default=False, help_text="An operator's stop.")),
+                ("parked_until", models.DateTimeField(blank=True, null=True)),
+                ("parked_reason", models.CharField(blank=True, max_length=200)),
+                ("parked_for_login", models.BooleanField(default=False)),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "merchant",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="merchants.merchant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical provider account',
-                'verbose_name_plural': 'historical provider accounts',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical provider account",
+                "verbose_name_plural": "historical provider accounts",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='TaxInfo',
+            name="TaxInfo",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('tax_code', models.CharField(max_length=14)),
-                ('legal_name', models.CharField(max_length=400)),
-                ('address', models.CharField(max_length=400)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('phone', models.CharField(blank=True, max_length=20)),
-                ('method', models.CharField(choices=[('deduction', 'VAT invoices (form 1)'), ('direct', 'sales invoices (form 2)')], max_length=9)),
-                ('commune', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='merchants.administrativeunit')),
-                ('merchant', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='tax_info', to='merchants.merchant')),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("tax_code", models.CharField(max_length=14)),
+                ("legal_name", models.CharField(max_length=400)),
+                ("address", models.CharField(max_length=400)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                ("phone", models.CharField(blank=True, max_length=20)),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[("deduction", "VAT invoices (form 1)"), ("direct", "sales invoices (form 2)")],
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "commune",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="merchants.administrativeunit",
+                    ),
+                ),
+                (
+                    "merchant",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="tax_info", to="merchants.merchant"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'tax info',
+                "verbose_name_plural": "tax info",
             },
         ),
         migrations.CreateModel(
-            name='ProviderAccount',
+            name="ProviderAccount",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('provider', models.CharField(default='viettel', max_length=20)),
-                ('base_url', models.URLField(help_text='Scheme and host; the adapter adds its paths.')),
-                ('form', models.CharField(max_length=1, validators=[django.core.validators.RegexValidator('^[1-9]$', 'A form is one digit, 1 to 9.')])),
-                ('symbol', models.CharField(max_length=6, validators=[django.core.validators.RegexValidator('^[CK]\\d{2}[TDLMNBGHXF][A-Z0-9]{2}$', 'A symbol looks like C26TAA: C or K, year, letter, two more.')])),
-                ('template', models.CharField(blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20)),
-                ('sealed_credentials', models.TextField(blank=True, editable=False)),
-                ('credentials_mark', models.CharField(blank=True, editable=False, max_length=8)),
-                ('in_flight', models.PositiveSmallIntegerField(blank=True, help_text="Sends open at once; empty takes the vendor's limit.", null=True)),
-                ('is_active', models.BooleanField(default=True)),
-                ('paused', models.BooleanField(default=False, help_text="An operator's stop.")),
-                ('parked_until', models.DateTimeField(blank=True, null=True)),
-                ('parked_reason', models.CharField(blank=True, max_length=200)),
-                ('parked_for_login', models.BooleanField(default=False)),
-                ('merchant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='accounts', to='merchants.merchant')),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("provider", models.CharField(default="viettel", max_length=20)),
+                ("base_url", models.URLField(help_text="Scheme and host; the adapter adds its paths.")),
+                (
+                    "form",
+                    models.CharField(
+                        max_length=1,
+                        validators=[django.core.validators.RegexValidator("^[1-9]$", "A form is one digit, 1 to 9.")],
+                    ),
+                ),
+                (
+                    "symbol",
+                    models.CharField(
+                        max_length=6,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[CK]\\d{2}[TDLMNBGHXF][A-Z0-9]{2}$",
+                                "A symbol looks like C26TAA: C or K, year, letter, two more.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "template",
+                    models.CharField(
+                        blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20
+                    ),
+                ),
+                ("sealed_credentials", models.TextField(blank=True, editable=False)),
+                ("credentials_mark", models.CharField(blank=True, editable=False, max_length=8)),
+                (
+                    "in_flight",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="Sends open at once; empty takes the vendor's limit.", null=True
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("paused", models.BooleanField(default=False, help_text="An operator's stop.")),
+                ("parked_until", models.DateTimeField(blank=True, null=True)),
+                ("parked_reason", models.CharField(blank=True, max_length=200)),
+                ("parked_for_login", models.BooleanField(default=False)),
+                (
+                    "merchant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="accounts", to="merchants.merchant"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('merchant', 'provider', 'form', 'symbol'), name='one_account_a_symbol')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("deleted_at", None)),
+                        fields=("merchant", "provider", "form", "symbol"),
+                        name="one_account_a_symbol",
+                    )
+                ],
             },
         ),
     ]

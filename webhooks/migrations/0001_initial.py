@@ -9,82 +9,130 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('merchants', '0001_initial'),
+        ("merchants", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HistoricalWebhookEndpoint',
+            name="HistoricalWebhookEndpoint",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('url', models.URLField(max_length=500)),
-                ('event_types', models.JSONField(blank=True, default=list, help_text='Empty: all of them.')),
-                ('disabled_reason', models.CharField(blank=True, max_length=200)),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('merchant', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='merchants.merchant')),
+                ("id", models.BigIntegerField(db_default=config.models.Snowflake(), db_index=True, editable=False)),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("url", models.URLField(max_length=500)),
+                ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all of them.")),
+                ("disabled_reason", models.CharField(blank=True, max_length=200)),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "merchant",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="merchants.merchant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical webhook endpoint',
-                'verbose_name_plural': 'historical webhook endpoints',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical webhook endpoint",
+                "verbose_name_plural": "historical webhook endpoints",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='WebhookEndpoint',
+            name="WebhookEndpoint",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('url', models.URLField(max_length=500)),
-                ('event_types', models.JSONField(blank=True, default=list, help_text='Empty: all of them.')),
-                ('sealed_secrets', models.TextField(blank=True, editable=False)),
-                ('disabled_reason', models.CharField(blank=True, max_length=200)),
-                ('merchant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='endpoints', to='merchants.merchant')),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("url", models.URLField(max_length=500)),
+                ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all of them.")),
+                ("sealed_secrets", models.TextField(blank=True, editable=False)),
+                ("disabled_reason", models.CharField(blank=True, max_length=200)),
+                (
+                    "merchant",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="endpoints",
+                        to="merchants.merchant",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='WebhookEvent',
+            name="WebhookEvent",
             fields=[
-                ('id', models.BigIntegerField(db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=config.clock.now, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('route', models.CharField(choices=[('internal', 'Internal'), ('merchant', 'Merchant')], max_length=8)),
-                ('webhook_id', models.CharField(max_length=200)),
-                ('type', models.CharField(blank=True, max_length=40)),
-                ('body', models.TextField()),
-                ('body_sha256', models.CharField(max_length=64)),
-                ('secret_label', models.CharField(max_length=20)),
-                ('status', models.CharField(choices=[('done', 'Done'), ('refused', 'Refused'), ('failed', 'Failed')], max_length=7)),
-                ('error', models.TextField(blank=True)),
-                ('answer_status', models.PositiveSmallIntegerField()),
-                ('answer', models.JSONField()),
-                ('order_id', models.CharField(blank=True, db_index=True, max_length=64)),
-                ('tries', models.PositiveSmallIntegerField(default=1)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=config.models.Snowflake(), editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=config.clock.now, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("route", models.CharField(choices=[("internal", "Internal"), ("merchant", "Merchant")], max_length=8)),
+                ("webhook_id", models.CharField(max_length=200)),
+                ("type", models.CharField(blank=True, max_length=40)),
+                ("body", models.TextField()),
+                ("body_sha256", models.CharField(max_length=64)),
+                ("secret_label", models.CharField(max_length=20)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("done", "Done"), ("refused", "Refused"), ("failed", "Failed")], max_length=7
+                    ),
+                ),
+                ("error", models.TextField(blank=True)),
+                ("answer_status", models.PositiveSmallIntegerField()),
+                ("answer", models.JSONField()),
+                ("order_id", models.CharField(blank=True, db_index=True, max_length=64)),
+                ("tries", models.PositiveSmallIntegerField(default=1)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'failed')), fields=['not_before'], name='events_to_act_again')],
-                'constraints': [models.UniqueConstraint(fields=('route', 'webhook_id'), name='one_event_an_id')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "failed")), fields=["not_before"], name="events_to_act_again"
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("route", "webhook_id"), name="one_event_an_id")],
             },
         ),
     ]
