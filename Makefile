@@ -34,6 +34,9 @@ test: .venv/ready .venv/chromium ## The whole suite
 chaos: .venv/ready ## Kill, flush, restart and cut off real processes while orders flow in (ROUNDS=5)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.chaos --rounds $(or $(ROUNDS),1) $(ARGS)
 
+bench: .venv/ready ## Payments and invoices a second, CPU, latency, memory (ROUNDS=3 ORDERS=2000)
+	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench --rounds $(or $(ROUNDS),3) --orders $(or $(ORDERS),2000) $(ARGS)
+
 lint: .venv/ready ## Style, types, floors, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,4 +63,4 @@ clean: ## Stop the embedded servers and remove what was made here
 	@command -v chromium >/dev/null || $(BIN)/python tests/install_chromium.py
 	@touch $@
 
-.PHONY: help demo dev migrate test chaos lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test chaos bench lint lint-fix lock rebuild clean

@@ -36,6 +36,7 @@ def own_servers(database: str = DATABASE) -> None:
         else urlsplit(url)._replace(path=f"/{REDIS_DATABASE}").geturl()
     )
     os.environ["REDIS_URL"] = settings.REDIS_URL = own
+    settings.CELERY_BROKER_URL = own.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 

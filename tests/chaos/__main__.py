@@ -70,6 +70,7 @@ def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
             paid = progress.add_task("Orders are paid", total=len(day))
             mischief.start()
             platform.live(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=AT_ONCE)
+            mischief.enough.set()
             mischief.join()
             if mischief.error:
                 raise mischief.error
@@ -105,6 +106,7 @@ def _report(
         failed=failures(),
         sends=sends(),
         kills=mischief.done.pop("kill", 0),
+        died=mischief.count_the_dead(),
         deeds=dict(mischief.done),
         resent=dict(platform.unheard),
         seconds_to_heal=healed,
@@ -116,7 +118,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--orders", type=int, default=2000)
     parser.add_argument("--merchants", type=int, default=200)
-    parser.add_argument("--rate", type=float, default=35.0, help="orders a second")
+    parser.add_argument("--rate", type=float, default=25.0, help="orders a second")
     parser.add_argument("--seed", type=int, help="of the first round; drawn where none is given")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON and nothing else")
     wanted = parser.parse_args()

@@ -19,7 +19,7 @@ from tests.chaos.servers import restart_postgres
 
 PROVIDER = "provider"
 OUTAGE = 20.0  # seconds that the provider is away: half of it hanging, half of it refusing connections
-BETWEEN_KILLS = 2.0, 4.0
+BETWEEN_KILLS = 3.0, 6.0
 DOWN_FOR = 0.5, 2.0
 
 
@@ -31,16 +31,15 @@ class Mischief(threading.Thread):
         self.crew, self.local, self.redis_url, self.said = crew, local, redis_url, said
         self.dice = random.Random(seed)
         self.done: Counter[str] = Counter()
+        self.enough = threading.Event()  # everything has been sent: no more kills
+        self.died: list[str] = []  # not by our hand
         self.error: Exception | None = None
         self._plan: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._began, self._beats = itertools.count(), 0.0, 0
 
     def plan(self, seconds: float) -> None:
-        """Spread over so many seconds; the last deed leaves the crew time to come back."""
-        at = 1.0
-        while at < seconds - DOWN_FOR[1]:
-            self._at(at, self._kill)
-            at += self.dice.uniform(*BETWEEN_KILLS)
+        """Spread over so many seconds; kills go on until `enough` is set."""
+        self._at(1.0, self._kill)
         for share, deed in (
             (0.2, self._flush),
             (0.35, self._restart_postgres),
@@ -72,11 +71,15 @@ class Mischief(threading.Thread):
         self.said(f"{time.monotonic() - self._began:5.1f} s  {deed} {whom}")
 
     def _kill(self) -> None:
+        if self.enough.is_set():
+            return
+        self._soon(self.dice.uniform(*BETWEEN_KILLS), self._kill)
         alive = sorted(name for name in self.crew.running if name.startswith(("worker", "beat")))
         if not alive:
             return
         name = self.dice.choice(alive)
-        command = self.crew.running[name].args
+        command, dead = self.crew.running[name].args, self.crew.running[name].poll() is not None
+        self.died += [name] * dead
         self.crew.stop(name, signal.SIGKILL)
         self._note("kill", name)
         self._soon(self.dice.uniform(*DOWN_FOR), lambda: self._revive(name, command))
@@ -107,6 +110,9 @@ class Mischief(threading.Thread):
         os.kill(self._provider.pid, signal.SIGUSR1)  # before it goes on: it wakes up behind a closed door
         os.kill(self._provider.pid, signal.SIGCONT)
         self._soon(OUTAGE / 2, lambda: os.kill(self._provider.pid, signal.SIGUSR2))
+
+    def count_the_dead(self) -> list[str]:
+        return self.died + [name for name, process in self.crew.running.items() if process.poll() is not None]
 
     @property
     def _provider(self) -> "subprocess.Popen[bytes]":

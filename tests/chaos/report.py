@@ -24,6 +24,7 @@ class Report:
     failed: dict[str, int]
     sends: int
     kills: int
+    died: list[str]  # processes that ended without being killed: nothing that went wrong may do that to them
     deeds: dict[str, int]
     resent: dict[str, int]  # answers after which the platform sent its webhook again
     seconds_to_heal: float | None  # None: not within patience
@@ -32,7 +33,7 @@ class Report:
     def well(self) -> bool:
         broken = self.books.duplicates or self.ledger["duplicates"] or self.ledger["gaps"] or self.ledger["backwards"]
         unhealed = self.seconds_to_heal is None or self.failed or self.accepted != self.books.orders
-        return not broken and not unhealed and self.books.agree
+        return not broken and not unhealed and not self.died and self.books.agree
 
     def to_json(self) -> dict[str, Any]:
         states = self.books.states
@@ -56,6 +57,7 @@ class Report:
             "retries": self.sends - states.get(State.ISSUED, 0),
             "faults": sum(count for name, count in self.stats.items() if name.startswith("fault ")),
             "kills": self.kills,
+            "died": self.died,
             "deeds": self.deeds,
             "resent": self.resent,
             "secondsToHeal": self.seconds_to_heal,
@@ -73,7 +75,8 @@ class Report:
             ("  failed, by reason", "failed"), ("In the provider's ledger", "ledger"), ("Duplicates", "duplicates"),
             ("Lost", "lost"), ("Gaps in numbers", "gaps"), ("Dates that ran backwards", "backwards"),
             ("Sends", "sends"), ("  of them again", "retries"), ("Look-ups", "lookups"),
-            ("Provider's faults", "faults"), ("Processes killed", "kills"), ("Done to them", "deeds"),
+            ("Provider's faults", "faults"), ("Processes killed", "kills"), ("Died by themselves", "died"),
+            ("Done to them", "deeds"),
             ("Webhooks sent again after", "resent"),
         ):  # fmt: skip
             table.add_row(label, _words(told[key]))
@@ -99,4 +102,4 @@ def sends() -> int:
 def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {count}" for name, count in sorted(value.items())) or "0"
-    return str(value)
+    return ", ".join(value) or "0" if isinstance(value, list) else str(value)

@@ -10,7 +10,7 @@ from django.conf import settings
 from config import clock
 from invoices.demo import stage
 from invoices.demo.processes import Crew, api, beat, free_port, worker
-from invoices.partitions import expiry_queue, issuance_queue
+from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
 from tests import cast
 from tests.chaos.mischief import PROVIDER
 
@@ -58,7 +58,8 @@ class Scene:
                 self.crew.start(name, *worker(name, issuance_queue(partition)))
         claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
         for twin in "ab":
-            self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", "invoice-errands", *claims))
+            self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
+        self.crew.start("worker-errands", *worker("errands", ERRANDS))
         folder.mkdir(parents=True, exist_ok=True)
         self.crew.start("beat", *beat(folder))
         self.crew.wait_for("api", f"{self.api}/admin/login/")

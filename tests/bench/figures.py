@@ -1,0 +1,103 @@
+"""Rounds in, a median and its spread out; as a table or as JSON."""
+
+import statistics
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(slots=True)
+class Ingest:
+    per_second: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)  # of the API, a payment
+
+
+@dataclass(slots=True)
+class Issuance:
+    per_second: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)  # of all workers, an invoice
+    provider_cpu_ms: list[float] = field(default_factory=list)
+    live_p50_ms: list[float] = field(default_factory=list)  # paid to issued under a steady flow
+    live_p99_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Figures:
+    machine: dict[str, Any]
+    wanted: dict[str, Any]
+    ingest: Ingest = field(default_factory=Ingest)
+    issuance: dict[int, Issuance] = field(default_factory=dict)  # by the provider's latency in ms
+    lanes: dict[int, list[float]] = field(default_factory=dict)  # invoices a second, by in_flight
+    statements_an_invoice: list[float] = field(default_factory=list)
+    memory_mib: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every round as it was, and median, least and most of each."""
+        return _summed(asdict(self))
+
+    def show(self, console: Console) -> None:
+        console.print(
+            f"[bold]{self.machine['cpus']} cores[/bold], shared by API, workers, PostgreSQL, provider and load; "
+            f"{self.wanted['rounds']} rounds of {self.wanted['orders']:,} orders, {self.wanted['merchants']} merchants."
+            " Median (least – most)."
+        )
+        ingest = _table(
+            "Ingest: signed payments over HTTP, 32 at once", "payments/s", "p50 ms", "p99 ms", "CPU ms each"
+        )
+        row = self.ingest
+        ingest.add_row("API", _spread(row.per_second), _spread(row.p50_ms), _spread(row.p99_ms), _spread(row.cpu_ms, 2))
+        console.print(ingest)
+        live = f"paid → issued at {self.wanted['live_rate']:g}/s"
+        issuance = _table(
+            "Issuance: a queue drained by one worker a partition",
+            "invoices/s", "worker CPU ms", "provider CPU ms", f"{live}, p50 ms", "p99 ms",
+        )  # fmt: skip
+        for latency, of in sorted(self.issuance.items()):
+            issuance.add_row(
+                f"provider at {latency} ms", _spread(of.per_second), _spread(of.cpu_ms, 2),
+                _spread(of.provider_cpu_ms, 2), _spread(of.live_p50_ms), _spread(of.live_p99_ms),
+            )  # fmt: skip
+        console.print(issuance)
+        lanes = _table(f"One lane, provider at {self.wanted['lane_latency']} ms", "invoices/s", "at best")
+        for slots, rates in sorted(self.lanes.items()):
+            lanes.add_row(f"{slots} in flight", _spread(rates, 1), f"{1000 * slots / self.wanted['lane_latency']:g}")
+        console.print(lanes)
+        if self.statements_an_invoice:
+            console.print(f"Statements an invoice (worker): {_spread(self.statements_an_invoice, 2)}")
+        held = ", ".join(f"{kind} {mib:.0f}" for kind, mib in self.memory_mib.items())
+        console.print(f"Peak memory, MiB (largest process): {held}")
+
+
+def percentile(values: list[float], percent: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def _spread(values: list[float], digits: int = 0) -> str:
+    if not values:
+        return "–"
+    middle = f"{statistics.median(values):,.{digits}f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):,.{digits}f} – {max(values):,.{digits}f})"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _summed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _summed(inner) for name, inner in value.items()}
+    if isinstance(value, list) and value:
+        rounds = [round(one, 3) for one in value]
+        return {
+            "median": round(statistics.median(value), 3), "least": min(rounds), "most": max(rounds), "rounds": rounds,
+        }  # fmt: skip
+    return value

@@ -1,0 +1,152 @@
+"""Merchants that issue at once, the parts as processes, and what each of them costs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from config import clock
+from invoices import partitions
+from invoices.demo import stage
+from invoices.demo.processes import Crew, api, free_port, manage, worker
+from invoices.issuing import issue_due
+from invoices.lifecycle import State
+from invoices.models import Invoice, Partition
+from merchants.models import Merchant, ProviderAccount
+from tests import cast
+
+OWED = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
+PATIENCE = 120  # seconds for a queue to be drained
+
+
+class Scene:
+    database = os.environ["DATABASE_URL"]
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.port, self.vendor_port = free_port(settings.PORT), free_port(31141)
+        self.api, self.simulator = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.vendor_port}"
+        self.merchants: list[Merchant] = []
+
+    def set(self, merchants: int) -> None:
+        clock.start_at(10)
+        os.environ["DATABASE_URL"], os.environ["LOG_LEVEL"] = self.database, "WARNING"
+        stage.own_servers("hoadon_bench")
+        call_command("migrate", verbosity=0)
+        call_command("loaddata", "legal_rules", verbosity=0)
+        self.crew.start("provider", *manage("simulate_provider", "--port", str(self.vendor_port)))
+        self.crew.wait_for("provider", f"{self.simulator}/simulator/stats")
+        symbol = f"C{clock.today_vn().year % 100:02d}TAA"
+        self.merchants = [
+            cast.seller(f"bench-{at:03d}", url=self.simulator, symbol=symbol, claim_window=0) for at in range(merchants)
+        ]
+        stage.tell(f"{self.simulator}/simulator/tenants", [cast.tenant(merchant) for merchant in self.merchants])
+        self.crew.start("api", *api(self.port))
+        for partition in range(settings.PARTITIONS):
+            name = f"worker-{partition}"
+            self.crew.start(name, *worker(name, partitions.issuance_queue(partition)))
+        self.crew.wait_for("api", f"{self.api}/admin/login/")
+
+    def latency(self, milliseconds: float) -> None:
+        stage.tell(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
+
+    def hold(self) -> None:
+        """The operators' own brake: workers wait, rows queue up."""
+        Partition.objects.bulk_create(
+            [Partition(number=p, paused=True) for p in range(settings.PARTITIONS)],
+            update_conflicts=True,
+            unique_fields=["number"],
+            update_fields=["paused"],
+        )
+
+    def let_go(self) -> None:
+        Partition.objects.update(paused=False)
+        for partition in range(settings.PARTITIONS):
+            partitions.ring(partition, regardless=True)
+
+    @contextmanager
+    def workers_held(self) -> Iterator[None]:
+        """Their processes are frozen and the brake is off: whoever calls has the queue alone."""
+        workers = self._of("worker")
+        for process in workers:
+            os.kill(process.pid, signal.SIGSTOP)
+        try:
+            Partition.objects.update(paused=False)
+            yield
+        finally:
+            for process in workers:
+                os.kill(process.pid, signal.SIGCONT)
+
+    def drained(self) -> None:
+        """Until nothing is owed. Raises TimeoutError."""
+        end = time.monotonic() + PATIENCE
+        while Invoice.objects.filter(state__in=OWED).exists():
+            if time.monotonic() > end:
+                raise TimeoutError("the queue was not drained; the workers' logs tell more")
+            time.sleep(0.02)
+
+    def slots(self, in_flight: int | None) -> None:
+        ProviderAccount.objects.update(in_flight=in_flight)
+
+    def cpu(self, kind: str) -> float:
+        """Seconds of user and system time that the processes of a kind have used."""
+        return sum(sum(_of_tree(process.pid)) for process in self._of(kind))
+
+    def peak_memory(self) -> dict[str, float]:
+        """MiB that each part held at its most; a kind of several processes: the largest."""
+        kinds = ("api", "worker", "provider")
+        return {kind: max(_peak(process.pid) for process in self._of(kind)) for kind in kinds}
+
+    def _of(self, kind: str) -> list["subprocess.Popen[bytes]"]:
+        return [process for name, process in self.crew.running.items() if name.startswith(kind)]
+
+
+@dataclass(slots=True)
+class Statements:
+    """Counts what goes to the database over this process's connection."""
+
+    count: int = 0
+
+    def __call__(self, execute, sql, params, many, context):
+        self.count += 1
+        return execute(sql, params, many, context)
+
+
+def statements_an_invoice() -> float:
+    """Of a worker: take, send and record what is queued now, in this process, counted by its own connection."""
+    rows = Invoice.objects.filter(state=State.QUEUED).count()
+    counted = Statements()
+    with connection.execute_wrapper(counted):
+        for partition in range(settings.PARTITIONS):
+            issue_due(partition)
+    return counted.count / rows
+
+
+def _of_tree(pid: int) -> list[float]:
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return [one.cpu_times().user + one.cpu_times().system for one in family]
+
+
+def _peak(pid: int) -> float:
+    family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return max(_high_water(one) for one in family)
+
+
+def _high_water(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status")
+    if sys.platform == "linux" and status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return psutil.Process(pid).memory_info().rss / 2**20
