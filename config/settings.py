@@ -45,6 +45,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "simple_history",
     "config",
     "merchants",
@@ -103,6 +105,14 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     ),
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "hoadon",
+        "OPTIONS": {"socket_timeout": 0.2, "socket_connect_timeout": 0.2},  # it counts requests; none may wait for it
+    }
+}
 
 # --- Identity and secrets -------------------------------------------------------------------------------------------
 
@@ -122,6 +132,23 @@ WEBHOOK_SECRETS = {
     "merchant": env.str("WEBHOOK_SECRET").split(),
     "internal": env.str("WEBHOOK_INTERNAL_SECRET").split(),
 }
+
+# --- Callers' tokens (seconds) ----------------------------------------------------------------------------------------
+
+# Production names its identity service. A developer's machine reads a key set of its own making: manage.py issue_token.
+if DEVELOPMENT:
+    JWKS_URL = env.str("JWKS_URL", default=(LOCAL.resolve() / "identity" / "jwks.json").as_uri())
+else:
+    JWKS_URL = env.str("JWKS_URL")
+    if not JWKS_URL.startswith(("https://", "http://")):
+        raise ImproperlyConfigured("JWKS_URL must be the http(s) address of the identity service's key set.")
+JWT_ISSUER = env.str("JWT_ISSUER")
+JWT_AUDIENCE = env.str("JWT_AUDIENCE", default=SERVICE_CODE)
+JWT_LEEWAY = positive("JWT_LEEWAY_SECONDS", 30)  # how far two servers' clocks may be apart
+JWKS_FRESH = positive("JWKS_FRESH_SECONDS", 300)  # a key that was withdrawn is refused after this
+JWKS_STALE = positive("JWKS_STALE_SECONDS", 86400)  # how long known keys hold while the identity service is down
+JWKS_COOLDOWN = positive("JWKS_COOLDOWN_SECONDS", 30)  # at most one fetch in this time, whatever callers send
+JWKS_TIMEOUT = positive("JWKS_TIMEOUT_SECONDS", 3)
 
 # --- Celery: a doorbell and an alarm clock ---------------------------------------------------------------------------
 
@@ -201,12 +228,44 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 
+# --- The API ---------------------------------------------------------------------------------------------------------
+
+PAGE = env.int("API_PAGE", default=50)
+PAGE_MAX = env.int("API_PAGE_MAX", default=200)
+RATES = {  # requests a minute
+    "principal": env.int("API_RATE_PER_PRINCIPAL", default=1200),
+    "claim": env.int("API_RATE_PER_CLAIM_TOKEN", default=60),
+}
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],  # deny what nobody opened
+    "DEFAULT_AUTHENTICATION_CLASSES": ["merchants.permissions.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["merchants.permissions.Declared"],  # deny what nobody opened
+    "DEFAULT_THROTTLE_CLASSES": ["merchants.permissions.PerPrincipal"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.bodies.ExactJson"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.bodies.OnlyJson",
+    "DEFAULT_PAGINATION_CLASS": "config.paging.Newest",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
+    "EXCEPTION_HANDLER": "config.problems.told",
     "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "Hoadon",
+    "VERSION": "1",
+    "DESCRIPTION": "Invoices of paid orders: opened, claimed, issued, audited, replayed.",
+    "SCHEMA_PATH_PREFIX": "/v1/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "webhooks.openapi.describe",
+        "claims.openapi.describe",
+        "config.openapi.finish",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",  # from our own static files: no CDN hears of our readers
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
 LOGGING = {

@@ -1,8 +1,18 @@
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+from config.openapi import openapi
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("v1/api/webhooks/", include("webhooks.urls")),
+    path("v1/api/", include("merchants.urls")),
+    path("v1/api/", include("invoices.urls")),
+    path("v1/api/", include("webhooks.urls")),
+    path("v1/api/openapi.json", openapi, name="openapi"),
+    path("v1/api/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi"), name="docs"),
     path("", include("claims.urls")),
 ]
+handler400 = "config.problems.bad_request"
+handler404 = "config.problems.not_found"
+handler500 = "config.problems.server_error"

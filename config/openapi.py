@@ -1,0 +1,76 @@
+"""The OpenAPI document: what every operation has in common is said once, here."""
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.renderers import OpenApiJsonRenderer
+
+PROBLEM = {"$ref": "#/components/responses/Problem"}
+WRITES = ("POST", "PUT", "PATCH")
+
+
+class Schema(AutoSchema):
+    """An operation with its permission in words and every problem it may answer."""
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        return [{"bearer": []}]
+
+    def get_tags(self) -> list[str]:
+        return [self.path.removeprefix("/v1/api/").split("/")[0]]
+
+    def get_description(self) -> str:  # type: ignore[override]
+        needed = getattr(self.view, "permission_of", {}).get(getattr(self.view, "action", ""))
+        return f"{super().get_description() or ''}\n\nNeeds the permission `{needed}`.".strip()
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation = super().get_operation(*args, **kwargs)
+        if operation:
+            has_path, has_body = "{" in self.path, self.method in WRITES
+            statuses = [401, 403, 429, 503]
+            statuses += [404] * has_path + [400, 413, 415] * has_body
+            statuses += [422] * (has_body or any(p["in"] == "query" for p in operation.get("parameters", [])))
+            statuses += [409] * (getattr(self.view, "action", "") in getattr(self.view, "conflicts", ()))
+            operation["responses"].update({str(status): PROBLEM for status in statuses})
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+        return operation
+
+
+def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """What operations refer to."""
+    components = result.setdefault("components", {})
+    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    components["schemas"]["Problem"] = {
+        "type": "object",
+        "description": "RFC 9457. Programs read `code`, which never changes; people read `detail`.",
+        "required": ["type", "title", "status", "code", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string"},
+            "detail": {"type": "string"},
+            "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    }
+    components["responses"] = {
+        "Problem": {
+            "description": "What went wrong.",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    }
+    return result
+
+
+@cache
+def document() -> bytes:
+    """The document as it is served and committed."""
+    return OpenApiJsonRenderer().render(SchemaGenerator().get_schema(request=None, public=True)) + b"\n"
+
+
+@require_safe
+def openapi(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(document(), content_type="application/json")

@@ -1,0 +1,25 @@
+"""How many requests a minute one caller may make: a count in Redis. With Redis down nobody is turned away."""
+
+import hashlib
+import logging
+import time
+
+import redis
+from django.conf import settings
+from django.core.cache import cache
+
+log = logging.getLogger(__name__)
+MINUTE = 60
+
+
+def seconds_to_wait(kind: str, caller: str) -> int:
+    """0 where the caller may go on, else when their next minute begins. `kind` is a key of settings.RATES."""
+    now = time.time()
+    key = f"rate:{kind}:{hashlib.sha256(caller.encode()).hexdigest()[:24]}:{int(now // MINUTE)}"
+    try:
+        cache.add(key, 0, 2 * MINUTE)
+        count = cache.incr(key)
+    except (redis.RedisError, ValueError):  # ValueError: the key was flushed in between
+        log.warning("[ratesUnavailable] kind: %s", kind)
+        return 0
+    return 0 if count <= settings.RATES[kind] else MINUTE - int(now % MINUTE)
