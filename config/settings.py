@@ -8,6 +8,8 @@ import environ
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
+from config import webhook_secrets
+
 ROOT = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -128,10 +130,13 @@ for key in CREDENTIALS_KEYS:
             f"APP_ENV_INVOICE_CREDENTIALS_KEY has {len(key)} characters; it must be exactly 64 hex digits (32 bytes). "
             "Make one with: openssl rand -hex 32"
         )
-WEBHOOK_SECRETS = {
-    "merchant": env.str("WEBHOOK_SECRET").split(),
-    "internal": env.str("WEBHOOK_INTERNAL_SECRET").split(),
-}
+try:
+    WEBHOOK_SECRETS = {  # route, label, secret
+        "merchant": webhook_secrets.read("WEBHOOK_SECRET", env.str("WEBHOOK_SECRET")),
+        "internal": webhook_secrets.read("WEBHOOK_INTERNAL_SECRET", env.str("WEBHOOK_INTERNAL_SECRET")),
+    }
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from None
 
 # --- Callers' tokens (seconds) ----------------------------------------------------------------------------------------
 

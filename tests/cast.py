@@ -174,7 +174,8 @@ def signed(
     body = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
     webhook_id = webhook_id or f"msg-{next(_count)}"
     stamp = (at or datetime.now(UTC)).astimezone(UTC)  # the library reads any other zone wrongly
-    signature = Webhook(settings.WEBHOOK_SECRETS[route][0]).sign(webhook_id, stamp, body.decode())
+    newest = next(iter(settings.WEBHOOK_SECRETS[route].values()))
+    signature = Webhook(newest).sign(webhook_id, stamp, body.decode())
     return {
         "data": body,
         "content_type": "application/json",

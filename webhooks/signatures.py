@@ -11,7 +11,7 @@ class Unverified(Exception):
 
 
 def verify(route: str, body: bytes, headers: Mapping[str, str]) -> str:
-    """Which of the route's secrets signed this body: "1" is the first of the list. Raises Unverified.
+    """The label of the route's secret that signed this body. Raises Unverified.
 
     The library reads the machine's clock: a moved business clock must not make old signatures good.
     """
@@ -20,10 +20,10 @@ def verify(route: str, body: bytes, headers: Mapping[str, str]) -> str:
         body.decode()
     except UnicodeDecodeError:
         raise Unverified("The body is not UTF-8.") from None
-    for at, secret in enumerate(settings.WEBHOOK_SECRETS[route], start=1):
+    for label, secret in settings.WEBHOOK_SECRETS[route].items():
         try:
             Webhook(secret).verify(body, dict(headers), json_parse=False)
-            return str(at)
+            return label
         except WebhookVerificationError as error:
             reason = str(error)
         except ValueError:  # a signature that is not base64, or no "v1," in front

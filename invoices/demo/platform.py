@@ -25,7 +25,7 @@ class Platform:
 
     def __init__(self, api: str, *, patience: float = 0.0) -> None:
         self.api, self.patience = api, patience
-        self.signer = Webhook(settings.WEBHOOK_SECRETS["internal"][0])
+        self.signer = Webhook(next(iter(settings.WEBHOOK_SECRETS["internal"].values())))
         self.unheard: Counter[str] = Counter()  # answers after which it was sent again
 
     def live(self, orders: list[Order], done: Callable[[], None], *, rate: float = 0.0, at_once: int = AT_ONCE) -> None:

@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from config import webhook_secrets
+
+GOOD = webhook_secrets.make()
+
 
 def start(**environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "import config.settings"]
@@ -22,12 +26,25 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("ISSUANCE_PARTITIONS", "0", "at least 1"),
         ("SWEEP_SECONDS", "-1", "greater than 0"),
         ("HOADON_ENV", "staging", "production"),
+        ("WEBHOOK_SECRET", f"{GOOD} hush", "entry 2"),
+        ("WEBHOOK_SECRET", "old:whsec_not=base64", "entry 1"),
+        ("WEBHOOK_INTERNAL_SECRET", "whsec_", "entry 1"),
+        ("WEBHOOK_INTERNAL_SECRET", f"a:{GOOD} a:{GOOD}", "used twice"),
+        ("WEBHOOK_INTERNAL_SECRET", f"two words:{GOOD}", "entry 1"),
+        ("WEBHOOK_INTERNAL_SECRET", f"{'x' * 21}:{GOOD}", "a label has"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: str, says: str) -> None:
     result = start(**{name: value})
     assert result.returncode != 0
     assert name in result.stderr and says in result.stderr
+    if "KEY" in name or "SECRET" in name:
+        assert all(entry.rpartition(":")[2] not in result.stderr for entry in value.split() if entry != "whsec_")
+
+
+def test_webhook_secrets_are_labelled_or_counted() -> None:
+    assert webhook_secrets.read("X", f"new:{GOOD}  {GOOD}\n old-1:{GOOD}") == {"new": GOOD, "2": GOOD, "old-1": GOOD}
+    assert webhook_secrets.read("X", "") == {}
 
 
 def test_a_moved_clock_is_refused_in_production() -> None:

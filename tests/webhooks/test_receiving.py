@@ -61,10 +61,10 @@ def test_any_secret_of_the_list_is_accepted_and_which_one_is_written_down(client
     call = cast.signed(cast.event("payment.succeeded", cast.payment(cast.seller())))
     settings.WEBHOOK_SECRETS = {
         **settings.WEBHOOK_SECRETS,
-        "internal": [cast.secret(), *settings.WEBHOOK_SECRETS["internal"]],
+        "internal": {"new": cast.secret(), "old": settings.WEBHOOK_SECRETS["internal"]["1"]},
     }
     assert client.post(INTERNAL, **call).status_code == 202
-    assert WebhookEvent.objects.get().secret_label == "2"
+    assert WebhookEvent.objects.get().secret_label == "old"
 
 
 @pytest.mark.parametrize(
