@@ -1,8 +1,13 @@
 """What machines told us, and who wants to be told."""
 
-from django.db import models
+import json
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import models, transaction
 from simple_history.models import HistoricalRecords
 
+from config import clock, crypto, webhook_secrets
 from config.models import Record
 
 
@@ -40,6 +45,19 @@ class WebhookEvent(Record):
         return f"{self.type} {self.status}"
 
 
+class EndpointSecret(NamedTuple):
+    label: str
+    value: str  # "whsec_…"
+    expires_at: datetime | None  # None: not yet replaced
+
+    @property
+    def is_live(self) -> bool:
+        return self.expires_at is None or clock.now() < self.expires_at
+
+    def ending(self, at: datetime) -> "EndpointSecret":
+        return self._replace(expires_at=min(self.expires_at or at, at))
+
+
 class WebhookEndpoint(Record):
     """Where a merchant (or the platform) wants to hear of its invoices."""
 
@@ -52,3 +70,44 @@ class WebhookEndpoint(Record):
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def place(self) -> str:
+        return f"webhooks.webhookendpoint:{self.pk}:secrets"
+
+    @property
+    def secrets(self) -> list[EndpointSecret]:
+        """In clear, the newest first. Raises crypto.CannotOpen."""
+        kept = json.loads(crypto.unseal(self.sealed_secrets, self.place)) if self.sealed_secrets else []
+        return [EndpointSecret(label, value, end and datetime.fromisoformat(end)) for label, value, end in kept]
+
+    def live_secrets(self) -> list[EndpointSecret]:
+        """What a delivery is signed with now."""
+        return [secret for secret in self.secrets if secret.is_live]
+
+    def add_secret(self, label: str, expires_at: datetime | None = None, *, value: str = "") -> str:
+        """Keep one more secret, made here or given, and return it: it is shown this once.
+
+        Raises ValueError, which never quotes it, where the label is taken or the given value is no secret.
+        """
+        return self._add(EndpointSecret(label, value or webhook_secrets.make(), expires_at))
+
+    def rotate_secret(self, label: str, grace: timedelta, *, value: str = "") -> str:
+        """As add_secret; the ones before it end after `grace`, in which deliveries carry both signatures."""
+        return self._add(EndpointSecret(label, value or webhook_secrets.make(), None), others_end=clock.now() + grace)
+
+    def _add(self, new: EndpointSecret, others_end: datetime | None = None) -> str:
+        webhook_secrets.size(new.value)
+        if not webhook_secrets.LABEL.fullmatch(new.label):
+            raise ValueError("A label has 1 to 20 letters, digits, dots, dashes or _.")
+        with transaction.atomic():
+            row = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=self.pk)
+            others = row.live_secrets()  # what has ended goes for good
+            if new.label in [other.label for other in others]:
+                raise ValueError(f'There is a secret with the label "{new.label}".')
+            if others_end:
+                others = [other.ending(others_end) for other in others]
+            kept = [(label, value, end and end.isoformat()) for label, value, end in (new, *others)]
+            self.sealed_secrets = crypto.seal(json.dumps(kept), self.place)
+            self.save(update_fields=["sealed_secrets", "updated_at"])
+        return new.value

@@ -1,0 +1,104 @@
+"""What deliveries are signed with: a list, so that a secret can be changed without losing one."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from config import clock, crypto
+from tests import cast
+from webhooks.models import WebhookEndpoint
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def endpoint() -> WebhookEndpoint:
+    return WebhookEndpoint.objects.create(url="https://a.example/h")
+
+
+def live(row: WebhookEndpoint) -> list[str]:
+    return [secret.label for secret in WebhookEndpoint.objects.get(pk=row.pk).live_secrets()]
+
+
+def test_a_secret_is_made_shown_once_and_kept_sealed() -> None:
+    row = endpoint()
+    secret = row.add_secret("first")
+    assert secret.startswith("whsec_") and len(secret) == 50
+    kept = WebhookEndpoint.objects.get(pk=row.pk)
+    assert [(s.label, s.value, s.expires_at) for s in kept.live_secrets()] == [("first", secret, None)]
+    assert secret not in kept.sealed_secrets
+    assert endpoint().live_secrets() == []
+
+
+def test_both_secrets_live_through_the_grace_and_then_only_the_new_one() -> None:
+    row = endpoint()
+    row.add_secret("old")
+    row.rotate_secret("new", DAY)
+    assert live(row) == ["new", "old"]
+    with clock.frozen(clock.now() + DAY):
+        assert live(row) == ["new"]
+        row.add_secret("next")
+        assert [secret.label for secret in row.secrets] == ["next", "new"]  # what has ended is not kept
+
+
+def test_a_rotation_never_lengthens_what_ends_sooner() -> None:
+    row = endpoint()
+    soon = clock.now() + timedelta(hours=1)
+    row.add_secret("short", soon)
+    row.rotate_secret("new", DAY)
+    assert {secret.label: secret.expires_at for secret in row.secrets} == {"new": None, "short": soon}
+
+
+def test_no_grace_ends_the_others_at_once() -> None:
+    row = endpoint()
+    row.add_secret("leaked")
+    row.rotate_secret("new", timedelta(0))
+    assert live(row) == ["new"]
+
+
+@pytest.mark.parametrize("value", ["hush", "whsec_", "whsec_*not base64*", "c2VjcmV0"])
+def test_what_is_no_secret_is_refused_and_not_quoted(value: str) -> None:
+    with pytest.raises(ValueError, match="whsec_") as error:
+        endpoint().add_secret("x", value=value)
+    assert value.removeprefix("whsec_") not in str(error.value) or value == "whsec_"
+
+
+@pytest.mark.parametrize("label", ["", "two words", "x" * 21])
+def test_a_label_is_short_and_plain(label: str) -> None:
+    with pytest.raises(ValueError, match="label"):
+        endpoint().add_secret(label)
+
+
+def test_a_label_names_one_secret() -> None:
+    row = endpoint()
+    row.add_secret("a", value=cast.secret())
+    with pytest.raises(ValueError, match='label "a"'):
+        row.add_secret("a")
+    assert live(row) == ["a"]
+
+
+def test_a_sealed_list_that_was_copied_to_another_endpoint_does_not_open() -> None:
+    one, other = endpoint(), endpoint()
+    one.add_secret("a")
+    WebhookEndpoint.objects.filter(pk=other.pk).update(sealed_secrets=one.sealed_secrets)
+    with pytest.raises(crypto.CannotOpen, match="belongs elsewhere"):
+        WebhookEndpoint.objects.get(pk=other.pk).live_secrets()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_add_at_once_both_keep_theirs() -> None:
+    row = endpoint()
+    both = threading.Barrier(2)
+
+    def add(label: str) -> None:
+        mine = WebhookEndpoint.objects.get(pk=row.pk)
+        both.wait()
+        mine.add_secret(label)
+        connection.close()
+
+    threads = [threading.Thread(target=add, args=(label,)) for label in ("a", "b")]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(live(row)) == ["a", "b"]
