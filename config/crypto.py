@@ -23,7 +23,7 @@ def seal(plain: str, place: str) -> str:
     key = _keys()[0]
     nonce = os.urandom(12)
     sealed = nonce + AESGCM(key).encrypt(nonce, plain.encode(), place.encode())
-    return f"v1.{key_id(key)}.{base64.b64encode(sealed).decode()}"
+    return current() + base64.b64encode(sealed).decode()
 
 
 def unseal(envelope: str, place: str) -> str:
@@ -34,12 +34,19 @@ def unseal(envelope: str, place: str) -> str:
         raise CannotOpen(f"The secret at {place} has an unknown form.")
     for key in _keys():
         if key_id(key) == wanted:
-            raw = base64.b64decode(body)
             try:
+                raw = base64.b64decode(body, validate=True)
+                if base64.b64encode(raw).decode() != body:  # the last letter has bits to spare
+                    raise ValueError
                 return AESGCM(key).decrypt(raw[:12], raw[12:], place.encode()).decode()
-            except InvalidTag:
+            except (InvalidTag, ValueError):
                 raise CannotOpen(f"The secret at {place} was altered or belongs elsewhere.") from None
     raise CannotOpen(f"The secret at {place} was sealed with key {wanted}, which is not in the key ring.")
+
+
+def current() -> str:
+    """How an envelope under the current key begins."""
+    return f"v1.{key_id(_keys()[0])}."
 
 
 def fingerprint(text: str) -> str:

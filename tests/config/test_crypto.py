@@ -8,6 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import crypto
+from config.models import Configuration
+from config.sealed import SEALED
+from merchants.models import ProviderAccount
+from tests import cast
 
 OLD, NEW = "ab" * 32, "cd" * 32
 
@@ -34,6 +38,49 @@ def test_one_flipped_bit_does_not_open(at: int) -> None:
     raw[at] ^= 1
     with pytest.raises(crypto.CannotOpen):
         crypto.unseal(f"{head}.{base64.b64encode(raw).decode()}", "here")
+
+
+def test_no_letter_of_an_envelope_can_be_changed_or_left_out() -> None:
+    envelope = crypto.seal("sixteen letters.", "here")
+    for at in range(len(envelope)):
+        for changed in (chr(ord(envelope[at]) ^ 1), "", f"{envelope[at]}!"):
+            with pytest.raises(crypto.CannotOpen):
+                crypto.unseal(envelope[:at] + changed + envelope[at + 1 :], "here")
+
+
+@pytest.mark.parametrize("envelope", ["", "v1", "v1.", "v1..", "plain text", "v2.12345678.AAAA"])
+def test_what_is_no_envelope_does_not_open(envelope: str) -> None:
+    with pytest.raises(crypto.CannotOpen):
+        crypto.unseal(envelope, "here")
+
+
+@pytest.mark.django_db
+class TestRows:
+    def test_a_login_that_was_copied_to_another_account_does_not_open(self) -> None:
+        mine, theirs = cast.seller().accounts.get(), cast.seller().accounts.get()
+        ProviderAccount.objects.filter(pk=mine.pk).update(sealed_credentials=theirs.sealed_credentials)
+        mine.refresh_from_db()
+        with pytest.raises(crypto.CannotOpen, match="belongs elsewhere") as error:
+            _ = mine.credentials
+        assert theirs.sealed_credentials not in str(error.value)
+
+    def test_a_login_that_was_moved_to_another_table_does_not_open(self) -> None:
+        account = cast.seller().accounts.get()
+        setting = Configuration(pk=account.pk, key="k", is_secret=True, value=account.sealed_credentials)
+        with pytest.raises(crypto.CannotOpen):
+            setting.read()
+
+    def test_two_secret_settings_cannot_be_swapped(self) -> None:
+        one, other = (Configuration(key=key, is_secret=True) for key in ("one", "other"))
+        one.write("1"), other.write("2")
+        one.value, other.value = other.value, one.value
+        for row in (one, other):
+            with pytest.raises(crypto.CannotOpen):
+                row.read()
+
+    def test_no_two_sealed_columns_share_a_place(self) -> None:
+        places = [sealed.rows.model(pk=7).place for sealed in SEALED]
+        assert len(set(places)) == len(SEALED)
 
 
 def test_the_previous_key_still_opens_and_an_unknown_one_is_named(settings: Any) -> None:
