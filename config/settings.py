@@ -18,11 +18,13 @@ ENVIRONMENT = env.str("HOADON_ENV", default="production" if env.str("DATABASE_UR
 if ENVIRONMENT not in ("development", "production"):
     raise ImproperlyConfigured(f'HOADON_ENV is "{ENVIRONMENT}"; set it to "development" or "production".')
 DEVELOPMENT = ENVIRONMENT == "development"
+_given = frozenset(os.environ)
 if DEVELOPMENT:
     env.read_env(ROOT / ".env.development")  # the environment wins
     os.environ.setdefault("HOADON_ENV", ENVIRONMENT)
 elif env.float("HOADON_CLOCK", default=0.0):
     raise ImproperlyConfigured("HOADON_CLOCK moves the clock; unset it in production.")
+ASSUMED = frozenset(os.environ) - _given  # what nobody set, and the development file filled in
 
 
 def positive(name: str, default: float) -> float:
@@ -36,6 +38,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
 SERVICE_CODE = env.str("SERVICE_CODE", default="SVC-00150-INVOICE")
+KAFKA_CONSUMER_ID = env.str("KAFKA_CONSUMER_ID", default=f"{SERVICE_CODE}_CONSUMER")
 PORT = env.int("PORT", default=31140)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 
@@ -58,6 +61,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.headers.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -118,6 +122,8 @@ CACHES = {
 
 # --- Identity and secrets -------------------------------------------------------------------------------------------
 
+if "APP_ENV_INVOICE_WORKER_ID" not in os.environ:
+    raise ImproperlyConfigured("APP_ENV_INVOICE_WORKER_ID is not set; give each database its own, 0 to 1023.")
 WORKER_ID = env.int("APP_ENV_INVOICE_WORKER_ID")
 if not 0 <= WORKER_ID <= 1023:
     raise ImproperlyConfigured(f"APP_ENV_INVOICE_WORKER_ID is {WORKER_ID}; it must lie between 0 and 1023.")
@@ -231,6 +237,15 @@ AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.Mi
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_AGE = env.int("SESSION_SECONDS", default=8 * 3600)  # one shift
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=365 * 86400 if PUBLIC_URL.startswith("https://") else 0)
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains and
+    "security.W021",  # in browsers' lists is for the owner of the domain to say, and
+    "security.W008",  # the redirect to https is the gateway's
+]
+LOGIN_TRIES = env.int("LOGIN_TRIES", default=5)  # failures a user name, and an address, before
+LOGIN_WAIT = positive("LOGIN_WAIT_SECONDS", 900)  # nobody may try again for this long
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 
 # --- The API ---------------------------------------------------------------------------------------------------------
