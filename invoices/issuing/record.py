@@ -59,6 +59,8 @@ def _record(answered: list[Answered]) -> None:
 
 def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
     """Write answers onto their issuances. A not-found counts once, and only where it proves something."""
+    ids = {a.call.invoice_id for a in answered}
+    list(Invoice.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values("pk"))  # before theirs
     sends = [a for a in answered if a.call.is_send]
     with connection.cursor() as cursor:
         if sends:
