@@ -103,7 +103,7 @@ def _conflict(invoice: Invoice, wrong: str) -> None:
     """What was issued is not what we sent: never mailed, never hidden."""
     why = f"the provider's XML differs from our document in {wrong}"
     with transaction.atomic():
-        tell(move([invoice.pk], lambda _: conflict(why), actor="worker"))
+        tell(move([invoice.pk], lambda row: conflict(row, why), actor="worker"))
         Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
 
 

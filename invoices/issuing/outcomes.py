@@ -83,11 +83,17 @@ def _doubt(row: Invoice, issuance: InvoiceIssuance, now: datetime) -> dict[str, 
 
 
 def after_ask(
-    row: Invoice, issuance: InvoiceIssuance, answer: Found | ProviderError | None, *, now: datetime, limits: Limits
+    row: Invoice,
+    issuance: InvoiceIssuance,
+    answer: Found | ProviderError | None,
+    *,
+    begun: datetime,
+    now: datetime,
+    limits: Limits,
 ) -> Step | None:
-    """`issuance.not_founds` counts this answer already where it proves something."""
+    """`issuance.not_founds` counts this answer already where it proves something. `begun`: when the look-up was."""
     if row.state not in ASKED:
-        return _last_look(row, answer, now)
+        return _last_look(row, issuance, answer, begun, now)
     if isinstance(answer, Found):
         return _found(row, answer, now)
     if answer is None and row.state == State.UNCERTAIN and row.exposed_by == issuance.pk:
@@ -99,12 +105,18 @@ def after_ask(
     return _ask_again(row, now + ask_delay(row.asks), "ask_failed", f"{code}: it proves nothing")
 
 
-def _last_look(row: Invoice, answer: Found | ProviderError | None, now: datetime) -> Step | None:
+def _last_look(
+    row: Invoice, issuance: InvoiceIssuance, answer: Found | ProviderError | None, begun: datetime, now: datetime
+) -> Step | None:
     """It ended without a number and a send of it was once in doubt: a day later the provider is asked once more."""
-    if row.number or row.state not in (State.FAILED, State.CANCELLED):
+    if row.number or row.failure == Reason.CONFLICT or row.state not in (State.FAILED, State.CANCELLED):
         return None
     if isinstance(answer, Found):
-        return conflict(f"the provider has it as {answer.symbol} {answer.number} although we had ended it")
+        return conflict(
+            row, f"the provider has it as {answer.symbol} {answer.number} although we had ended it", issuance
+        )
+    if begun < issuance.last_byte_by + LAST_LOOK:
+        return None  # an earlier look-up, recorded late
     if answer is None:
         ended = {"look_again_at": None} | ({} if row.exposed else {"doubted_at": None})
         return Step(
@@ -118,7 +130,7 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
     if row.number:
         if (row.symbol, row.number) == (answer.symbol, answer.number):
             return None
-        return conflict(f"a second number, {answer.symbol} {answer.number}, for one document")
+        return conflict(row, f"a second number, {answer.symbol} {answer.number}, for one document", issuance)
     if row.state in (State.SENDING, State.UNCERTAIN):
         if row.state == State.SENDING and row.exposed_by != issuance.pk:
             return Step(State.SENDING, "late_answer", reason=f"an earlier attempt was issued as {answer.number}")
@@ -129,7 +141,7 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
         return Step(
             State.UNCERTAIN, "late_answer", reason="issued after all: asked before anything is sent", changes=changes
         )
-    return conflict(f"issued as {answer.symbol} {answer.number} although we had ended it")
+    return conflict(row, f"issued as {answer.symbol} {answer.number} although we had ended it", issuance)
 
 
 def _facts(answer: Issued | Submitted | Found) -> dict[str, Any]:
@@ -154,9 +166,9 @@ def _issued(row: Invoice, facts: dict[str, Any], now: datetime, event: str = "")
 
 def _found(row: Invoice, found: Found, now: datetime) -> Step:
     if wrong := mismatch(found, documents.read(row.document)):
-        return conflict(f"the provider's invoice differs from ours in {wrong}")
+        return conflict(row, f"the provider's invoice differs from ours in {wrong}")
     if row.number and (row.symbol, row.number) != (found.symbol, found.number):
-        return conflict(f"a second number, {found.symbol} {found.number}, for one document")
+        return conflict(row, f"a second number, {found.symbol} {found.number}, for one document")
     if found.rejected:
         changes = {**_facts(found), **_failure(Reason.REJECTED, "", found.rejected)}
         return Step(State.FAILED, "rejected", "failed", "the tax authority refused it", changes)
@@ -247,8 +259,12 @@ def ended_by_refund(row: Invoice, changes: dict[str, Any]) -> Step:
     return Step(State.FAILED, "failed", "failed", message, {**changes, **_failure(Reason.AMENDED, "", message)})
 
 
-def conflict(why: str) -> Step:
-    return Step(State.FAILED, "conflict", "failed", why, _failure(Reason.CONFLICT, "", why))
+def conflict(row: Invoice, why: str, told_by: InvoiceIssuance | None = None) -> Step:
+    """The provider has something else than we thought. It knows the invoice then: no replay may send it again."""
+    changes: dict[str, Any] = {**_failure(Reason.CONFLICT, "", why), "look_again_at": None}
+    if told_by and not row.exposed:
+        changes |= {"exposed_at": told_by.taken_at, "exposed_by": told_by.pk}
+    return Step(State.FAILED, "conflict", "failed", why, changes)
 
 
 def _failure(reason: Reason, code: str, message: str, field: str = "") -> dict[str, str]:

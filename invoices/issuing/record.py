@@ -46,12 +46,14 @@ def _record(answered: list[Answered]) -> None:
         def decide(row: Invoice) -> Step | None:
             now, limits = clock.now(), limits_of(row.provider)
             if row.pk in asks:
-                issuance = issuances[asks[row.pk].call.issuance_id]
-                return outcomes.after_ask(row, issuance, asks[row.pk].answer, now=now, limits=limits)  # type: ignore[arg-type]
+                call, found = asks[row.pk].call, asks[row.pk].answer
+                issuance = issuances[call.issuance_id]
+                return outcomes.after_ask(row, issuance, found, begun=call.started_at, now=now, limits=limits)  # type: ignore[arg-type]
             answer = sends[row.pk].answer
             issuance = issuances[sends[row.pk].call.issuance_id]
             if row.pk in elsewhere and elsewhere[row.pk] != answer.number:  # type: ignore[union-attr]
-                return outcomes.conflict(f"two numbers, {elsewhere[row.pk]} and {answer.number}, for one document")  # type: ignore[union-attr]
+                why = f"two numbers, {elsewhere[row.pk]} and {answer.number}, for one document"  # type: ignore[union-attr]
+                return outcomes.conflict(row, why, issuance)
             return outcomes.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
 
         tell(move([*sends, *asks], decide, actor="worker"))
@@ -165,5 +167,5 @@ def _record_conflict(one: Answered, error: IntegrityError) -> None:
     """The provider gave us a number that another invoice of ours has: never hidden, never retried."""
     why = f"the provider's number belongs to another invoice of ours ({type(error.__cause__).__name__})"
     with transaction.atomic():
-        _store([one])
-        tell(move([one.call.invoice_id], lambda row: outcomes.conflict(why), actor="worker"))
+        issuance = _store([one])[one.call.issuance_id]
+        tell(move([one.call.invoice_id], lambda row: outcomes.conflict(row, why, issuance), actor="worker"))
