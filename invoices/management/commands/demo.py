@@ -42,7 +42,8 @@ class Command(BaseCommand):
         if options["orders"] < 1:
             raise CommandError("--orders must be at least 1.")
         console = Console(stderr=options["json"], quiet=options["json"])
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell told us to ignore Ctrl-C
+            signal.signal(number, signal.default_int_handler)
         started = time.monotonic()
         try:
             with Crew(settings.LOCAL / "demo") as crew:

@@ -20,7 +20,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **__: Any) -> None:
         if not settings.DEVELOPMENT:
             raise CommandError("This is for development; deploy/ has what production runs.")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell told us to ignore Ctrl-C
+            signal.signal(number, signal.default_int_handler)
         folder = settings.LOCAL / "dev"
         queues = [queue(p) for p in range(settings.PARTITIONS) for queue in (issuance_queue, expiry_queue)]
         with Crew(folder) as crew:
