@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
+from invoices import partitions
 from merchants.models import Merchant, ProviderAccount
 
 DATABASE = "hoadon_demo"
@@ -37,6 +38,7 @@ def own_servers(database: str = DATABASE) -> None:
     )
     os.environ["REDIS_URL"] = settings.REDIS_URL = own
     settings.CELERY_BROKER_URL = own.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
+    partitions._wires = partitions._Wires()  # this thread's were laid when the module was imported
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 
