@@ -81,3 +81,11 @@ class Configuration(Record):
             self.pk = new_ids(1)[0]
         self.value = crypto.seal(value, self.place) if self.is_secret else value
         self.save()
+
+
+class SignInTries(models.Model):
+    """How often one user name or one address failed to sign in (see signin)."""
+
+    mark = models.CharField(primary_key=True, max_length=8)
+    tries = models.IntegerField()
+    until = models.DateTimeField(db_index=True)  # then it is forgotten
