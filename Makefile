@@ -31,6 +31,12 @@ migrate: .venv/ready ## Tables and seed data
 test: .venv/ready .venv/chromium ## The whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+simulate: .venv/ready ## Seeds of the deterministic simulation (SEEDS=10000, or SEED=123 PERSONALITY=strict)
+	$(BIN)/python -W ignore -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(PERSONALITY),--personality $(PERSONALITY)) $(ARGS)
+
+simulate-breaks: .venv/ready ## Break the code on purpose, and after how many seeds that is caught
+	$(BIN)/python -W ignore -m tests.simulation --breaks
+
 chaos: .venv/ready ## Kill, flush, restart and cut off real processes while orders flow in (ROUNDS=5)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.chaos --rounds $(or $(ROUNDS),1) $(ARGS)
 
@@ -63,4 +69,4 @@ clean: ## Stop the embedded servers and remove what was made here
 	@command -v chromium >/dev/null || $(BIN)/python tests/install_chromium.py
 	@touch $@
 
-.PHONY: help demo dev migrate test chaos bench lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench lint lint-fix lock rebuild clean

@@ -1,0 +1,282 @@
+"""What may happen next, drawn by the dice: facts, workers, the sweep, operators, time and trouble."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from claims import claiming
+from config import clock
+from invoices import facts, sweep
+from invoices.adopt import adopt
+from invoices.amend import amend
+from invoices.issuing import later
+from invoices.issuing.record import record
+from invoices.issuing.take import take, take_asks
+from invoices.lifecycle import ASKED, State, WrongState
+from invoices.models import Invoice, Partition
+from invoices.opening import learn
+from invoices.providers.base import ProviderError
+from invoices.replay import replay
+from invoices.skip import skip
+from merchants.models import ProviderAccount
+from tests import cast
+from tests.simulation import invariants
+from tests.simulation.interleave import Act
+from tests.simulation.wire import Worker
+from tests.simulation.world import World
+
+DECLINED = (WrongState, ProviderError, claiming.Unknown, facts.Unacceptable)
+BUYERS = [cast.COMPANY, cast.PERSON, {**cast.PERSON, "name": "Trần Văn Bình"}]
+
+
+def step(world: World) -> None:
+    """One step of a seed in trouble: time passes, or somebody acts, or several at once."""
+    dice = world.dice
+    dice.pick([(6, act_alone), (3, act_at_once), (7, pass_time), (1, trouble)])(world)
+
+
+def pass_time(world: World) -> None:
+    dice = world.dice
+    seconds = dice.pick(
+        [(8, 5 * dice.share()), (8, 90 * dice.share()), (5, 400 * dice.share()), (1, 2 * 3600 * dice.share()),
+         (0.3, 30 * 3600 * dice.share())]
+    )  # fmt: skip
+    world.advance(seconds)
+    world.tell(f"time passed: {seconds:.0f} s")
+    world.check()
+
+
+def trouble(world: World) -> None:
+    dice = world.dice
+    worker = dice.one(world.workers)
+    match dice.pick([(3, "crash"), (3, "freeze"), (1, "clock"), (1, "bells")]):
+        case "crash":
+            worker.die()
+            world.tell(f"{worker.name} was killed")
+        case "freeze":
+            seconds = dice.pick([(1, 12 * dice.share()), (2, 300 * dice.share())])
+            worker.frozen_until = world.mono + seconds
+            world.tell(f"{worker.name} is frozen for {seconds:.0f} s")
+        case "clock" if world.vendor.strict:  # nothing but the key protects from a clock that lies
+            world.skew += timedelta(seconds=300 * dice.share())
+            world.tell("our clock is set forward")
+        case "bells":
+            world.bells.clear()
+            world.tell("bells are lost")
+
+
+def act_alone(world: World) -> None:
+    if act := draw(world, world.workers):
+        if world.dice.maybe(0.08):
+            act.crash_at = world.dice.count(1, 25)
+        perform(world, act)
+
+
+def act_at_once(world: World) -> None:
+    free, acts = list(world.workers), []
+    for _ in range(world.dice.count(2, 3)):
+        if act := draw(world, free):
+            free = [worker for worker in free if worker is not act.worker]
+            if world.dice.maybe(0.05):
+                act.crash_at = world.dice.count(1, 25)
+            acts.append(act)
+    perform(world, *acts)
+
+
+def perform(world: World, *acts: Act) -> None:
+    if not acts:
+        return
+    world.act(*acts)
+    if len(acts) == 1 and isinstance(acts[0].result, list):
+        broken = invariants.taken_in_order(world, {call.invoice_id for call in acts[0].result if call.is_send})
+        assert not broken, broken
+
+
+def draw(world: World, free: list[Worker]) -> Act | None:
+    """An act of somebody; of the workers only those that are free."""
+    kind = world.dice.pick([(6, fact), (10, work), (4, upkeep), (1.5, operate)])
+    return kind(world, free)
+
+
+def work(world: World, free: list[Worker]) -> Act | None:
+    """A worker looks at a partition, or records what came back."""
+    awake = [worker for worker in free if worker.frozen_until <= world.mono]
+    if not awake:
+        return None
+    worker = world.dice.one(awake)
+    if worker.answers and world.dice.maybe(0.6):
+        return recording(world, worker)
+    due = sorted(world.bells | {row.partition for row in world.rows if is_due(world, row)})
+    if not due and world.dice.maybe(0.9):
+        return None
+    return looking(world, worker, world.dice.one(due or [0, 1, 2]))
+
+
+def is_due(world: World, row: Any) -> bool:
+    return row.state in (State.QUEUED, *ASKED) and row.not_before <= world.now
+
+
+def looking(world: World, worker: Worker, partition: int, room: int = 200) -> Act:
+    def look() -> Any:
+        freed, worker.freed = worker.freed, set()
+        world.bells.discard(partition)
+        taken = take_asks(partition, room)
+        return taken + take(partition, room, freed=freed)
+
+    return Act(f"{worker.name} looks at {partition}", look, worker=worker)
+
+
+def recording(world: World, worker: Worker) -> Act:
+    """All that is in hand is recorded as one group, as the pump does."""
+    answers, worker.answers = worker.answers, []
+    told = ", ".join(f"{world.name(a.call)} = {_told(a.answer)}" for a in answers)
+
+    def write() -> str:
+        record(answers)
+        worker.freed |= {a.call.account.id for a in answers if a.call.is_send}
+        return "recorded"
+
+    if world.dice.maybe(0.03):  # it was committed, but the worker could not hear that: it records once more
+        worker.answers = list(answers)
+
+    return Act(f"{worker.name} records {told}", write, worker=worker)
+
+
+def _told(answer: Any) -> str:
+    number = getattr(answer, "number", "")
+    return f"{type(answer).__name__} {number or getattr(answer, 'code', '')}".strip() if answer else "not found"
+
+
+def upkeep(world: World, free: list[Worker]) -> Act:
+    name, what = world.dice.pick(
+        [
+            (4, ("the sweep", sweep.sweep)),
+            (2, ("expiry", lambda: [claiming.expire_claims(p) for p in range(3)] and "done")),
+            (1, ("last looks", later.last_looks)),
+            (1, ("probes", later.probe_parked)),
+        ]
+    )
+    return Act(name, what)
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+def fact(world: World, free: list[Worker]) -> Act | None:
+    dice = world.dice
+    missing = [code for code in world.codes if code not in world.merchants]
+    if missing and dice.maybe(0.3):
+        return arriving(world, missing[0])
+    if not world.sales or (world.to_sell and dice.maybe(0.5)):
+        return pay(world)
+    if world.untold and dice.maybe(0.5):
+        return world.untold.pop()
+    sale = dice.one(world.sales)
+    match dice.pick([(1, "pay"), (3, "refund"), (3, "request"), (5, "claim")]):
+        case "pay":
+            return learning(f"{sale['orderId']} is told again", *facts.payment(sale))
+        case "refund":
+            full = dice.maybe(0.7)
+            told = cast.refund(sale, full=full, **({} if full else {"amount": 20000}))
+            return learning(f"{sale['orderId']} is refunded{'' if full else ' in part'}", facts.refund(told))
+        case "request":
+            return learning(
+                f"{sale['orderId']} is asked for", facts.request(cast.request(sale, buyer=dice.one(BUYERS)))
+            )
+        case _:
+            return claim(world, sale)
+
+
+def arriving(world: World, code: str) -> None:
+    """Not interleaved: a merchant is one transaction of another service."""
+    with clock.frozen(world.now):
+        world.tell(f"{code} arrives {world.arrive(code)}")
+
+
+def pay(world: World) -> Act | None:
+    if not world.to_sell:
+        return None
+    dice = world.dice
+    world.to_sell -= 1
+    paid_at = world.now - timedelta(seconds=dice.pick([(8, 1), (2, 1800 * dice.share()), (1, 5 * 3600 * dice.share())]))
+    order = f"order-{len(world.sales) + 1}"
+    with clock.frozen(paid_at):
+        sale = cast.payment(
+            dice.one(world.codes), orderId=order, **({"buyer": dice.one(BUYERS)} if dice.maybe(0.3) else {})
+        )
+    world.sales.append(sale)
+    return learning(f"{order} is paid", *facts.payment(sale))
+
+
+def learning(name: str, *told: Any) -> Act:
+    def do() -> str:
+        opening = learn(*told, actor="platform")
+        return f"{opening.outcome} {opening.parked}{opening.invoice and opening.invoice.state or ''}"
+
+    return Act(name, declining(do), told_again=True)
+
+
+def claim(world: World, sale: dict[str, Any]) -> Act | None:
+    merchant = world.merchants.get(sale["merchantId"])
+    invoice = merchant and Invoice.objects.filter(merchant=merchant, order_id=sale["orderId"]).first()
+    if not invoice:
+        return None
+    buyer = world.dice.one(BUYERS)
+    return Act(f"{invoice.order_id} is claimed", declining(lambda: claiming.claim(invoice.claim_token, buyer).state))
+
+
+def declining(work: Callable[[], Any]) -> Callable[[], Any]:
+    """What the product answers to somebody who asks for what cannot be."""
+
+    def do() -> Any:
+        try:
+            return work()
+        except DECLINED as error:
+            return f"declined: {error}"
+
+    return do
+
+
+# --- operators --------------------------------------------------------------------------------------------------------
+
+
+def operate(world: World, free: list[Worker]) -> Act | None:
+    dice = world.dice
+    invoices = list(Invoice.objects.filter(merchant__in=world.merchants.values()).order_by("id"))
+    if not invoices:
+        return None
+    failed = [invoice for invoice in invoices if invoice.state == State.FAILED]
+    invoice = dice.one(failed) if failed and dice.maybe(0.7) else dice.one(invoices)
+    by = {"actor": "user:7", "reason": "simulated"}
+    accounts = ProviderAccount.objects.filter(pk=invoice.account_id)
+    name, what = dice.pick(
+        [
+            (6, ("replay", lambda: replay(invoice, **by))),
+            (2, ("amend", lambda: amend(invoice, buyer=cast.PERSON, **by).state)),
+            (1, ("skip", lambda: skipping(world, invoice, **by))),
+            (1, ("adopt", lambda: adopt(invoice, **by).state)),
+            (1, ("pause the account of", lambda: accounts.update(paused=True))),
+            (2, ("open the account of", lambda: accounts.update(paused=False, parked_until=None))),
+            (1, ("new account for the merchant of", lambda: new_account(invoice))),
+            (1, ("pause the partition of", lambda: pause(invoice.partition, True))),
+            (1, ("go on with the partition of", lambda: pause(invoice.partition, False))),
+        ]
+    )
+    return Act(f"operator: {name} {invoice.order_id} ({invoice.state})", declining(what))
+
+
+def skipping(world: World, invoice: Invoice, **by: str) -> str:
+    skip(invoice, **by)
+    world.skipped.add(invoice.pk)  # an operator ended it, whatever the provider made of it
+    return "skipped"
+
+
+def pause(partition: int, paused: bool) -> None:
+    Partition.objects.update_or_create(number=partition, defaults={"paused": paused})
+
+
+def new_account(invoice: Invoice) -> str:
+    """The merchant goes on with another symbol."""
+    symbol = f"C26TB{invoice.merchant.accounts.count()}"
+    cast.account(invoice.merchant, symbol=symbol)
+    return symbol

@@ -1,0 +1,158 @@
+"""Acts of several processes, statement by statement: threads that run only while they hold the one token.
+
+Each thread has its own connection. Before each statement it hands the token back; whose turn comes next is drawn by
+the dice. A thread that waits for another's lock is found by pg_blocking_pids, so the order never depends on timing.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, connections
+
+from tests.simulation.dice import Dice
+
+PATIENCE = 0.005  # seconds until we look whether a thread waits for a lock
+
+
+class Crash(BaseException):
+    """The process is gone: its transaction rolls back, its memory is lost."""
+
+
+class Deadlock(AssertionError):
+    """Acts that wait for each other: the locks are not taken in one order."""
+
+
+@dataclass(eq=False)
+class Act:
+    """Something that one process does. `crash_at`: it dies before its statement of that number."""
+
+    name: str
+    work: Callable[[], Any]
+    crash_at: int = 0
+    worker: Any = None
+    told_again: bool = False  # who sent this sends it again when it was not answered
+    result: Any = None
+    error: BaseException | None = None
+    statements: int = 0
+    last: str = ""
+
+    def run(self, before: Callable[[], None] = lambda: None) -> None:
+        """Do it on this thread's connection; `before` is called before each statement."""
+
+        def statement(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+            before()
+            self.statements += 1
+            self.last = str(sql)
+            if self.statements == self.crash_at:
+                raise Crash(self.name)
+            return execute(sql, params, many, context)
+
+        try:
+            with connection.execute_wrapper(statement):
+                self.result = self.work()
+        except BaseException as error:
+            self.error = error
+
+    @property
+    def crashed(self) -> bool:
+        return isinstance(self.error, Crash)
+
+
+@dataclass(eq=False)
+class Turn:
+    """A thread that runs one act at a time."""
+
+    back: "queue.SimpleQueue[Turn]"  # the token, on its way back to the scheduler
+    token: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    work: "queue.SimpleQueue[Act | None]" = field(default_factory=queue.SimpleQueue)
+    act: Act | None = None
+    moving: bool = False
+    waits: bool = False  # for another's lock, when we last looked
+    pid: int = 0
+
+    def loop(self) -> None:
+        connection.ensure_connection()
+        self.pid = connection.connection.info.backend_pid
+        self.back.put(self)
+        while act := self.work.get():
+            act.run(self.pause)
+            self.act = None
+            self.back.put(self)
+        connections.close_all()
+
+    def pause(self) -> None:
+        self.back.put(self)
+        self.token.acquire()
+
+
+class Interleaver:
+    """Threads and their connections are kept from seed to seed."""
+
+    def __init__(self, size: int = 3) -> None:
+        self.back: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+        self.turns = [Turn(self.back) for _ in range(size)]
+        self.threads = [threading.Thread(target=turn.loop, daemon=True) for turn in self.turns]
+        for thread, turn in zip(self.threads, self.turns, strict=True):
+            turn.moving = True
+            thread.start()
+        self._settle(self.turns)
+
+    def run(self, acts: list[Act], dice: Dice) -> None:
+        """Run all to their ends. Raises Deadlock."""
+        turns = self.turns[: len(acts)]
+        for turn, act in zip(turns, acts, strict=True):
+            turn.act, turn.moving = act, True
+            turn.work.put(act)
+            self._settle(turns)  # to its first statement
+        while open_turns := [turn for turn in turns if turn.act]:
+            ready = [turn for turn in open_turns if not turn.moving]
+            if not ready:
+                self._break(open_turns)
+            turn = dice.one(ready)
+            turn.moving = True
+            turn.token.release()
+            self._settle(turns)
+
+    def close(self) -> None:
+        for turn in self.turns:
+            turn.work.put(None)
+        for thread in self.threads:
+            thread.join()
+
+    def _settle(self, turns: list[Turn]) -> None:
+        """Until every thread is at its next statement, done, or surely waiting for another's lock."""
+        while moving := [turn for turn in turns if turn.moving]:
+            try:
+                back = self.back.get(timeout=0.0001 if all(turn.waits for turn in moving) else PATIENCE)
+                back.moving = back.waits = False
+            except queue.Empty:
+                if all(turn.act for turn in moving) and self._all_wait(moving):
+                    return
+
+    def _all_wait(self, turns: list[Turn]) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT cardinality(pg_blocking_pids(pid)) > 0 FROM unnest(%s) WITH ORDINALITY AS t(pid, n) ORDER BY n",
+                [[turn.pid for turn in turns]],
+            )
+            for turn, (waits,) in zip(turns, cursor.fetchall(), strict=True):
+                turn.waits = waits
+        return all(turn.waits for turn in turns) and self.back.empty()
+
+    def _break(self, turns: list[Turn]) -> None:
+        waiting = "; ".join(f"{turn.act.name} at: {turn.act.last[:160]}" for turn in turns if turn.act)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_cancel_backend(pid) FROM unnest(%s) AS waiting(pid)", [[t.pid for t in turns]])
+        ended = 0
+        while ended < len(turns):  # let them come to their ends
+            turn = self.back.get()
+            if turn.act:
+                turn.act.crash_at = turn.act.statements + 1
+                turn.token.release()
+            else:
+                turn.moving = turn.waits = False
+                ended += 1
+        raise Deadlock(waiting)

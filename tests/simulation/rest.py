@@ -1,0 +1,83 @@
+"""No more trouble: everybody works and time runs on until nothing is left to do."""
+
+from claims import claiming
+from invoices import sweep
+from invoices.issuing import later
+from invoices.lifecycle import ENDED, State
+from invoices.models import Partition
+from merchants.models import ProviderAccount
+from tests.simulation import invariants
+from tests.simulation.acts import arriving, looking, recording
+from tests.simulation.interleave import Act
+from tests.simulation.world import Broken, World
+
+ROUNDS = 60
+
+
+def come_to_rest(world: World) -> None:
+    world.tell("--- no more trouble")
+    world.calm = world.vendor.calm = True
+    for worker in world.workers:
+        worker.frozen_until = 0.0
+    for code in world.codes:
+        if code not in world.merchants:
+            arriving(world, code)
+    while world.untold:
+        world.act(world.untold.pop())
+    Partition.objects.filter(paused=True).update(paused=False)
+    accounts = ProviderAccount.objects.filter(merchant__in=world.merchants.values())
+    accounts.filter(paused=True).update(paused=False)
+    for _ in range(ROUNDS):
+        everybody_works(world)
+        if not (wait := until_something_is_due(world, accounts)):
+            break
+        world.advance(wait)
+        world.tell(f"time passed: {wait:.0f} s")
+    else:
+        raise Broken(world.seed, world.personality, "it does not come to rest", world.story)
+    if broken := invariants.at_rest(world):
+        raise Broken(world.seed, world.personality, f"at rest: {broken}", world.story)
+
+
+def everybody_works(world: World) -> None:
+    world.act(Act("the sweep", sweep.sweep))
+    found = world.rows
+    if any(row.state == State.WAITING for row in found):
+        world.act(Act("expiry", lambda: [claiming.expire_claims(p) for p in range(3)] and "done"))
+    if any(row.look_again_at and row.look_again_at <= world.now for row in found):
+        world.act(Act("last looks", later.last_looks))
+    if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():
+        world.act(Act("probes", later.probe_parked))
+    world.advance(0)
+    worker, busy = world.workers[0], True
+    while busy:
+        busy = False
+        for other in world.workers:
+            if other.answers:
+                world.act(recording(world, other))
+                busy = True
+        for partition in sorted(world.bells):
+            look = looking(world, worker, partition)
+            world.act(look)
+            busy = busy or bool(look.result)
+        world.advance(0)
+
+
+def until_something_is_due(world: World, accounts) -> float:
+    """Seconds until the next thing is due; 0 when nothing is left."""
+    moments = []
+    for row in world.rows:
+        if row.state not in ENDED:
+            moments.append(row.not_before)
+            moments += [row.claim_deadline] if row.state == State.WAITING else []
+            moments += [row.issue_until] if row.state == State.QUEUED else []
+        elif row.look_again_at and row.state in (State.FAILED, State.CANCELLED):
+            moments.append(row.look_again_at)
+    moments += [pending.due + world.skew for pending in world.vendor.pending]
+    if not moments and world.next_event() is None:
+        return 0.0
+    moments += [until for until in accounts.values_list("parked_until", flat=True) if until]
+    waits = [(moment - world.now).total_seconds() for moment in moments]
+    if (event := world.next_event()) is not None:
+        waits.append(event - world.mono)
+    return min((wait for wait in waits if wait > 0), default=1.0) + 0.001

@@ -1,0 +1,143 @@
+"""A model provider in memory, with two personalities.
+
+*strict* refuses a key that it knows (for three days, as Viettel promises) and may commit arbitrarily late, but before
+our last look. *forgetful* makes a second invoice of any key, but commits within the settle time.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from invoices.issuing.calls import limits_of
+from invoices.providers.base import Found, Issued, ProviderError, Refused, Scope, Submitted, Unavailable, Uncertain
+from tests.simulation.dice import Dice
+
+PERSONALITIES = ("strict", "forgetful")
+LIMITS = limits_of("viettel")
+SETTLE = timedelta(seconds=LIMITS.settle)
+REMEMBERS = timedelta(days=3)
+CODE = "00474597512BE94B7BAB367996EF464828"
+
+
+@dataclass(slots=True)
+class Paper:
+    """An invoice in the provider's books. `visible_at`: when look-ups show it; `judged_at`: the tax authority."""
+
+    account: int
+    reference: str
+    document: str
+    number: str
+    committed_at: datetime
+    visible_at: datetime
+    judged_at: datetime | None = None
+    rejected: str = ""
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def symbol(self) -> str:
+        return self.told["symbol"]
+
+    def code(self, now: datetime) -> str:
+        return CODE if self.judged_at and self.judged_at <= now and not self.rejected else ""
+
+
+@dataclass(slots=True)
+class Pending:
+    """A document that was received and will be committed, nobody knows when."""
+
+    account: int
+    reference: str
+    document: str
+    due: datetime
+
+
+class Vendor:
+    def __init__(self, personality: str, dice: Dice) -> None:
+        self.strict = personality == "strict"
+        self.dice = dice
+        self.books: list[Paper] = []
+        self.pending: list[Pending] = []
+        self.backwards: list[str] = []  # references whose commit would have made a symbol's dates run backwards
+        self.calm = False  # no more trouble
+
+    def known(self, reference: str, account: int | None = None) -> list[Paper]:
+        return [p for p in self.books if p.reference == reference and account in (None, p.account)]
+
+    def live(self, reference: str) -> list[Paper]:
+        return [p for p in self.known(reference) if not p.rejected]
+
+    # --- a send arrives -----------------------------------------------------------------------------------------
+
+    def receive(
+        self, account: int, reference: str, document: str, now: datetime, late: timedelta | None
+    ) -> Issued | Submitted | ProviderError:
+        """What the provider answers. `late`: it commits that much later, and the answer will never be known."""
+        if self.strict and any(now - p.committed_at < REMEMBERS for p in self.known(reference, account)):
+            return Uncertain("TRANSACTION_UUID_INVALID", "the key was used", ask_now=self.dice.maybe(0.8))
+        if self.strict and any(p.reference == reference for p in self.pending):
+            return Uncertain("TRANSACTION_IS_BEING_PROCESSED")
+        if self._last_date(account) > _date(document):
+            return Refused("INVOICE_ISSUED_DATE_INVALID", "date before last", scope=Scope.LANE)
+        if late is not None:
+            self.pending.append(Pending(account, reference, document, now + late))
+            return Uncertain("late")
+        return self._told(self._commit(account, reference, document, now), now)
+
+    def commit_due(self, now: datetime) -> list[str]:
+        """Commit what was received and is due; returns the references."""
+        due = sorted((p for p in self.pending if p.due <= now), key=lambda p: p.due)
+        for p in due:
+            self.pending.remove(p)
+            if self.strict and self.known(p.reference, p.account):
+                continue
+            if self._last_date(p.account) > _date(p.document):
+                self.backwards.append(p.reference)
+                continue
+            self._commit(p.account, p.reference, p.document, p.due)
+        return [p.reference for p in due]
+
+    def _commit(self, account: int, reference: str, document: str, at: datetime) -> Paper:
+        number = str(1 + sum(p.account == account for p in self.books))
+        paper = Paper(account, reference, document, number, at, at, at, told=json.loads(document))
+        if not self.calm:
+            paper.visible_at += self.dice.pick([(6, timedelta()), (1, SETTLE * self.dice.share())])
+            paper.judged_at = at + self.dice.pick([(6, timedelta()), (2, timedelta(seconds=400))])
+            paper.rejected = "the tax authority refused it" if self.dice.maybe(0.04) else ""
+            if paper.rejected:
+                paper.judged_at = at + timedelta(seconds=90)
+        self.books.append(paper)
+        return paper
+
+    def _told(self, paper: Paper, now: datetime) -> Issued | Submitted:
+        if code := paper.code(now):
+            return Issued(number=paper.number, symbol=paper.symbol, code=code)
+        return Submitted(number=paper.number, symbol=paper.symbol)
+
+    def _last_date(self, account: int) -> date:
+        return max((_date(p.document) for p in self.books if p.account == account), default=date.min)
+
+    # --- a look-up arrives --------------------------------------------------------------------------------------
+
+    def find(self, account: int, reference: str, now: datetime) -> Found | ProviderError | None:
+        if not self.calm and self.dice.maybe(0.15):
+            return self.dice.pick([(1, Uncertain("http_500")), (1, Unavailable("connect"))])
+        seen = [p for p in self.known(reference, account) if p.visible_at <= now]
+        if not seen:
+            return None
+        p = seen[0]
+        judged = p.judged_at is not None and p.judged_at <= now
+        return Found(
+            number=p.number,
+            symbol=p.symbol,
+            code=p.code(now),
+            issued_on=_date(p.document),
+            seller_tax_code=p.told["seller"]["tax_code"],
+            buyer_tax_code=p.told["buyer"]["tax_code"],
+            total=p.told["total"],
+            rejected=p.rejected if judged else "",
+        )
+
+
+def _date(document: str) -> date:
+    return date.fromisoformat(json.loads(document)["issue_date"])
