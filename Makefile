@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
-SEEDS := admin_units legal_rules configurations permissions webhooks
+FIXTURES := admin_units legal_rules configurations permissions webhooks
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ dev: .venv/ready migrate ## Server, workers and beat with reload
 
 migrate: .venv/ready ## Tables and seed data
 	$(MANAGE) migrate -v 0
-	$(MANAGE) loaddata -v 0 $(SEEDS)
+	$(MANAGE) loaddata -v 0 $(FIXTURES)
 
 test: .venv/ready .venv/chromium ## The whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
