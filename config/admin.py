@@ -98,6 +98,8 @@ class ConfigurationForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.key and not self.instance.is_secret:
             self.initial["text"] = self.instance.value
+        if self.instance.is_secret or self.data.get("is_secret"):
+            self.fields["text"].widget = forms.PasswordInput()  # a form with a mistake in it shows no secret again
 
 
 @admin.register(Configuration)

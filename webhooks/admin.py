@@ -1,15 +1,20 @@
 """What machines told us, and who wants to be told."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from config import crypto, webhook_secrets
 from config.admin import Edited, Shown
 from invoices.admin.columns import as_json, badge
 from webhooks.models import WebhookEndpoint, WebhookEvent
+
+GRACE = timedelta(days=1)  # in which a receiver may be told of a new secret
 
 
 @admin.register(WebhookEvent)
@@ -50,6 +55,13 @@ class WebhookEventAdmin(Shown):
 
 
 class WebhookEndpointForm(forms.ModelForm):
+    secret = forms.CharField(
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Never shown; empty keeps what there is. A new one (whsec_ and base64) ends the others in a day.",
+    )
+    secret_label = forms.CharField(required=False, help_text='Tells the secrets apart, such as "2026-12".')
+
     class Meta:
         model = WebhookEndpoint
         fields = ("merchant", "url", "event_types", "disabled_reason")
@@ -60,15 +72,47 @@ class WebhookEndpointForm(forms.ModelForm):
             raise forms.ValidationError('A list of event types, such as ["invoice.issued"]; empty takes all of them.')
         return types
 
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if secret := self.cleaned_data.get("secret"):
+            try:
+                webhook_secrets.size(secret)
+            except ValueError as error:
+                self.add_error("secret", f"This is no webhook secret: {error}.")
+            try:
+                self.instance.check_label(self.cleaned_data.get("secret_label", ""))
+            except ValueError as error:
+                self.add_error("secret_label", str(error))
+        return cleaned
+
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(Edited):
     form = WebhookEndpointForm
-    fields = ("merchant", "url", "event_types", "disabled_reason", ("created_at", "updated_at", "deleted_at"))
-    readonly_fields = ("created_at", "updated_at", "deleted_at")
+    fields = (
+        *("merchant", "url", "event_types", "disabled_reason"),
+        *("secrets_kept", "secret", "secret_label"),
+        ("created_at", "updated_at", "deleted_at"),
+    )
+    readonly_fields = ("secrets_kept", "created_at", "updated_at", "deleted_at")
     autocomplete_fields = ("merchant",)
     list_display = ("url", "merchant", "event_types", "disabled_reason", "updated_at")
     list_filter = (("merchant", admin.EmptyFieldListFilter), ("disabled_reason", admin.EmptyFieldListFilter))
     list_select_related = ("merchant",)
     search_fields = ("url", "merchant__name", "merchant__code")
     ordering = ("url",)
+
+    @admin.display(description="secrets")
+    def secrets_kept(self, row: WebhookEndpoint) -> str:
+        try:
+            kept = row.live_secrets()
+        except crypto.CannotOpen as error:
+            return str(error)
+        return ", ".join(
+            f"{s.label} until {s.expires_at:%Y-%m-%d %H:%M} UTC" if s.expires_at else s.label for s in kept
+        )
+
+    def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if secret := form.cleaned_data["secret"]:
+            obj.rotate_secret(form.cleaned_data["secret_label"], GRACE, value=secret)

@@ -96,15 +96,19 @@ class WebhookEndpoint(Record):
         """As add_secret; the ones before it end after `grace`, in which deliveries carry both signatures."""
         return self._add(EndpointSecret(label, value or webhook_secrets.make(), None), others_end=clock.now() + grace)
 
+    def check_label(self, label: str) -> None:
+        """Raises ValueError where a new secret could not have this label."""
+        if not webhook_secrets.LABEL.fullmatch(label):
+            raise ValueError("A label has 1 to 20 letters, digits, dots, dashes or _.")
+        if label in [secret.label for secret in self.live_secrets()]:
+            raise ValueError(f'There is a secret with the label "{label}".')
+
     def _add(self, new: EndpointSecret, others_end: datetime | None = None) -> str:
         webhook_secrets.size(new.value)
-        if not webhook_secrets.LABEL.fullmatch(new.label):
-            raise ValueError("A label has 1 to 20 letters, digits, dots, dashes or _.")
         with transaction.atomic():
             row = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=self.pk)
+            row.check_label(new.label)
             others = row.live_secrets()  # what has ended goes for good
-            if new.label in [other.label for other in others]:
-                raise ValueError(f'There is a secret with the label "{new.label}".')
             if others_end:
                 others = [other.ending(others_end) for other in others]
             kept = [(label, value, end and end.isoformat()) for label, value, end in (new, *others)]

@@ -1,0 +1,127 @@
+"""Type secrets in everywhere, then look for them everywhere: in the whole database, in the log, on every page."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from config import webhook_secrets
+from config.models import Configuration
+from config.sealed import SEALED
+from merchants.models import ProviderAccount
+from tests import cast
+from webhooks.models import WebhookEndpoint
+
+pytestmark = pytest.mark.django_db
+MARKER = "correct-horse-battery"
+
+
+def admin_url(row: Any, page: str) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{page}", args=[row.pk])
+
+
+def tables_with(word: str) -> set[str]:
+    """Every table of the database that has the word in any column of any row."""
+    with connection.cursor() as cursor:
+        return {
+            table
+            for table in connection.introspection.table_names(cursor)
+            if cursor.execute(f'SELECT 1 FROM "{table}" AS t WHERE strpos(t::text, %s) > 0 LIMIT 1', [word])
+            and cursor.fetchone()
+        }
+
+
+@pytest.fixture
+def typed(admin_client: Client, caplog: Any) -> dict[str, str]:
+    """An account, a setting and an endpoint, each made and changed by code and in the console. Their envelopes."""
+    caplog.set_level(logging.INFO)
+    merchant = cast.seller()
+    lane = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
+    login = {"base_url": "https://a.example", "username": f"{MARKER}-name", "password": f"{MARKER}-1"}
+    assert post(admin_client, "/admin/merchants/provideraccount/add/", lane | login).status_code == 302
+    account = merchant.accounts.get(symbol="C27TAA")
+    page = admin_url(account, "change")
+    assert post(admin_client, page, {**login, "username": ""}).status_code == 200  # half a login is a mistake
+    assert post(admin_client, page, {**login, "password": f"{MARKER}-2"}).status_code == 302
+    account.refresh_from_db()
+    account.set_credentials({"username": f"{MARKER}-name", "password": f"{MARKER}-3"})
+    account.save()
+
+    add = "/admin/config/configuration/add/"
+    assert post(admin_client, add, {"key": "", "is_secret": "on", "text": MARKER}).status_code == 200
+    assert post(admin_client, add, {"key": "k", "is_secret": "on", "text": MARKER}).status_code == 302
+    setting = Configuration.objects.get(key="k")
+    assert post(admin_client, admin_url(setting, "change"), {"text": f"{MARKER}-2"}).status_code == 302
+    setting.refresh_from_db()
+    setting.write(f"{MARKER}-3")
+
+    add = "/admin/webhooks/webhookendpoint/add/"
+    secret = webhook_secrets.make()
+    hook = {"url": "https://a.example/h", "event_types": "[]", "secret": secret}
+    assert post(admin_client, add, {**hook, "secret_label": "two words"}, hides=secret).status_code == 200
+    assert post(admin_client, add, {**hook, "secret_label": "first"}, hides=secret).status_code == 302
+    endpoint = WebhookEndpoint.objects.get()
+    page = admin_url(endpoint, "change")
+    broken = {**hook, "secret": f"whsec_{MARKER}", "secret_label": "x"}
+    assert post(admin_client, page, broken).status_code == 200
+    more = [webhook_secrets.make(), endpoint.add_secret("third")]
+    assert post(admin_client, page, {**hook, "secret": more[0], "secret_label": "second"}).status_code == 302
+
+    row = ProviderAccount.objects.get(pk=account.pk)
+    endpoint.refresh_from_db()
+    assert row.credentials["password"] == f"{MARKER}-3" and setting.read() == f"{MARKER}-3"
+    assert [kept.label for kept in endpoint.live_secrets()] == ["second", "third", "first"]
+    return {
+        row.sealed_credentials: "merchants_provideraccount",
+        setting.value: "config_configuration",
+        endpoint.sealed_secrets: "webhooks_webhookendpoint",
+        **dict.fromkeys([MARKER, secret, *more], ""),
+    }
+
+
+def post(client: Client, url: str, data: dict[str, Any], *, hides: str = MARKER) -> Any:
+    answer = client.post(url, data)
+    assert hides not in answer.content.decode(), url
+    return answer
+
+
+def test_a_secret_is_in_its_own_column_alone_and_sealed(typed: dict[str, str]) -> None:
+    for words, table in typed.items():
+        assert tables_with(words) == ({table} if table else set())
+        # base64 inside JSON, or a body: what begins like the envelope is the envelope
+        assert tables_with(words[12:40]) == ({table} if table else set())
+    assert tables_with("C27TAA") >= {"merchants_provideraccount", "merchants_historicalprovideraccount"}  # it does look
+
+
+def test_no_page_of_the_console_and_no_line_of_the_log_tells_one(
+    typed: dict[str, str], admin_client: Client, caplog: Any
+) -> None:
+    pages = ["/admin/"]
+    for sealed in SEALED:
+        model = apps.get_model(sealed.model)
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        pages.append(reverse(f"{name}_changelist"))
+        for row in model.objects.all():
+            pages += [admin_url(row, "change"), admin_url(row, "history")]
+            pages += [reverse(f"{name}_simple_history", args=[row.pk, past.pk]) for past in row.history.all()]
+    assert len(pages) > 15
+    told = "".join(shown(admin_client, page) for page in pages) + caplog.text
+    assert "C27TAA" in told and "second, third until" in told
+    for words in typed:
+        assert words not in told
+
+
+def shown(client: Client, page: str) -> str:
+    answer = client.get(page)
+    assert answer.status_code == 200, page
+    return answer.content.decode()
+
+
+def test_no_history_keeps_a_sealed_column() -> None:
+    for sealed in SEALED:
+        model = apps.get_model(sealed.model)
+        assert sealed.field not in {field.name for field in model.history.model._meta.get_fields()}
