@@ -20,7 +20,7 @@ class Identifier(Text):
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if not text.isprintable():
+        if any(ord(letter) < 32 for letter in text):
             raise serializers.ValidationError("This must be 1 to 64 printable characters.")
         return text
 

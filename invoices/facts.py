@@ -26,15 +26,15 @@ def payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
     _typed(data, "pricesIncludeVat", bool)
     _money(data, "total")
     _money(data, "discount", optional=True)
-    _identifier(data, "paymentMethod", 50)
+    identifier(data, "paymentMethod", 50)
     try:
         money.parse_lines(data.get("lines"))
     except money.DoesNotAddUp as error:
         raise Unacceptable("does_not_add_up", error.field, error.message) from None
     fact = Payment(
-        merchant_code=_identifier(data, "merchantId"),
-        order_id=_identifier(data, "orderId"),
-        payment_id=_identifier(data, "paymentId"),
+        merchant_code=identifier(data, "merchantId"),
+        order_id=identifier(data, "orderId"),
+        payment_id=identifier(data, "paymentId"),
         paid_at=_instant(data, "paidAt"),
         body=data,
     )
@@ -52,9 +52,9 @@ def payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
 def refund(data: dict[str, Any]) -> Refund:
     """`order.refunded`."""
     return Refund(
-        merchant_code=_identifier(data, "merchantId"),
-        order_id=_identifier(data, "orderId"),
-        refund_id=_identifier(data, "refundId"),
+        merchant_code=identifier(data, "merchantId"),
+        order_id=identifier(data, "orderId"),
+        refund_id=identifier(data, "refundId"),
         refunded_at=_instant(data, "refundedAt"),
         amount=_money(data, "amount"),
         full=_typed(data, "full", bool),
@@ -64,13 +64,13 @@ def refund(data: dict[str, Any]) -> Refund:
 
 def request(data: dict[str, Any]) -> InvoiceRequest:
     """`invoice_request.created`."""
-    source = _identifier(data, "source")
+    source = identifier(data, "source")
     if source not in ("checkout", "api"):
         raise Unacceptable("invalid", "source", f'The source is "{source}"; it must be "checkout" or "api".')
     return InvoiceRequest(
-        merchant_code=_identifier(data, "merchantId"),
-        order_id=_identifier(data, "orderId"),
-        request_id=_identifier(data, "requestId"),
+        merchant_code=identifier(data, "merchantId"),
+        order_id=identifier(data, "orderId"),
+        request_id=identifier(data, "requestId"),
         source=source,
         requested_at=_instant(data, "requestedAt"),
         buyer=_buyer(data.get("buyer")),
@@ -96,7 +96,8 @@ def _typed(data: dict[str, Any], field: str, kind: type) -> Any:
 _NAMES: dict[type, str] = {bool: "true or false", str: "a text", int: "a whole number"}
 
 
-def _identifier(data: dict[str, Any], field: str, length: int = ID_LENGTH) -> str:
+def identifier(data: dict[str, Any], field: str, length: int = ID_LENGTH) -> str:
+    """One of the platform's names. Raises Unacceptable."""
     text = _typed(data, field, str)
     if not 1 <= len(text) <= length or any(ord(c) < 32 for c in text):
         raise Unacceptable("invalid", field, f"This must be 1 to {length} printable characters.")

@@ -1,3 +1,9 @@
-from typing import Any
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[Any] = []
+from invoices import api
+
+router = SimpleRouter(trailing_slash=False)
+router.register("invoices", api.Invoices, "invoices")
+router.register("invoice-requests", api.InvoiceRequests, "invoice-requests")
+router.register("provider-accounts", api.ProviderAccounts, "provider-accounts")
+urlpatterns = router.urls

@@ -1,6 +1,5 @@
 """Which rows a caller sees: the living ones of the merchants that their token names."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -41,14 +40,25 @@ class Scoped(viewsets.GenericViewSet):
         if not self.principal.acts_for(merchant_code):
             raise Problem(403, "other_merchant", "Your token does not speak for this merchant.")
 
-    def keep(self, row: Any, fields: Iterable[str] | None = None) -> None:
+    def keep(self, row: Any) -> None:
         """Save a row whose history names the caller."""
         row._change_reason = self.principal.actor
-        row.save(update_fields=fields)
+        row.save()
+
+    def change(self, row: Any, values: dict[str, Any]) -> None:
+        """Write only what was given: a worker may be writing the row's other fields."""
+        for name, value in values.items():
+            setattr(row, name, value)
+        row._change_reason = self.principal.actor
+        row.save(update_fields=[*values, "updated_at"])
+
+    def remove(self, row: Any) -> None:
+        row._change_reason = self.principal.actor
+        row.delete()
 
 
 def known(value: Any) -> Any:
     """A key from an address, or 404 where no row can have it."""
-    if isinstance(value, str) and not value.isprintable():
+    if isinstance(value, str) and any(ord(letter) < 32 for letter in value):
         raise NotFound
     return value

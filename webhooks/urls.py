@@ -1,8 +1,13 @@
 from django.urls import path
+from rest_framework.routers import SimpleRouter
 
+from webhooks.api import WebhookEndpoints
 from webhooks.views import webhook
 
+router = SimpleRouter(trailing_slash=False)
+router.register("webhook-endpoints", WebhookEndpoints, "webhook-endpoints")
 urlpatterns = [
     path("webhooks/internal", webhook, {"route": "internal"}, name="webhook-internal"),
     path("webhooks/merchant", webhook, {"route": "merchant"}, name="webhook-merchant"),
+    *router.urls,
 ]

@@ -84,6 +84,7 @@ class InvoiceRequest(Record):
         constraints = [
             models.UniqueConstraint(fields=["merchant_code", "order_id", "request_id"], name="one_row_a_request"),
         ]
+        indexes = [models.Index(fields=["merchant_code", "id"], name="requests_of_merchant")]
 
     def __str__(self) -> str:
         return f"{self.source} request of order {self.order_id}"

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from simple_history.models import HistoricalRecords
 
 from config.models import Record
@@ -26,7 +27,9 @@ class Invoice(Record):
         ADJUSTMENT = "adjustment"
 
     # Of which sale
-    merchant = models.ForeignKey("merchants.Merchant", models.PROTECT, related_name="invoices")
+    merchant = models.ForeignKey(
+        "merchants.Merchant", models.PROTECT, related_name="invoices", db_index=False
+    )  # see by_merchant
     order_id = models.CharField(max_length=64)
     payment_id = models.CharField(max_length=64, blank=True)
     document_no = models.PositiveSmallIntegerField(default=1)
@@ -143,6 +146,12 @@ class Invoice(Record):
             ),
             # Serves = and LIKE 'begin%' under any collation.
             models.Index(fields=["order_id"], opclasses=["varchar_pattern_ops"], name="by_order"),
+            # The API's lists and filters: none may read what it does not answer.
+            models.Index(fields=["merchant", "id"], name="by_merchant"),
+            models.Index(fields=["merchant", "issue_date"], name="by_issue_date"),
+            models.Index(fields=["state", "id"], condition=~Q(state="ISSUED"), name="unissued_by_state"),
+            models.Index(fields=["number"], condition=~Q(number=""), name="by_number"),
+            models.Index(KT("buyer__taxCode"), condition=Q(buyer__has_key="taxCode"), name="by_buyer_tax_code"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,47 @@
+"""Requests: what anybody said of an order's buyer, and a door to say it."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from invoices.api import bodies, filters
+from invoices.api.sales import keep_request
+from invoices.api.shapes import RequestShape
+from invoices.models import InvoiceRequest
+from merchants.scoping import Scoped
+
+
+class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+    queryset = InvoiceRequest.objects.all()
+    serializer_class = RequestShape
+    lookup_url_kwarg = "invoiceRequestId"
+    lookup_value_regex = "[0-9]{1,19}"
+    merchant_path = "merchant_code"
+    permission_of = {"list": "invoice.read", "retrieve": "invoice.read", "create": "invoice.write"}
+    conflicts = ("create",)
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.action != "list":
+            return queryset
+        return filters.requests(
+            queryset, filters.read(filters.RequestFilters, self.request.query_params), self.principal
+        )
+
+    @extend_schema(parameters=[filters.RequestFilters])
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The newest first."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=bodies.REQUEST, responses={201: RequestShape, 200: RequestShape})
+    def create(self, request: Request) -> Response:
+        """Name an order's buyer, before or after its payment.
+
+        Idempotent by merchant, order and requestId: 201 new, 200 if equal, 409 `request_conflict` if not. One that
+        comes after the first send is kept with `tooLate`.
+        """
+        row, is_new = keep_request(request.data, self.principal)
+        return Response(self.get_serializer(row).data, 201 if is_new else 200)

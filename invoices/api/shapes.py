@@ -1,0 +1,167 @@
+"""How invoices and what belongs to them look in JSON: the contract's names."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from config.fields import Body, Flag, Text, Told
+from invoices.buyers import FIELDS, KINDS
+from invoices.lifecycle import Reason, State
+from invoices.models import Invoice, InvoiceAuditTracing
+from invoices.money import Bill
+
+Time = serializers.DateTimeField
+
+
+class Failure(serializers.Serializer):
+    reason = serializers.ChoiceField([reason.value for reason in Reason])
+    message = serializers.CharField()
+
+
+class InvoiceShape(serializers.Serializer):
+    """An invoice in a list: what the outbound webhooks tell, and how to claim it."""
+
+    invoiceId = serializers.CharField(source="pk")
+    sourceId = serializers.CharField(source="order_id", help_text="The order.")
+    merchantId = serializers.CharField(source="merchant.code")
+    documentNo = serializers.IntegerField(source="document_no")
+    kind = serializers.ChoiceField(Invoice.Kind.values)
+    state = serializers.ChoiceField([state.value for state in State])
+    form = serializers.CharField()
+    symbol = serializers.CharField()
+    number = Told()
+    code = Told(help_text="Of the tax authority.")
+    issueDate = serializers.DateField(source="issue_date")
+    issuedAt = Time(source="issued_at", allow_null=True)
+    total = serializers.IntegerField(help_text="Đồng, VAT included.")
+    lookupUrl = Told(source="lookup_url")
+    failure = serializers.SerializerMethodField()
+    relatesTo = Told(source="relates_to_id", help_text="The invoice that this one corrects.")
+    correctionOwed = serializers.BooleanField(source="correction_owed")
+    refundedAmount = serializers.IntegerField(source="refunded_amount")
+    claimUrl = Told(source="claim_url")
+    claimDeadline = Time(source="claim_deadline", allow_null=True)
+    claimedAt = Time(source="claimed_at", allow_null=True)
+    paidAt = Time(source="paid_at")
+    createdAt = Time(source="created_at")
+    updatedAt = Time(source="updated_at")
+
+    @extend_schema_field(Failure(allow_null=True))
+    def get_failure(self, row: Invoice) -> dict[str, str] | None:
+        return {"reason": row.failure, "message": row.failure_message} if row.failure else None
+
+
+class BuyerShape(serializers.Serializer):
+    def get_fields(self) -> dict[str, serializers.Field]:
+        texts = {name: serializers.CharField(required=False) for name in FIELDS}
+        return {**texts, "kind": serializers.ChoiceField(list(KINDS)), "name": serializers.CharField()}
+
+
+class LineShape(serializers.Serializer):
+    name = serializers.CharField()
+    unit = Told()
+    quantity = serializers.CharField()
+    vatRate = Told(source="vat_rate")
+    net = serializers.IntegerField()
+    vat = serializers.IntegerField()
+    total = serializers.IntegerField(source="gross")
+
+
+class WholeInvoiceShape(InvoiceShape):
+    """One invoice, with its lines and, for who may read invoices, its buyer."""
+
+    net = serializers.SerializerMethodField()
+    vat = serializers.IntegerField()
+    lines = serializers.SerializerMethodField()
+    buyer = serializers.SerializerMethodField(required=False)
+
+    def get_net(self, row: Invoice) -> int:
+        return row.total - row.vat
+
+    @extend_schema_field(LineShape(many=True))
+    def get_lines(self, row: Invoice) -> Any:
+        return LineShape(Bill.from_json(row.bill).lines, many=True).data
+
+    @extend_schema_field(BuyerShape(allow_null=True))
+    def get_buyer(self, row: Invoice) -> dict[str, str] | None:
+        return row.buyer or None
+
+    def to_representation(self, row: Invoice) -> dict[str, Any]:
+        told = super().to_representation(row)
+        if not self.context["principal"].may("invoice.read"):
+            del told["buyer"]
+        return told
+
+
+class Parked(serializers.Serializer):
+    outcome = serializers.ChoiceField(["parked"])
+    parked = serializers.CharField(help_text="What the merchant still needs.")
+    sourceId = serializers.CharField()
+    merchantId = serializers.CharField()
+
+
+class Replay(Body):
+    reason = Text(max_length=500)
+    dryRun = Flag(default=False, help_text="Only say what would be done.")
+
+
+class ReplayedShape(serializers.Serializer):
+    acted = serializers.BooleanField()
+    state = serializers.ChoiceField([state.value for state in State])
+    why = serializers.CharField()
+
+
+class TracingShape(serializers.Serializer):
+    seq = serializers.IntegerField()
+    eventType = serializers.CharField(source="event_type")
+    outcome = serializers.ChoiceField(InvoiceAuditTracing.Outcome.values)
+    actor = serializers.CharField()
+    reason = serializers.CharField()
+    before = serializers.SerializerMethodField()
+    after = serializers.SerializerMethodField()
+    at = Time()
+    hash = serializers.CharField(help_text="Of this record and the hash before it.")
+
+    def get_before(self, row: InvoiceAuditTracing) -> dict[str, Any]:
+        return row.told["before"]
+
+    def get_after(self, row: InvoiceAuditTracing) -> dict[str, Any]:
+        return row.told["after"]
+
+
+class IssuanceShape(serializers.Serializer):
+    """One attempt at a provider, with the look-ups made because of it."""
+
+    issuanceId = serializers.CharField(source="pk")
+    attempt = serializers.IntegerField()
+    provider = serializers.CharField()
+    outcome = serializers.CharField()
+    scope = Told()
+    code = Told(help_text="The vendor's own.")
+    message = Told()
+    symbol = Told()
+    number = Told()
+    lookUps = serializers.IntegerField(source="looked_up")
+    notFounds = serializers.IntegerField(source="not_founds")
+    takenAt = Time(source="taken_at")
+    endedAt = Time(source="ended_at", allow_null=True)
+
+
+class RequestShape(serializers.Serializer):
+    """Somebody's word on who the buyer is."""
+
+    invoiceRequestId = serializers.CharField(source="pk")
+    requestId = serializers.CharField(source="request_id")
+    sourceId = serializers.CharField(source="order_id")
+    merchantId = serializers.CharField(source="merchant_code")
+    source = serializers.CharField()  # type: ignore[assignment]  # a Field has one of its own
+    requestedAt = Time(source="requested_at")
+    buyer = serializers.SerializerMethodField()
+    invoiceId = Told(source="invoice_id")
+    tooLate = serializers.BooleanField(source="too_late")
+    createdAt = Time(source="created_at")
+
+    @extend_schema_field(BuyerShape(allow_null=True))
+    def get_buyer(self, row: Any) -> dict[str, str] | None:
+        return row.buyer or None

@@ -1,0 +1,85 @@
+"""Settings that operators turn while we run. A secret one is written here and never read back."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.fields import Body, Flag, Text
+from config.models import Configuration
+from config.problems import Problem
+from merchants.scoping import PLATFORM, Scoped
+
+
+class ConfigurationChange(Body):
+    value = Text(max_length=10_000, allow_blank=True, trim_whitespace=False)
+    description = Text(max_length=1000, allow_blank=True, default="")
+
+
+class NewConfiguration(ConfigurationChange):
+    key = serializers.RegexField(r"^[A-Za-z0-9._-]{1,100}\Z", max_length=100)
+    isSecret = Flag(source="is_secret", default=False, help_text="Chosen once: a sealed value cannot become open.")
+
+
+class ConfigurationShape(serializers.Serializer):
+    key = serializers.CharField()
+    value = serializers.SerializerMethodField("told_value", help_text="null where it is secret.")
+    isSecret = serializers.BooleanField(source="is_secret")
+    description = serializers.CharField()
+    updatedAt = serializers.DateTimeField(source="updated_at")
+
+    def told_value(self, row: Configuration) -> str | None:
+        return None if row.is_secret else row.value
+
+
+class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+    queryset = Configuration.objects.all()
+    serializer_class = ConfigurationShape
+    lookup_field = "key"
+    lookup_value_regex = "[A-Za-z0-9._-]{1,100}"
+    merchant_path = PLATFORM
+    permission_of = {
+        "list": "configuration.read",
+        "retrieve": "configuration.read",
+        "create": "configuration.write",
+        "partial_update": "configuration.write",
+    }
+    conflicts = ("create",)
+
+    @extend_schema(request=NewConfiguration, responses={201: ConfigurationShape})
+    def create(self, request: Request) -> Response:
+        """Add a setting. 409 `exists` where there is one with this key."""
+        self.check_acts_for(None)
+        shape = NewConfiguration(data=request.data)
+        shape.is_valid(raise_exception=True)
+        value = shape.validated_data.pop("value")
+        row = Configuration(**shape.validated_data)
+        try:
+            with transaction.atomic():
+                self._write(row, value)
+        except IntegrityError:
+            raise Problem(409, "exists", "There is a setting with this key.") from None
+        return Response(ConfigurationShape(row).data, status=201)
+
+    @extend_schema(request=ConfigurationChange, responses={200: ConfigurationShape})
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        """Change the value, the description, or both."""
+        shape = ConfigurationChange(data=request.data, partial=True)
+        shape.is_valid(raise_exception=True)
+        told = shape.validated_data
+        with transaction.atomic():
+            row = Configuration.objects.select_for_update(no_key=True).get(pk=self.get_object().pk)
+            if "description" in told:
+                row.description = told["description"]
+            if "value" in told:
+                self._write(row, told["value"])
+            else:
+                self.keep(row)
+        return Response(ConfigurationShape(row).data)
+
+    def _write(self, row: Configuration, value: str) -> None:
+        row._change_reason = self.principal.actor  # type: ignore[attr-defined]
+        row.write(value)

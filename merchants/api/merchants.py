@@ -1,0 +1,122 @@
+"""Merchants and the tax data of each. `merchantId` is the platform's code everywhere."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.fields import Body, Flag, Identifier, Text, Whole
+from config.problems import Problem
+from merchants import tax_codes
+from merchants.models import CLAIM_WINDOW_MAX, AdministrativeUnit, Merchant, TaxInfo
+from merchants.scoping import Scoped
+
+
+class MerchantChange(Body):
+    name = Text(max_length=200)
+    isActive = Flag(source="is_active", default=True)
+    claimWindow = Whole(
+        source="claim_window", min_value=0, max_value=CLAIM_WINDOW_MAX, default=CLAIM_WINDOW_MAX, help_text="Minutes."
+    )
+    unclaimed = serializers.ChoiceField(Merchant.Unclaimed.choices, default=Merchant.Unclaimed.CONSUMER)
+    consumerFallback = Flag(source="consumer_fallback", default=True)
+    mailsBuyer = Flag(source="mails_buyer", default=True)
+
+
+class MerchantShape(MerchantChange):
+    merchantId = Identifier(source="code")
+    createdAt = serializers.DateTimeField(source="created_at", read_only=True)
+    updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
+
+
+class TaxInfoShape(Body):
+    taxCode = Text(source="tax_code", max_length=20)
+    legalName = Text(source="legal_name", max_length=400)
+    address = Text(max_length=400)
+    communeCode = serializers.RegexField(r"^[0-9]{1,5}\Z", source="commune_id", allow_null=True, default=None)
+    email = serializers.EmailField(max_length=254, allow_blank=True, default="")
+    phone = Text(max_length=20, allow_blank=True, default="")
+    method = serializers.ChoiceField(TaxInfo.Method.choices, help_text="`deduction`: form 1. `direct`: form 2.")
+    updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
+
+    def validate_taxCode(self, text: str) -> str:
+        try:
+            return tax_codes.check(text)
+        except tax_codes.ImpossibleTaxCode as error:
+            raise serializers.ValidationError(str(error)) from None
+
+    def validate_communeCode(self, code: str | None) -> str | None:
+        communes = AdministrativeUnit.objects.filter(level=AdministrativeUnit.Level.COMMUNE)
+        if code is not None and not communes.filter(pk=code).exists():
+            raise serializers.ValidationError("No commune in force has this code.")
+        return code
+
+
+class Merchants(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+    queryset = Merchant.objects.all()
+    serializer_class = MerchantShape
+    lookup_field = "code"
+    lookup_url_kwarg = "merchantId"
+    lookup_value_regex = "[^/]+"
+    merchant_path = "code"
+    permission_of = {
+        "list": "merchant.read",
+        "retrieve": "merchant.read",
+        "create": "merchant.write",
+        "partial_update": "merchant.write",
+        "tax_info": "merchant.read",
+        "put_tax_info": "merchant.write",
+    }
+    conflicts = ("create",)
+
+    @extend_schema(request=MerchantShape, responses={201: MerchantShape})
+    def create(self, request: Request) -> Response:
+        """Add a merchant. 409 `exists` where the code was ever used."""
+        shape = MerchantShape(data=request.data)
+        shape.is_valid(raise_exception=True)
+        merchant = Merchant(**shape.validated_data)
+        self.check_acts_for(merchant.code)
+        try:
+            with transaction.atomic():
+                self.keep(merchant)
+        except IntegrityError:
+            raise Problem(409, "exists", "There is a merchant with this code.") from None
+        return Response(MerchantShape(merchant).data, status=201)
+
+    @extend_schema(request=MerchantChange, responses={200: MerchantShape})
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        """Change what is given. Invoices that are open already keep the policy that they were opened under."""
+        merchant = self.get_object()
+        shape = MerchantChange(data=request.data, partial=True)
+        shape.is_valid(raise_exception=True)
+        self.change(merchant, shape.validated_data)
+        return Response(MerchantShape(merchant).data)
+
+    @extend_schema(responses={200: TaxInfoShape})
+    @action(detail=True, url_path="tax-info")
+    def tax_info(self, request: Request, **_: Any) -> Response:
+        """The seller as the tax authority knows them."""
+        known = TaxInfo.objects.living().filter(merchant=self.get_object()).first()
+        if known is None:
+            raise NotFound("The merchant has no tax data.")
+        return Response(TaxInfoShape(known).data)
+
+    @extend_schema(request=TaxInfoShape, responses={200: TaxInfoShape})
+    @tax_info.mapping.put
+    def put_tax_info(self, request: Request, **_: Any) -> Response:
+        """Give or replace the tax data. Payments that were parked for want of it open by themselves."""
+        merchant = self.get_object()
+        shape = TaxInfoShape(data=request.data)
+        shape.is_valid(raise_exception=True)
+        with transaction.atomic():
+            Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)  # two first ones at once
+            known = TaxInfo.objects.filter(merchant=merchant).first() or TaxInfo(merchant=merchant)
+            for name, value in {**shape.validated_data, "deleted_at": None}.items():
+                setattr(known, name, value)
+            self.keep(known)
+        return Response(TaxInfoShape(known).data)

@@ -1,0 +1,161 @@
+"""Where merchants want to hear of their invoices. Secrets go in, or are shown once where we make them."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config import webhook_secrets
+from config.fields import Body, Identifier, Text, Told, Whole
+from config.problems import Problem, at_fault
+from merchants.models import Merchant
+from merchants.scoping import Scoped
+from webhooks.models import WebhookEndpoint
+
+EVENT_TYPES = tuple(
+    f"invoice.{what}"
+    for what in (
+        "claimed", "submitted", "issued", "failed", "cancelled", "expired", "replaced", "adjusted", "correction_owed",
+    )
+)  # fmt: skip
+FIRST = "1"  # the label of a secret that came with its endpoint
+
+
+class Secret(Text):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            max_length=200, write_only=True, help_text="`whsec_` and base64. None: we make one.", **options
+        )
+
+    def to_internal_value(self, data: Any) -> str:
+        secret = super().to_internal_value(data)
+        try:
+            webhook_secrets.size(secret)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+        return secret
+
+
+class EndpointChange(Body):
+    url = serializers.URLField(max_length=500)
+    eventTypes = serializers.ListField(
+        source="event_types", child=serializers.ChoiceField(EVENT_TYPES), default=list, help_text="Empty: all of them."
+    )
+    disabledReason = Text(
+        source="disabled_reason", max_length=200, allow_blank=True, default="", help_text="Empty: it is on."
+    )
+
+    def validate_url(self, url: str) -> str:
+        parts = urlsplit(url)
+        allowed = ("https", "http") if settings.DEVELOPMENT else ("https",)
+        if parts.scheme not in allowed or "@" in parts.netloc or parts.fragment:
+            raise serializers.ValidationError(f"This must be an {' or '.join(allowed)} address, without a login.")
+        return url
+
+
+class NewEndpoint(EndpointChange):
+    merchantId = Identifier(source="merchant_code", allow_null=True, help_text="null: the platform hears of all.")
+    secret = Secret(required=False)
+
+
+class SecretShown(serializers.Serializer):
+    label = serializers.CharField()  # type: ignore[assignment]  # a Field has one of its own
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True, help_text="null: not yet replaced.")
+
+
+class EndpointShape(serializers.Serializer):
+    endpointId = serializers.CharField(source="pk")
+    merchantId = Told(source="merchant.code")
+    url = serializers.CharField()
+    eventTypes = serializers.ListField(source="event_types", child=serializers.CharField())
+    disabledReason = serializers.CharField(source="disabled_reason")
+    secrets = SecretShown(source="live_secrets", many=True)
+    createdAt = serializers.DateTimeField(source="created_at")
+    updatedAt = serializers.DateTimeField(source="updated_at")
+
+
+class SecretMade(serializers.Serializer):
+    secret = serializers.CharField(help_text="Shown this once.")
+
+
+class EndpointMade(EndpointShape, SecretMade):
+    pass
+
+
+class Rotation(Body):
+    label = serializers.RegexField(rf"^{webhook_secrets.LABEL.pattern}\Z")  # type: ignore[assignment]
+    graceHours = Whole(
+        min_value=0, max_value=24 * 30, default=24, help_text="So long deliveries carry both signatures."
+    )
+    secret = Secret(required=False)
+
+
+class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+    queryset = WebhookEndpoint.objects.select_related("merchant")
+    serializer_class = EndpointShape
+    lookup_url_kwarg = "endpointId"
+    lookup_value_regex = "[0-9]{1,19}"
+    merchant_path = "merchant__code"  # the platform's own have none: only a token for the whole platform sees them
+    permission_of = {
+        "list": "webhook.read",
+        "retrieve": "webhook.read",
+        "create": "webhook.write",
+        "partial_update": "webhook.write",
+        "destroy": "webhook.write",
+        "rotate_secret": "webhook.write",
+    }
+    conflicts = ("rotate_secret",)
+
+    @extend_schema(request=NewEndpoint, responses={201: EndpointMade})
+    def create(self, request: Request) -> Response:
+        """Add an endpoint. The answer is the only one that ever shows the secret."""
+        shape = NewEndpoint(data=request.data)
+        shape.is_valid(raise_exception=True)
+        told = shape.validated_data
+        code, given = told.pop("merchant_code"), told.pop("secret", "")
+        self.check_acts_for(code)
+        merchant = Merchant.objects.living().filter(code=code).first() if code is not None else None
+        if code is not None and merchant is None:
+            raise at_fault("merchantId", "There is no such merchant.")
+        row = WebhookEndpoint(merchant=merchant, **told)
+        with transaction.atomic():
+            self.keep(row)
+            secret = row.add_secret(FIRST, value=given)
+        return Response({**EndpointShape(row).data, "secret": secret}, status=201)
+
+    @extend_schema(request=EndpointChange, responses={200: EndpointShape})
+    def partial_update(self, request: Request, **_: Any) -> Response:
+        """Change what is given."""
+        row = self.get_object()
+        shape = EndpointChange(data=request.data, partial=True)
+        shape.is_valid(raise_exception=True)
+        self.change(row, shape.validated_data)
+        return Response(EndpointShape(row).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **_: Any) -> Response:
+        """It hears nothing more. The row stays for the audit."""
+        self.remove(self.get_object())
+        return Response(status=204)
+
+    @extend_schema(request=Rotation, responses={200: SecretMade})
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    def rotate_secret(self, request: Request, **_: Any) -> Response:
+        """A new secret; the ones before it end after a grace. 409 `label_taken`. The answer shows it this once."""
+        row = self.get_object()
+        shape = Rotation(data=request.data)
+        shape.is_valid(raise_exception=True)
+        told = shape.validated_data
+        try:
+            grace = timedelta(hours=told["graceHours"])
+            secret = row.rotate_secret(told["label"], grace, value=told.get("secret", ""))
+        except ValueError as error:
+            raise Problem(409, "label_taken", str(error)) from None
+        return Response({"secret": secret})
