@@ -49,7 +49,7 @@ def learn(*facts: Payment | Refund | InvoiceRequest, actor: str) -> Opening:
     Raises Unacceptable where the sale does not add up; nothing is kept then.
     """
     merchant_code, order_id = facts[0].merchant_code, facts[0].order_id
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):  # whoever calls within a transaction loses it with the facts
         lock_order(merchant_code, order_id)
         for fact in facts:
             type(fact).objects.bulk_create([fact], ignore_conflicts=True)  # type: ignore[list-item]
@@ -134,8 +134,9 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
         invoice, event="opened", outcome="ok", actor=actor, reason=why, at=now, before={},
         after={"state": state.value, "total": bill.total, "issue_date": sale_day, "claim_deadline": deadline},
     )  # fmt: skip
-    invoice.save(force_insert=True)
+    Invoice.objects.bulk_create([invoice])  # no signal: simple-history copies a row in Python, one at a time
     audit.write([tracing])
+    audit.write_history([invoice.pk], at=now, reason="opened", kind="+")
     InvoiceRequest.objects.filter(pk__in=[r.pk for r in requests]).update(invoice=invoice)
     for request in requests:
         request.invoice = invoice

@@ -7,10 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from config import clock
-from config.models import new_ids
 from invoices.facts import Unacceptable
 from webhooks import events
 from webhooks.models import WebhookEvent
@@ -18,6 +17,7 @@ from webhooks.models import WebhookEvent
 log = logging.getLogger(__name__)
 Answer = tuple[int, dict[str, Any]]
 
+ACTED = ["status", "answer_status", "answer", "error", "not_before", "tries", "updated_at"]
 ACT_AGAIN = [10, 60, 300, 900, 3600]  # seconds until the sweep tries a failed event again
 
 
@@ -51,7 +51,6 @@ def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answ
     event = parse(body)
     digest = hashlib.sha256(body).hexdigest()
     row = WebhookEvent(
-        pk=new_ids(1)[0],
         route=route,
         webhook_id=webhook_id,
         type=event["type"][:40],
@@ -64,17 +63,31 @@ def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answ
         order_id=_order_of(event.get("data")),
     )
     with transaction.atomic():
-        # Two deliveries of one id wait for each other here.
-        WebhookEvent.objects.bulk_create([row], ignore_conflicts=True)
-        known = WebhookEvent.objects.select_for_update(no_key=True).get(route=route, webhook_id=webhook_id)
-        if known.pk == row.pk:
+        if _insert(row):
             return _act(row, event)
+        known = WebhookEvent.objects.select_for_update(no_key=True).get(route=route, webhook_id=webhook_id)
         if known.body_sha256 != digest:
             raise Reused(f'The webhook-id "{webhook_id}" was used for another body before.')
         if known.status == WebhookEvent.Status.DONE:
             return 200, known.answer
         known.tries += 1
         return _act(known, event)
+
+
+def _insert(row: WebhookEvent) -> bool:
+    """One statement keeps the event and tells whether its id is new. Two deliveries of one id wait for each other."""
+    fields = [field for field in WebhookEvent._meta.concrete_fields if not field.primary_key]
+    columns, places = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'INSERT INTO "{WebhookEvent._meta.db_table}" ({columns}) VALUES ({places}) '
+            "ON CONFLICT (route, webhook_id) DO NOTHING RETURNING id",
+            [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields],
+        )
+        told = cursor.fetchone()
+    if told:
+        row.pk, row._state.adding = told[0], False
+    return told is not None
 
 
 def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
@@ -97,7 +110,7 @@ def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
         row.status, row.answer_status, row.error = WebhookEvent.Status.FAILED, 202, type(error).__name__
         row.not_before = clock.now() + timedelta(seconds=delay)
         row.answer = events.answer(row.pk, events.Opening("stored"), row.order_id)
-    row.save()
+    row.save(update_fields=ACTED)
     return row.answer_status, row.answer
 
 
