@@ -10,7 +10,8 @@ from django.db import models, transaction
 
 from config import clock
 from invoices import buyers
-from invoices.lifecycle import CLAIMABLE, UNEXPOSED, State, WrongState
+from invoices.amend import amend
+from invoices.lifecycle import CLAIMABLE, UNEXPOSED, Reason, State, WrongState
 from invoices.models import Invoice, InvoiceRequest
 from invoices.moving import Step, move
 from invoices.opening import learn, lock_order, unclaimed
@@ -47,12 +48,21 @@ def check_open(invoice: Invoice, now: datetime) -> None:
     Who claimed in time may edit until a worker first takes the invoice. One that is queued because the window closed
     is on its way to the consumer: too late, though nobody took it yet.
     """
+    if may_mend(invoice, now):
+        return
     in_time = invoice.claim_deadline is not None and invoice.claim_deadline > now
     if invoice.state in CLAIMABLE and not invoice.was_taken and (in_time or invoice.claimed_at):
         return
     if invoice.state in UNEXPOSED and not is_between_sends(invoice):
         raise Closed(f"Order {invoice.order_id} can no longer be claimed.")
     raise Taken(f"Order {invoice.order_id} is {invoice.state}: its buyer can no longer change.")
+
+
+def may_mend(invoice: Invoice, now: datetime) -> bool:
+    """The provider refused the buyer's own details, knows nothing of the invoice, and its day is not over."""
+    if invoice.state != State.FAILED or not invoice.failure_field.startswith("buyer.") or invoice.issue_until <= now:
+        return False
+    return invoice.failure == Reason.REFUSED and not (invoice.exposed or invoice.doubted_at)
 
 
 def is_between_sends(invoice: Invoice) -> bool:
@@ -79,17 +89,20 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
         locked = Invoice.objects.select_for_update(no_key=True).get(pk=invoice.pk)
         now = clock.now()
         check_open(locked, now)
-        claimed = learn(
-            InvoiceRequest(
-                merchant_code=invoice.merchant.code,
-                order_id=invoice.order_id,
-                request_id=f"claim:{uuid.uuid4()}",
-                source=InvoiceRequest.Source.CLAIM,
-                requested_at=_after_earlier_claims(locked, now),
-                buyer=buyer,
-            ),
-            actor="buyer",
-        ).invoice
+        said = InvoiceRequest(
+            merchant_code=invoice.merchant.code,
+            order_id=invoice.order_id,
+            request_id=f"claim:{uuid.uuid4()}",
+            source=InvoiceRequest.Source.CLAIM,
+            requested_at=_after_earlier_claims(locked, now),
+            buyer=buyer,
+        )
+        if locked.state == State.FAILED:
+            said.invoice = locked
+            said.save()
+            claimed = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
+        else:
+            claimed = learn(said, actor="buyer").invoice
     assert claimed is not None
     log.info("[claimed] order: %s edited: %s", invoice.order_id, locked.claimed_at is not None)
     return claimed

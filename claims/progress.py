@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from claims.claiming import is_between_sends, is_open
+from claims.claiming import is_between_sends, is_open, may_mend
 from invoices.lifecycle import CLAIMABLE, NUMBERED, State
 from invoices.models import Invoice
 
@@ -47,6 +47,10 @@ TOLD = {
 OPEN = (_("Get your invoice"), _("Tell us whom it is for."))
 KNOWN = (_("Your invoice is prepared"), _("It is issued to these details unless you change them in time."))
 CLAIMED = (_("We have your details"), "")
+REFUSED = (
+    _("Please check your details"),
+    _("The tax authority's rules do not accept them as they are. Mend them and the invoice is sent again."),
+)
 JUST_OVER = (_("The time to claim is over"), "")
 TOO_LATE = (_("The time to claim is over"), _("The invoice is issued without a buyer's name."))
 TOO_LATE_KNOWN = (_("The time to change is over"), _("The invoice is issued to the details below."))
@@ -67,7 +71,9 @@ class Progress:
 def progress_of(invoice: Invoice, *, has_files: bool, now: datetime) -> Progress:
     state = State.SENDING if is_between_sends(invoice) else State(invoice.state)
     open_now = is_open(invoice, now)
-    if state not in CLAIMABLE:
+    if may_mend(invoice, now):
+        headline, text = REFUSED
+    elif state not in CLAIMABLE:
         headline, text = TOLD[state]
     elif open_now:
         headline, text = CLAIMED if invoice.claimed_at else KNOWN if invoice.buyer else OPEN
@@ -79,7 +85,9 @@ def progress_of(invoice: Invoice, *, has_files: bool, now: datetime) -> Progress
         is_open=open_now,
         steps=_steps(invoice, state, has_files),
         refresh=_refresh(state, has_files),
-        is_late=state in HELPS or (state in CLAIMABLE and not open_now) or (state in NUMBERED and not invoice.buyer),
+        is_late=(state in HELPS and not open_now)
+        or (state in CLAIMABLE and not open_now)
+        or (state in NUMBERED and not invoice.buyer),
     )
 
 

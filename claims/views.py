@@ -23,6 +23,7 @@ from claims.privacy import STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
 from config import clock
 from invoices.buyers import InvalidBuyer
+from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceFile
 from invoices.money import Bill
 
@@ -133,7 +134,8 @@ def _page(
 ) -> HttpResponse:
     files = set(InvoiceFile.objects.living().filter(invoice=invoice).values_list("kind", flat=True))
     progress = progress_of(invoice, has_files=len(files) == len(TYPES), now=clock.now())
-    editing = progress.is_open and (values is not None or not invoice.buyer or "edit" in request.GET)
+    asked = values is not None or not invoice.buyer or "edit" in request.GET or invoice.state == State.FAILED
+    editing = progress.is_open and asked
     more = {
         "invoice": invoice,
         "seller": invoice.config_snapshot["seller"],

@@ -181,3 +181,30 @@ def test_what_waits_for_its_next_send_is_taken_and_once_refunded_closed() -> Non
     learn(refund_fact(cast.refund(sale)), actor="test")
     with pytest.raises(Closed):
         claim(invoice.claim_token, cast.COMPANY)
+
+
+def refused_for_its_buyer() -> Invoice:
+    invoice = cast.failed(buyer=cast.COMPANY)
+    Invoice.objects.filter(pk=invoice.pk).update(failure_field="buyer.tax_code", document='{"old": 1}')
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+def test_a_buyer_whose_details_were_refused_may_mend_them() -> None:
+    invoice = refused_for_its_buyer()
+    mended = claim(invoice.claim_token, {**cast.COMPANY, "taxCode": "0300588569"})
+    assert (mended.state, mended.buyer["taxCode"], mended.document) == (State.QUEUED, "0300588569", "")
+    assert mended.requests.filter(source="claim").count() == 1
+
+
+def test_what_failed_for_another_reason_or_may_be_known_is_not_the_buyers_to_mend() -> None:
+    for change in ({"failure": "exhausted"}, {"doubted_at": clock.now()}, {"issue_until": clock.now()}):
+        invoice = refused_for_its_buyer()
+        Invoice.objects.filter(pk=invoice.pk).update(**change)
+        with pytest.raises(Taken):
+            claim(invoice.claim_token, cast.PERSON)
+
+
+def test_the_page_of_a_refused_buyer_shows_the_form_and_asks_to_check_it(client: Any) -> None:
+    invoice = refused_for_its_buyer()
+    page = client.get(f"/claims/{invoice.claim_token}?lang=en").content.decode()
+    assert "Please check your details" in page and 'name="taxCode"' in page
