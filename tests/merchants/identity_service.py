@@ -1,0 +1,76 @@
+"""An identity service on a loopback socket: it publishes keys, counts who asks, and can be slow, wrong or away."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from merchants.identity import Verifier
+from merchants.keys import Keys
+
+ISSUER, AUDIENCE = "https://id.example", "SVC-00150-INVOICE"
+
+
+class Service:
+    def __init__(self) -> None:
+        self.keys: dict[str, Any] = {"one": ec.generate_private_key(ec.SECP256R1())}
+        self.fetches, self.seconds, self.body = 0, 0.0, b""
+        self.status = 200
+        self.url = ""
+
+    def published(self) -> bytes:
+        kinds = {ec.EllipticCurvePrivateKey: ECAlgorithm, rsa.RSAPrivateKey: RSAAlgorithm}
+        entries = []
+        for kid, key in self.keys.items():
+            algorithm = next(kinds[kind] for kind in kinds if isinstance(key, kind))
+            entries.append({**algorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"})
+        return json.dumps({"keys": entries}).encode()
+
+    def token(self, *, kid: str = "one", key: Any = None, alg: str = "ES256", drop: str = "", **claims: Any) -> str:
+        now = int(time.time())
+        told = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "thu", "exp": now + 60,
+            "permissions": ["invoice.read"], "merchantIds": ["m-1"], **claims,
+        }  # fmt: skip
+        told.pop(drop, None)
+        return jwt.encode(told, key or self.keys[kid], algorithm=alg, headers={"kid": kid})
+
+    def verifier(self, *, cooldown: float = 60, fresh: float = 300, stale: float = 3600, timeout: float = 2) -> Verifier:
+        keys = Keys(self.url, fresh=fresh, stale=stale, cooldown=cooldown, timeout=timeout)
+        return Verifier(keys, issuer=ISSUER, audience=AUDIENCE, leeway=5)
+
+
+@contextmanager
+def running() -> Iterator[Service]:
+    service = Service()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            service.fetches += 1
+            time.sleep(service.seconds)
+            body = service.body or service.published()
+            self.send_response(service.status)
+            if service.status == 302:
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    service.url = f"http://127.0.0.1:{server.server_port}/jwks.json"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()
