@@ -86,7 +86,9 @@ class _Wires(threading.local):
     def __init__(self) -> None:
         patience = {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS}
         self.redis = redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **patience)
-        self.producer = Connection(settings.CELERY_BROKER_URL, transport_options=patience).Producer()
+        # Without max_retries kombu goes on connecting for six seconds, whatever the publisher says of retries.
+        options = {**patience, "max_retries": 0}
+        self.producer = Connection(settings.CELERY_BROKER_URL, transport_options=options).Producer()
 
 
 _wires = _Wires()

@@ -18,6 +18,7 @@ import redis
 from django.core.management import call_command
 from django.db import connections
 
+from invoices import partitions
 from invoices.demo.processes import Crew, api, beat, free_port, worker
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
@@ -184,3 +185,14 @@ def test_answers_that_come_while_postgresql_is_away_are_held_and_recorded(house:
     invoice = Invoice.objects.get(pk=invoice_id)
     assert list(invoice.tracings.order_by("seq").values_list("event_type", flat=True)) == ["opened", "taken", "issued"]
     assert invoice.issuances.count() == 1
+
+
+def test_the_first_bell_of_a_thread_waits_no_longer_than_the_next(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.REDIS_URL, settings.CELERY_BROKER_URL = f"unix://{tmp_path}/none", f"redis+socket://{tmp_path}/none"
+    monkeypatch.setattr(partitions, "_wires", partitions._Wires())
+    monkeypatch.setattr(partitions, "_silent_until", 0.0)
+    started = time.perf_counter()
+    partitions.ring(0, regardless=True)
+    assert time.perf_counter() - started < PROMISE + NOISE
