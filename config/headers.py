@@ -9,7 +9,8 @@ POLICY = "; ".join(
     [
         "default-src 'self'",
         "img-src 'self' data:",
-        # The one style attribute of simple-history's pages, by its hash.
+        # What two packages write into their pages, by its hash: the API docs' style block, the histories' attribute.
+        "style-src 'self' 'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='",
         "style-src-attr 'unsafe-hashes' 'sha256-XMXSevYjgSjXgRafBFDvtjwX+yyWLrxfso9DcNZ9UXM='",
         "object-src 'none'",
         "base-uri 'none'",

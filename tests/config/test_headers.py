@@ -132,3 +132,7 @@ class TestInABrowser:
     def test_a_claim_page_raises_no_complaint(self, desk: Page) -> None:
         assert desk.goto(f"/claims/{cast.waiting().claim_token}").status == 200
         assert desk.goto(f"/claims/{cast.issued().claim_token}").status == 200
+
+    def test_the_api_s_documentation_is_drawn(self, desk: Page) -> None:
+        desk.goto(reverse("docs"))
+        expect(desk.get_by_text("/v1/api/openapi.json")).to_be_visible()
