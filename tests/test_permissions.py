@@ -21,7 +21,16 @@ from webhooks.models import WebhookEndpoint
 pytestmark = pytest.mark.django_db
 
 # No token: signed bodies, the secret in a claim link, words about the API, and whether we are alive.
-OPEN = {"webhook-internal", "webhook-merchant", "claim-twin", "openapi", "docs", "health", "health-live", "health-ready"}
+OPEN = {
+    "webhook-internal",
+    "webhook-merchant",
+    "claim-twin",
+    "openapi",
+    "docs",
+    "health",
+    "health-live",
+    "health-ready",
+}
 
 
 def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -156,7 +165,9 @@ def test_a_list_tells_another_merchant_nothing(path: str, cafe: Merchant) -> Non
     assert path == "admin-units" or Caller().ask("get", path).json()["items"]
 
 
-@pytest.mark.parametrize("path", ["invoices", "invoice-requests", "merchants", "provider-accounts", "webhook-endpoints"])
+@pytest.mark.parametrize(
+    "path", ["invoices", "invoice-requests", "merchants", "provider-accounts", "webhook-endpoints"]
+)
 @pytest.mark.parametrize("exists", [True, False])
 def test_nobody_makes_anything_for_another_merchant(path: str, exists: bool, cafe: Merchant) -> None:
     code = cafe.code if exists else "nobody"

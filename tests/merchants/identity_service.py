@@ -42,7 +42,9 @@ class Service:
         told.pop(drop, None)
         return jwt.encode(told, key or self.keys[kid], algorithm=alg, headers={"kid": kid})
 
-    def verifier(self, *, cooldown: float = 60, fresh: float = 300, stale: float = 3600, timeout: float = 2) -> Verifier:
+    def verifier(
+        self, *, cooldown: float = 60, fresh: float = 300, stale: float = 3600, timeout: float = 2
+    ) -> Verifier:
         keys = Keys(self.url, fresh=fresh, stale=stale, cooldown=cooldown, timeout=timeout)
         return Verifier(keys, issuer=ISSUER, audience=AUDIENCE, leeway=5)
 

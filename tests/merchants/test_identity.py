@@ -221,7 +221,8 @@ def test_with_no_key_set_at_all_the_api_says_try_later(
 
 
 @pytest.mark.parametrize(
-    "change", [{"kty": "RSA"}, {"crv": "P-384"}, {"use": "enc"}, {"alg": "ES384"}, {"kid": ""}, {"kid": None}, {"x": "A"}]
+    "change",
+    [{"kty": "RSA"}, {"crv": "P-384"}, {"use": "enc"}, {"alg": "ES384"}, {"kid": ""}, {"kid": None}, {"x": "A"}],
 )
 def test_a_key_of_another_kind_is_left_out_of_the_set(service: Service, change: dict[str, Any]) -> None:
     (entry,) = json.loads(service.published())["keys"]

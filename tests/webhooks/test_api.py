@@ -1,0 +1,79 @@
+"""Webhook endpoints over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from config import webhook_secrets
+from tests import cast
+from tests.callers import Caller, problem
+from webhooks.models import WebhookEndpoint
+
+pytestmark = pytest.mark.django_db
+
+
+def body(**overrides: Any) -> dict[str, Any]:
+    return {"merchantId": None, "url": "https://a.example/h", "eventTypes": ["invoice.issued"], **overrides}
+
+
+def test_an_endpoint_is_added_and_its_secret_is_shown_once() -> None:
+    caller, merchant = Caller(), cast.seller()
+    answer = caller.ask("post", "webhook-endpoints", body(merchantId=merchant.code))
+    told = answer.json()
+    secret = told.pop("secret")
+    assert answer.status_code == 201 and secret.startswith("whsec_")
+    assert told["secrets"] == [{"label": "1", "expiresAt": None}] and told["merchantId"] == merchant.code
+    path = f"webhook-endpoints/{told['endpointId']}"
+    assert caller.ask("get", path).json() == told
+    assert caller.ask("get", "webhook-endpoints").json()["items"] == [told]
+    row = WebhookEndpoint.objects.get()
+    assert [kept.value for kept in row.live_secrets()] == [secret]
+    changed = caller.ask("patch", path, {"disabledReason": "moved", "eventTypes": []}).json()
+    assert (changed["disabledReason"], changed["eventTypes"], changed["url"]) == ("moved", [], "https://a.example/h")
+
+
+def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
+    caller, given = Caller(), cast.secret()
+    told = caller.ask("post", "webhook-endpoints", body(secret=given)).json()
+    path = f"webhook-endpoints/{told['endpointId']}"
+    new = caller.ask("post", f"{path}/rotate-secret", {"label": "2", "graceHours": 1}).json()["secret"]
+    assert [kept.value for kept in WebhookEndpoint.objects.get().live_secrets()] == [new, given]
+    shown = caller.ask("get", path)
+    assert [(s["label"], bool(s["expiresAt"])) for s in shown.json()["secrets"]] == [("2", False), ("1", True)]
+    assert given not in shown.content.decode() and new not in shown.content.decode()
+    assert problem(caller.ask("post", f"{path}/rotate-secret", {"label": "2"})) == (409, "label_taken")
+    mine = webhook_secrets.make()
+    assert caller.ask("post", f"{path}/rotate-secret", {"label": "3", "secret": mine}).json() == {"secret": mine}
+
+
+def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
+    caller = Caller(sub="thu")
+    path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
+    assert caller.ask("delete", path).status_code == 204
+    for method in ("get", "patch", "delete"):
+        assert problem(caller.ask(method, path, None if method == "get" else {})) == (404, "not_found")
+    assert caller.ask("get", "webhook-endpoints").json()["items"] == []
+    row = WebhookEndpoint.objects.get()
+    assert row.deleted_at and row.history.first().history_change_reason == "api:thu"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "ftp://a.example"}, "url"),
+        ({"url": "https://me:pass@a.example"}, "url"),
+        ({"eventTypes": ["invoice.lost"]}, "eventTypes"),
+        ({"secret": "whsec_no base64"}, "secret"),
+        ({"secret": "plain"}, "secret"),
+        ({"merchantId": "nobody"}, "merchantId"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused(change: dict[str, Any], field: str) -> None:
+    answer = Caller().ask("post", "webhook-endpoints", body(**change))
+    assert problem(answer)[0] == 422 and next(iter(answer.json()["fields"])).startswith(field)
+
+
+def test_production_sends_to_https_only(settings: Any) -> None:
+    caller = Caller()
+    settings.DEVELOPMENT = False
+    assert problem(caller.ask("post", "webhook-endpoints", body(url="http://a.example")))[0] == 422
