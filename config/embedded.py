@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -29,11 +29,9 @@ def start(root: Path) -> tuple[str, str]:
     """
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):
-        users = root / "users"
-        users.mkdir(exist_ok=True)
-        (users / str(os.getpid())).touch()
+        _enter(root)
         urls = _start_postgres(root), _start_valkey(root)
-    atexit.register(_leave, root, os.getpid())
+    atexit.register(_leave, root, os.getpid(), _stop)
     return urls
 
 
@@ -106,13 +104,19 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def _leave(root: Path, pid: int) -> None:
+def _enter(root: Path) -> None:
+    users = root / "users"
+    users.mkdir(exist_ok=True)
+    (users / str(os.getpid())).touch()
+
+
+def _leave(root: Path, pid: int, stop: Callable[[Path], None]) -> None:
     if os.getpid() != pid or not root.exists():  # a forked child is not a user of its own
         return
     with _locked(root):
         (root / "users" / str(pid)).unlink(missing_ok=True)
         if not any(_alive(int(user.name)) for user in (root / "users").iterdir()):
-            _stop(root)
+            stop(root)
 
 
 def _stop(root: Path) -> None:
