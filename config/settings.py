@@ -1,6 +1,7 @@
 """Every knob, from the environment. A value that makes no sense stops the start with its name."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -38,7 +39,6 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
 SERVICE_CODE = env.str("SERVICE_CODE", default="SVC-00150-INVOICE")
-KAFKA_CONSUMER_ID = env.str("KAFKA_CONSUMER_ID", default=f"{SERVICE_CODE}_CONSUMER")
 PORT = env.int("PORT", default=31140)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 
@@ -202,6 +202,26 @@ CELERY_BEAT_SCHEDULE = {
         for p in range(PARTITIONS)
     },
 }
+
+# --- Kafka: what the platform streams ---------------------------------------------------------------------------------
+
+KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")  # none: off, or a developer's own broker
+KAFKA_CONSUMER_ID = env.str("KAFKA_CONSUMER_ID", default=f"{SERVICE_CODE}_CONSUMER")  # the group
+KAFKA_INSTANCE_ID = env.str("KAFKA_INSTANCE_ID", default=socket.gethostname())  # of one consumer, across its restarts
+KAFKA_MERCHANT_TOPIC = env.str("KAFKA_MERCHANT_TOPIC", default="platform.public.merchants")
+KAFKA_PAYMENT_TOPIC = env.str("KAFKA_PAYMENT_TOPIC", default="")  # none: payments come as webhooks only
+KAFKA_SESSION = positive("KAFKA_SESSION_SECONDS", 6 if DEVELOPMENT else 45)  # after it a silent consumer is given up
+KAFKA_OPTIONS = env.dict("KAFKA_OPTIONS", default={})  # librdkafka's own: security.protocol=SASL_SSL,sasl.username=…
+KAFKA_READERS = {  # topic, what acts on its messages
+    topic: reader
+    for topic, reader in (
+        (KAFKA_MERCHANT_TOPIC, "merchants.changes.take"),
+        (KAFKA_PAYMENT_TOPIC, "webhooks.streaming.take"),
+    )
+    if topic
+}
+if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
+    raise ImproperlyConfigured("KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC must be two topics.")
 
 # --- Issuing (seconds) -----------------------------------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ import unicodedata
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from config.admin import Edited, Shown
-from merchants import tax_codes
-from merchants.models import AdministrativeUnit, Merchant, ProviderAccount, TaxInfo
+from merchants import quarantine, tax_codes
+from merchants.models import AdministrativeUnit, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
 
 
 @admin.register(AdministrativeUnit)
@@ -40,11 +40,17 @@ class MerchantAdmin(Edited):
         "is_active",
         ("claim_window", "unclaimed"),
         ("consumer_fallback", "mails_buyer"),
+        "tax_problem",
         ("created_at", "updated_at", "deleted_at"),
     )
-    readonly_fields = ("created_at", "updated_at", "deleted_at")
-    list_display = ("name", "code", "is_active", "claim_window", "unclaimed", "updated_at")
-    list_filter = ("is_active", "unclaimed", ("deleted_at", admin.EmptyFieldListFilter))
+    readonly_fields = ("tax_problem", "created_at", "updated_at", "deleted_at")
+    list_display = ("name", "code", "is_active", "tax_problem", "claim_window", "unclaimed", "updated_at")
+    list_filter = (
+        "is_active",
+        "unclaimed",
+        ("tax_problem", admin.EmptyFieldListFilter),
+        ("deleted_at", admin.EmptyFieldListFilter),
+    )
     search_fields = ("name", "code")
     ordering = ("name",)
 
@@ -131,3 +137,37 @@ class ProviderAccountAdmin(Edited):
         if form.cleaned_data.get("password"):
             obj.set_credentials({name: form.cleaned_data[name] for name in ("username", "password")})
         super().save_model(request, obj, form, change)
+
+
+@admin.register(MerchantChange)
+class MerchantChangeAdmin(Shown):
+    list_display = ("code", "op", "lsn", "heard_at")
+    fields = ("code", "op", ("lsn", "ts_ms"), "heard_at", "row")
+    search_fields = ("code",)
+    ordering = ("code",)
+
+
+@admin.register(Quarantine)
+class QuarantineAdmin(Shown):
+    """The raw bytes stay in the table: they may hold anybody's data."""
+
+    list_display = ("__str__", "error", "size", "created_at", "replayed_at")
+    list_filter = ("topic", ("replayed_at", admin.EmptyFieldListFilter))
+    fields = (("topic", "partition", "offset"), "error", "size", ("created_at", "replayed_at"))
+    readonly_fields = ("size", "created_at")
+    actions = ("replay",)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("merchants.change_quarantine")
+
+    @admin.display(description="bytes")
+    def size(self, row: Quarantine) -> int:
+        return len(row.value or b"")
+
+    @admin.action(description="Replay", permissions=["replay"])
+    def replay(self, request: HttpRequest, rows: QuerySet[Quarantine]) -> None:
+        wrong = [error for pk in rows.order_by("pk").values_list("pk", flat=True) if (error := quarantine.replay(pk))]
+        if wrong:
+            self.message_user(request, f"{len(wrong)} could still not be acted on: {wrong[0]}", messages.ERROR)
+        else:
+            self.message_user(request, "Replayed.", messages.SUCCESS)

@@ -53,6 +53,12 @@ class Merchant(Record):
         default=True, help_text="Issue to the consumer when a refused buyer field was not mended in time."
     )
     mails_buyer = models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail.")
+    tax_problem = models.CharField(
+        max_length=400,
+        blank=True,
+        editable=False,
+        help_text="Why the platform's last tax data is not used.",
+    )
     history = HistoricalRecords()
 
     def __str__(self) -> str:
@@ -179,3 +185,39 @@ class ProviderAccount(Record):
 
     def is_open(self) -> bool:
         return not self.paused and (self.parked_until is None or self.parked_until <= clock.now())
+
+
+class MerchantChange(models.Model):
+    """What the platform told us last of one merchant, and from where in its log: older news never undo newer."""
+
+    code = models.CharField(primary_key=True, max_length=64)
+    op = models.CharField(max_length=1)
+    row = models.JSONField(default=dict)  # whole: what a change left out is filled in from the one before
+    lsn = models.BigIntegerField(null=True)
+    ts_ms = models.BigIntegerField(null=True)
+    heard_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Quarantine(Record):
+    """A message from Kafka that could not be acted on, kept as it came; those behind it went on."""
+
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    key = models.BinaryField(null=True)
+    value = models.BinaryField(null=True)
+    error = models.CharField(max_length=400)
+    replayed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "quarantined message"
+        constraints = [models.UniqueConstraint(fields=["topic", "partition", "offset"], name="one_row_a_message")]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(replayed_at=None), name="quarantine_to_be_replayed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"

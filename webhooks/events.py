@@ -7,6 +7,7 @@ from config import clock
 from invoices import facts
 from invoices.facts import Unacceptable
 from invoices.opening import Opening, learn
+from merchants import changes
 
 Data = dict[str, Any]
 
@@ -24,13 +25,21 @@ def invoice_request_created(data: Data, actor: str) -> Opening:
     return learn(facts.request(data), actor=actor)
 
 
+def merchant_changed(data: Data, actor: str) -> Opening:
+    try:
+        changes.apply(data, source=actor)
+    except changes.Unreadable as error:
+        raise Unacceptable("invalid", error.field, error.message) from None
+    return Opening("stored")
+
+
 FROM_MERCHANTS: dict[str, Callable[[Data, str], Opening]] = {
     "payment.succeeded": payment_succeeded,
     "order.refunded": order_refunded,
     "invoice_request.created": invoice_request_created,
 }
 HANDLERS = {
-    "internal": FROM_MERCHANTS,
+    "internal": {**FROM_MERCHANTS, "merchant.changed": merchant_changed},
     "merchant": FROM_MERCHANTS,
 }
 

@@ -1,0 +1,205 @@
+"""A change of a merchant in, a Merchant and its TaxInfo out. Kafka, webhooks and operators come through here.
+
+What is written is the difference from what we hold, whatever the envelope says was there before. Each merchant has
+one MerchantChange row: it is the lock, it knows how far we have heard, and what we heard last.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+
+from config import clock
+from merchants import envelopes, tax_data
+from merchants.envelopes import UNAVAILABLE, Change, Position, Unreadable
+from merchants.models import Merchant, MerchantChange, TaxInfo
+from merchants.quarantine import Message, Poison
+
+log = logging.getLogger(__name__)
+HEARD = ["op", "row", "lsn", "ts_ms", "heard_at"]
+
+
+class Outcome(StrEnum):
+    STORED = "stored"
+    UNCHANGED = "unchanged"
+    STALE = "stale"  # we have heard something newer
+    IGNORED = "ignored"  # a tombstone, a heartbeat
+
+
+def apply(envelope: Any, *, source: str, key: bytes | None = None) -> Outcome:
+    """Act on one envelope, in one transaction. `source` becomes the history's reason. Raises Unreadable."""
+    change = envelopes.read(envelope, key)
+    if change is None:
+        return Outcome.IGNORED
+    with transaction.atomic():
+        held = Held([change.code])
+        outcome = held.enter(change, source)
+        held.note()
+    return outcome
+
+
+def replay(code: str, *, source: str) -> Outcome:
+    """Act once more on what we heard last. Raises MerchantChange.DoesNotExist."""
+    with transaction.atomic():
+        MerchantChange.objects.get(code=code, ts_ms__isnull=False)
+        held = Held([code])
+        heard = held.heard[code]
+        return held.store(Change(heard.op, code, heard.row, Position(heard.lsn, heard.ts_ms)), source)
+
+
+def take(messages: Sequence[Message]) -> list[Poison]:
+    """Act on a batch from Kafka, in one transaction. Returns what nobody can act on."""
+    changes: list[tuple[Message, Change]] = []
+    poison: list[Poison] = []
+    for message in messages:
+        try:
+            if change := envelopes.read(envelopes.decode(message.value), message.key):
+                changes.append((message, change))
+        except Unreadable as error:
+            poison.append(Poison(message, str(error)))
+    with transaction.atomic():
+        held = Held(change.code for _, change in changes)
+        for message, change in changes:
+            try:
+                _enter(held, change, message.source)
+            except (OperationalError, InterfaceError):
+                raise  # the database is going away: that is not the message's fault
+            except Exception as error:  # noqa: BLE001  (its traceback could quote the data)
+                log.error("[handleMerchantCDC] message: %s %s", message.source, type(error).__name__)
+                poison.append(Poison(message, type(error).__name__))
+                held.read([change.code])
+        held.note()
+    return poison
+
+
+def _enter(held: "Held", change: Change, source: str) -> None:
+    try:
+        held.enter(change, source)
+    except IntegrityError:  # somebody made the same merchant, or its tax data, in the meantime
+        held.read([change.code])
+        held.enter(change, source)
+
+
+class Held:
+    """What we hold of some merchants, under their locks. Needs a transaction."""
+
+    def __init__(self, codes: Iterable[str]) -> None:
+        wanted = sorted(set(codes))
+        heard = MerchantChange.objects.filter(code__in=wanted)
+        known = set(heard.values_list("code", flat=True))
+        new = [MerchantChange(code=code) for code in wanted if code not in known]
+        MerchantChange.objects.bulk_create(new, ignore_conflicts=True)
+        self.heard = {row.code: row for row in heard.select_for_update(no_key=True).order_by("code")}
+        self.merchants: dict[str, Merchant] = {}
+        self.communes = tax_data.Communes()
+        self._news: dict[str, MerchantChange] = {}
+        self.read(wanted)
+
+    def read(self, codes: Iterable[str]) -> None:
+        """What the tables say now; a change that failed has left its traces in our copies."""
+        for merchant in Merchant.objects.filter(code__in=list(codes)).select_related("tax_info"):
+            self.merchants[merchant.code] = merchant
+
+    def enter(self, change: Change, source: str) -> Outcome:
+        """Act on a change unless we have heard newer ones."""
+        heard = self.heard[change.code]
+        if not change.position.after(Position(heard.lsn, heard.ts_ms)):
+            log.info("[handleMerchantCDC] op=%s merchant: %s older than what we know, SKIP", change.op, change.code)
+            return Outcome.STALE
+        outcome = self.store(change, source)
+        heard.op = change.op
+        heard.row = envelopes.merged(change.row, heard.row or self._row(change.code)) or heard.row
+        heard.lsn, heard.ts_ms, heard.heard_at = change.position.lsn, change.position.ts_ms, clock.now()
+        self._news[change.code] = heard
+        return outcome
+
+    def note(self) -> None:
+        """Write how far we have heard, in one statement."""
+        news = [self._news[code] for code in sorted(self._news)]
+        MerchantChange.objects.bulk_create(
+            news, update_conflicts=True, unique_fields=["code"], update_fields=HEARD, batch_size=2000
+        )
+        self._news.clear()
+
+    def store(self, change: Change, source: str) -> Outcome:
+        """Write the difference, in a savepoint; where there is none, nothing."""
+        merchant = self.merchants.get(change.code)
+        if change.op == "d":
+            return self._delete(merchant, source)
+        news, fields = self._difference(change, merchant)
+        if merchant and not news and not fields:
+            log.info("[handleMerchantCDC] op=%s tax unchanged, SKIP", change.op)
+            return Outcome.UNCHANGED
+        with transaction.atomic():
+            merchant = merchant or Merchant(code=change.code)
+            for name, value in news.items():
+                setattr(merchant, name, value)
+            if news:
+                _save(merchant, list(news), source)
+            if fields:
+                info = getattr(merchant, "tax_info", None) or TaxInfo(merchant=merchant)
+                info.deleted_at = None
+                for field, text in fields.items():
+                    setattr(info, field, text)
+                _save(info, [*fields, "deleted_at"], source)
+        self.merchants[change.code] = merchant
+        log.info(
+            "[handleMerchantCDC] op=%s merchant: %s stored: %s", change.op, change.code, ", ".join([*news, *fields])
+        )
+        return Outcome.STORED
+
+    def _delete(self, merchant: Merchant | None, source: str) -> Outcome:
+        if merchant is None or merchant.deleted_at:
+            return Outcome.UNCHANGED
+        merchant.deleted_at = clock.now()
+        with transaction.atomic():
+            _save(merchant, ["deleted_at"], source)
+        log.info("[handleMerchantCDC] op=d merchant: %s deleted", merchant.code)
+        return Outcome.STORED
+
+    def _difference(self, change: Change, merchant: Merchant | None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What of the merchant, and which fields of its tax data, are to be written."""
+        wanted: dict[str, Any] = {"deleted_at": None}
+        if name := _text(change.row, "name") or ("" if merchant else change.code):
+            wanted["name"] = name[:200]
+        if status := _text(change.row, "status"):
+            wanted["is_active"] = status.lower() == "active"
+        info = getattr(merchant, "tax_info", None)
+        fields: dict[str, Any] = {}
+        if _tells_tax(change.row):
+            row = envelopes.merged(change.row, self.heard[change.code].row or self._row(change.code))
+            tax, wanted["tax_problem"] = envelopes.tax_in(row), ""
+            try:
+                if isinstance(tax, dict):
+                    fields = tax_data.read(tax, self.communes)
+                elif info:
+                    wanted["tax_problem"] = "The platform sends no tax data any more."
+            except tax_data.BadTaxData as error:
+                wanted["tax_problem"] = str(error)[:400]
+        if fields and not tax_data.differences(info, fields):
+            fields = {}
+        news = {name: value for name, value in wanted.items() if merchant is None or getattr(merchant, name) != value}
+        return news, fields
+
+    def _row(self, code: str) -> dict[str, Any]:
+        """What we hold, as the platform would tell it: for merchants that we knew before we followed."""
+        info = getattr(self.merchants.get(code), "tax_info", None)
+        return {"metadata": {"tax": tax_data.told_by(info)}} if info else {}
+
+
+def _text(row: dict[str, Any], name: str) -> str:
+    value = row.get(name)
+    return value.strip() if isinstance(value, str) and value != UNAVAILABLE else ""
+
+
+def _tells_tax(row: dict[str, Any]) -> bool:
+    """Whether the row says anything of tax data; what it leaves out or calls unavailable is unchanged."""
+    metadata = row.get("metadata", UNAVAILABLE)
+    return metadata != UNAVAILABLE and not (isinstance(metadata, dict) and metadata.get("tax") == UNAVAILABLE)
+
+
+def _save(row: Merchant | TaxInfo, names: list[str], source: str) -> None:
+    row._change_reason = source[:100]  # type: ignore[union-attr]  # simple-history reads it
+    row.save() if row._state.adding else row.save(update_fields=[*names, "updated_at"])

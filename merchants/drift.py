@@ -1,0 +1,45 @@
+"""Where our tax data is not what the platform told us last. Field names only: the values are people's."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from merchants import tax_data
+from merchants.envelopes import tax_in
+from merchants.models import Merchant, MerchantChange
+
+
+class Drift(NamedTuple):
+    code: str
+    fields: list[str]  # as the platform spells them
+    problem: str = ""  # why what the platform told cannot be used
+
+
+def drifts() -> Iterator[Drift]:
+    """Of the living merchants of whom we heard; 1,000 at a time."""
+    communes = tax_data.Communes()
+    heard: list[MerchantChange] = []
+    for row in MerchantChange.objects.exclude(ts_ms=None).exclude(op="d").order_by("code").iterator(1000):
+        heard.append(row)
+        if len(heard) == 1000:
+            yield from _among(heard, communes)
+            heard = []
+    yield from _among(heard, communes)
+
+
+def _among(heard: list[MerchantChange], communes: tax_data.Communes) -> Iterator[Drift]:
+    merchants = Merchant.objects.living().select_related("tax_info").in_bulk([h.code for h in heard], field_name="code")
+    for row in heard:
+        merchant, tax = merchants.get(row.code), tax_in(row.row)
+        info = getattr(merchant, "tax_info", None)
+        if not merchant:
+            yield Drift(row.code, [], "we have no such merchant")
+        elif isinstance(tax, dict):
+            try:
+                fields = tax_data.differences(info, tax_data.read(tax, communes))
+            except tax_data.BadTaxData as error:
+                yield Drift(row.code, [], str(error))
+                continue
+            if fields:
+                yield Drift(row.code, fields)
+        elif info:
+            yield Drift(row.code, list(tax_data.FIELDS), "the platform sends no tax data")

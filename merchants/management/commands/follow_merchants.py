@@ -1,0 +1,38 @@
+"""`manage.py follow_merchants`: keep what the platform streams over Kafka, until SIGTERM."""
+
+import signal
+from threading import Event
+from typing import Any
+
+from confluent_kafka import KafkaException
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from merchants.following import Follower, consumer
+
+
+class Command(BaseCommand):
+    help = "Follow merchants' changes (and payments, where they have a topic) over Kafka."
+
+    def handle(self, *_: Any, **__: Any) -> None:
+        bootstrap = settings.KAFKA_BOOTSTRAP_SERVERS or own_broker()
+        if not settings.KAFKA_READERS:
+            raise CommandError("There is nothing to follow: KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC are empty.")
+        stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self.stdout.write(f"Following {', '.join(settings.KAFKA_READERS)} as {settings.KAFKA_CONSUMER_ID}")
+        try:
+            Follower(consumer(bootstrap), stop).run()
+        except KafkaException as error:
+            raise CommandError(f"Kafka refuses us: {error.args[0].str()}") from None
+
+
+def own_broker() -> str:
+    if not settings.DEVELOPMENT:
+        raise CommandError("KAFKA_BOOTSTRAP_SERVERS is not set, so nothing is followed.")
+    from config import broker
+
+    address = broker.start(settings.LOCAL)
+    broker.create_topics(address, *settings.KAFKA_READERS)
+    return address

@@ -1,0 +1,25 @@
+"""`manage.py resync_merchant ID`: act once more on what the platform told us last of a merchant."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from merchants import changes
+from merchants.models import Merchant, MerchantChange
+
+
+class Command(BaseCommand):
+    help = "Bring a merchant back to what the platform told us last."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", help="the platform's id of the merchant")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            outcome = changes.replay(options["id"], source="resync_merchant")
+        except MerchantChange.DoesNotExist:
+            raise CommandError(f"The platform has told us nothing of the merchant {options['id']}.") from None
+        merchant = Merchant.objects.filter(code=options["id"]).first()
+        problem = merchant.tax_problem if merchant else ""
+        self.stdout.write(f"{options['id']}  {outcome}{f'  {problem}' if problem else ''}")
