@@ -61,6 +61,21 @@ def after_send(
     )
 
 
+def beside_a_number(
+    row: Invoice, issuance: InvoiceIssuance, answer: Any, numbered: InvoiceIssuance, *, now: datetime, limits: Limits
+) -> Step | None:
+    """Another attempt was given a number: this one's failure does not make the invoice unknown to the provider."""
+    if isinstance(answer, Issued | Submitted):
+        if answer.number != numbered.number:
+            return conflict(row, f"two numbers, {numbered.number} and {answer.number}, for one document", issuance)
+    elif row.state == State.SENDING and row.exposed_by == issuance.pk:
+        exposed = {"exposed_at": numbered.taken_at, "exposed_by": numbered.pk}
+        changes = {**_doubt(row, numbered, now), **exposed, "not_before": now}
+        why = f"{answer.code}, but an earlier attempt was issued as {numbered.number}: asked about"
+        return Step(State.UNCERTAIN, "late_answer", reason=why, changes=changes)
+    return after_send(row, issuance, answer, now=now, limits=limits)
+
+
 def abandoned(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits: Limits) -> Step:
     """A worker took it and was not heard of in the longest time that a call can take."""
     due = max(now, issuance.last_byte_by + timedelta(seconds=limits.settle))
@@ -97,7 +112,7 @@ def after_ask(
     if isinstance(answer, Found):
         return _found(row, answer, now)
     if answer is None and row.state == State.UNCERTAIN and row.exposed_by == issuance.pk:
-        if issuance.not_founds >= 2:
+        if issuance.not_founds >= 2 and not issuance.number:  # what was told to be issued is never absent
             return _absent(row, now, limits)
         settled = (issuance.not_found_at or issuance.last_byte_by) + timedelta(seconds=limits.settle)
         return _ask_again(row, max(settled, now), "not_found", "not found yet: asked again after it has settled")

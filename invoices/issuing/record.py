@@ -23,25 +23,26 @@ ISSUANCE = InvoiceIssuance._meta.db_table
 
 def record(answered: list[Answered]) -> None:
     """One transaction for all; where a row breaks a rule of the database, each for itself."""
-    if not answered:
-        return
-    try:
-        _record(answered)
-    except IntegrityError:
-        for one in answered:
-            try:
-                _record([one])
-            except IntegrityError as error:
-                _record_conflict(one, error)
+    while answered:
+        group: dict[int, Answered] = {}  # one answer an invoice; what else was told of it follows in the next round
+        answered = [a for a in answered if group.setdefault(a.call.invoice_id, a) is not a]
+        try:
+            _record(group.values())
+        except IntegrityError:
+            for one in group.values():
+                try:
+                    _record([one])
+                except IntegrityError as error:
+                    _record_conflict(one, error)
 
 
-def _record(answered: list[Answered]) -> None:
+def _record(answered: Iterable[Answered]) -> None:
     sends = {a.call.invoice_id: a for a in answered if a.call.is_send}
-    asks = {a.call.invoice_id: a for a in answered if not a.call.is_send and a.call.invoice_id not in sends}
+    asks = {a.call.invoice_id: a for a in answered if not a.call.is_send}
     with transaction.atomic():
         park(sends.values())
         issuances = _store([*sends.values(), *asks.values()])
-        elsewhere = _numbers_elsewhere([a for a in sends.values() if isinstance(a.answer, Issued | Submitted)])
+        numbered = _numbered_before(sends.values())
 
         def decide(row: Invoice) -> Step | None:
             now, limits = clock.now(), limits_of(row.provider)
@@ -51,9 +52,8 @@ def _record(answered: list[Answered]) -> None:
                 return outcomes.after_ask(row, issuance, found, begun=call.started_at, now=now, limits=limits)  # type: ignore[arg-type]
             answer = sends[row.pk].answer
             issuance = issuances[sends[row.pk].call.issuance_id]
-            if row.pk in elsewhere and elsewhere[row.pk] != answer.number:  # type: ignore[union-attr]
-                why = f"two numbers, {elsewhere[row.pk]} and {answer.number}, for one document"  # type: ignore[union-attr]
-                return outcomes.conflict(row, why, issuance)
+            if row.pk in numbered:
+                return outcomes.beside_a_number(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
             return outcomes.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
 
         tell(move([*sends, *asks], decide, actor="worker"))
@@ -113,16 +113,13 @@ def _row(answered: Answered) -> tuple[object, ...]:
     )
 
 
-def _numbers_elsewhere(numbered: list[Answered]) -> dict[int, str]:
-    """Numbers that other attempts of the same invoices were given."""
-    if not numbered:
+def _numbered_before(sends: Iterable[Answered]) -> dict[int, InvoiceIssuance]:
+    """Other attempts of the same invoices that were given a number."""
+    ours = {a.call.issuance_id: a.call.invoice_id for a in sends}
+    if not ours:
         return {}
-    others = (
-        InvoiceIssuance.objects.filter(invoice__in=[a.call.invoice_id for a in numbered])
-        .exclude(pk__in=[a.call.issuance_id for a in numbered])
-        .exclude(number="")
-    )
-    return dict(others.values_list("invoice_id", "number"))
+    others = InvoiceIssuance.objects.filter(invoice__in=ours.values()).exclude(pk__in=ours).exclude(number="")
+    return {other.invoice_id: other for other in others}
 
 
 def park(answered: Iterable[Answered]) -> None:
