@@ -85,7 +85,7 @@ def _breaks() -> int:
         told = [str(seeds) if what else f"not in {seeds}" for seeds, what in found.values()]
         missed += not any(what for _, what in found.values())
         table.add_row(name, *told, next((what for _, what in found.values() if what), "NOT CAUGHT")[:110])
-        console.print(f"{name}: {told}")
+        console.print(f"{name}: {told} {[what[:90] for _, what in found.values()]}", markup=False)
     console.print(table)
     return int(missed > 0)
 

@@ -54,7 +54,7 @@ def trouble(world: World) -> None:
             worker.die()
             world.tell(f"{worker.name} was killed")
         case "freeze":
-            seconds = dice.pick([(1, 12 * dice.share()), (2, 300 * dice.share())])
+            seconds = dice.pick([(1, 12 * dice.share()), (2, 300 * dice.share()), (2, 1200 * dice.share())])
             worker.frozen_until = world.mono + seconds
             world.tell(f"{worker.name} is frozen for {seconds:.0f} s")
         case "clock" if world.vendor.strict:  # nothing but the key protects from a clock that lies
@@ -167,7 +167,7 @@ def fact(world: World, free: list[Worker]) -> Act | None:
     missing = [code for code in world.codes if code not in world.merchants]
     if missing and dice.maybe(0.3):
         return arriving(world, missing[0])
-    if not world.sales or (world.to_sell and dice.maybe(0.5)):
+    if not world.sales or (world.to_sell and dice.maybe(0.8)):
         return pay(world)
     if world.untold and dice.maybe(0.5):
         return world.untold.pop()

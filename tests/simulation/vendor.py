@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from invoices.issuing.calls import limits_of
+from invoices.issuing.calls import Call, limits_of
 from invoices.providers.base import Found, Issued, ProviderError, Refused, Scope, Submitted, Unavailable, Uncertain
 from tests.simulation.dice import Dice
 
@@ -32,6 +32,7 @@ class Paper:
     visible_at: datetime
     judged_at: datetime | None = None
     rejected: str = ""
+    issuance: int = 0  # the attempt that made it
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,6 +50,7 @@ class Pending:
     account: int
     reference: str
     document: str
+    issuance: int
     due: datetime
 
 
@@ -69,10 +71,9 @@ class Vendor:
 
     # --- a send arrives -----------------------------------------------------------------------------------------
 
-    def receive(
-        self, account: int, reference: str, document: str, now: datetime, late: timedelta | None
-    ) -> Issued | Submitted | ProviderError:
-        """What the provider answers. `late`: it commits that much later, and the answer will never be known."""
+    def receive(self, call: Call, now: datetime, late: timedelta | None) -> Issued | Submitted | ProviderError:
+        """What the provider answers. `late`: it commits that much later, when hardly anybody listens any more."""
+        account, reference, document = call.account.id, call.reference, call.document
         if self.strict and any(now - p.committed_at < REMEMBERS for p in self.known(reference, account)):
             return Uncertain("TRANSACTION_UUID_INVALID", "the key was used", ask_now=self.dice.maybe(0.8))
         if self.strict and any(p.reference == reference for p in self.pending):
@@ -80,9 +81,9 @@ class Vendor:
         if self._last_date(account) > _date(document):
             return Refused("INVOICE_ISSUED_DATE_INVALID", "date before last", scope=Scope.LANE)
         if late is not None:
-            self.pending.append(Pending(account, reference, document, now + late))
+            self.pending.append(Pending(account, reference, document, call.issuance_id, now + late))
             return Uncertain("late")
-        return self._told(self._commit(account, reference, document, now), now)
+        return self.told(self._commit(account, reference, document, call.issuance_id, now), now)
 
     def commit_due(self, now: datetime) -> list[str]:
         """Commit what was received and is due; returns the references."""
@@ -94,12 +95,12 @@ class Vendor:
             if self._last_date(p.account) > _date(p.document):
                 self.backwards.append(p.reference)
                 continue
-            self._commit(p.account, p.reference, p.document, p.due)
+            self._commit(p.account, p.reference, p.document, p.issuance, p.due)
         return [p.reference for p in due]
 
-    def _commit(self, account: int, reference: str, document: str, at: datetime) -> Paper:
+    def _commit(self, account: int, reference: str, document: str, issuance: int, at: datetime) -> Paper:
         number = str(1 + sum(p.account == account for p in self.books))
-        paper = Paper(account, reference, document, number, at, at, at, told=json.loads(document))
+        paper = Paper(account, reference, document, number, at, at, at, issuance=issuance, told=json.loads(document))
         if not self.calm:
             paper.visible_at += self.dice.pick([(6, timedelta()), (1, SETTLE * self.dice.share())])
             paper.judged_at = at + self.dice.pick([(6, timedelta()), (2, timedelta(seconds=400))])
@@ -109,7 +110,7 @@ class Vendor:
         self.books.append(paper)
         return paper
 
-    def _told(self, paper: Paper, now: datetime) -> Issued | Submitted:
+    def told(self, paper: Paper, now: datetime) -> Issued | Submitted:
         if code := paper.code(now):
             return Issued(number=paper.number, symbol=paper.symbol, code=code)
         return Submitted(number=paper.number, symbol=paper.symbol)

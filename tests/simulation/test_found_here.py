@@ -1,0 +1,89 @@
+"""What the simulation and its making found, as plain tests."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from config import clock
+from invoices.issuing.calls import Answered, Call
+from invoices.issuing.outcomes import LAST_LOOK
+from invoices.issuing.record import record
+from invoices.issuing.take import look_ups, take
+from invoices.lifecycle import State
+from invoices.models import Invoice, InvoiceIssuance
+from invoices.moving import move_one
+from invoices.providers.base import Found, Issued, Refused, Scope, Uncertain
+from invoices.skip import skip
+from tests import cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CODE = "00474597512BE94B7BAB367996EF464828"
+BUYER_REFUSED = Refused("TAX_CODE_INVALID", scope=Scope.ORDER, field="buyer.tax_code")
+
+
+def sent(invoice: Invoice) -> Call:
+    """The one call that a worker takes now."""
+    (call,) = take(invoice.partition, 1)
+    return call
+
+
+def told(call: Call, answer: Any) -> Answered:
+    return Answered(call, answer, clock.now())
+
+
+def issued(number: str = "7") -> Issued:
+    return Issued(number=number, symbol="C26TAA", code=CODE)
+
+
+def twice_sent() -> tuple[Invoice, Call, Call]:
+    """An invoice whose first send was called abandoned and proven absent, and that was sent again."""
+    invoice = cast.queued()
+    first = sent(invoice)
+    unexposed = {"exposed_at": None, "exposed_by": None, "not_before": clock.now()}
+    move_one(invoice, State.UNCERTAIN, actor="sweep", event="abandoned", doubted_at=clock.now())
+    move_one(invoice, State.QUEUED, actor="worker", event="proven_absent", **unexposed)
+    return invoice, first, sent(invoice)
+
+
+def test_two_answers_of_one_invoice_in_one_group_are_both_kept() -> None:
+    invoice, first, second = twice_sent()
+    record([told(first, issued()), told(second, Uncertain("TRANSACTION_UUID_INVALID", ask_now=True))])
+    outcomes = InvoiceIssuance.objects.filter(invoice=invoice).order_by("id").values_list("outcome", "number")
+    assert list(outcomes) == [("issued", "7"), ("uncertain", "")]
+    invoice.refresh_from_db()
+    assert invoice.state == State.UNCERTAIN
+
+
+def test_a_refused_second_send_does_not_hide_that_the_first_was_issued() -> None:
+    invoice, first, second = twice_sent()
+    record([told(first, issued())])
+    record([told(second, BUYER_REFUSED)])
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.exposed_by) == (State.UNCERTAIN, first.issuance_id)
+
+
+def test_what_was_told_to_be_issued_is_never_proven_absent() -> None:
+    invoice, first, second = twice_sent()
+    record([told(first, issued()), told(second, BUYER_REFUSED)])
+    InvoiceIssuance.objects.filter(pk=first.issuance_id).update(not_founds=2, not_found_at=clock.now())
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        record([told(look_ups([first.issuance_id], clock.now())[0], None)])
+    invoice.refresh_from_db()
+    assert invoice.state == State.UNCERTAIN
+
+
+def test_a_look_up_that_a_skip_overtook_is_no_last_look_and_a_late_find_counts_as_known() -> None:
+    invoice = cast.queued()
+    call = sent(invoice)
+    record([told(call, Uncertain("timeout"))])
+    (asked,) = look_ups([call.issuance_id], clock.now())
+    skip(Invoice.objects.get(pk=invoice.pk), actor="user:7", reason="stuck")
+    record([told(asked, None)])
+    invoice.refresh_from_db()
+    assert invoice.look_again_at is not None
+    with clock.frozen(clock.now() + LAST_LOOK + timedelta(minutes=1)):
+        (last,) = look_ups([call.issuance_id], clock.now())
+        record([told(last, Found(number="7", symbol="C26TAA", code=CODE))])
+    invoice.refresh_from_db()
+    assert (invoice.failure, invoice.exposed, invoice.look_again_at) == ("conflict", True, None)
