@@ -100,7 +100,7 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
         if locked.state == State.FAILED:
             said.invoice = locked
             said.save()
-            claimed = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
+            claimed: Invoice | None = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
         else:
             claimed = learn(said, actor="buyer").invoice
     assert claimed is not None

@@ -71,6 +71,8 @@ class Progress:
 def progress_of(invoice: Invoice, *, has_files: bool, now: datetime) -> Progress:
     state = State.SENDING if is_between_sends(invoice) else State(invoice.state)
     open_now = is_open(invoice, now)
+    headline: Any
+    text: Any
     if may_mend(invoice, now):
         headline, text = REFUSED
     elif state not in CLAIMABLE:
