@@ -69,9 +69,10 @@ def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
         with Progress(*bar, console=console) as progress:
             paid = progress.add_task("Orders are paid", total=len(day))
             mischief.start()
-            platform.live(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=AT_ONCE)
-            mischief.enough.set()
-            mischief.join()
+            try:
+                platform.live(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=AT_ONCE)
+            finally:
+                mischief.stop()
             if mischief.error:
                 raise mischief.error
             healed = _heal(progress)

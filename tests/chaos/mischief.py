@@ -39,16 +39,21 @@ class Mischief(threading.Thread):
 
     def plan(self, seconds: float) -> None:
         """Spread over so many seconds; kills go on until `enough` is set."""
-        self._at(1.0, self._kill)
+        self._at(1.0, self._unless_enough(self._kill))
         for share, deed in (
             (0.2, self._flush),
             (0.35, self._restart_postgres),
             (0.45, self._freeze_provider),
             (0.9, self._flush),
         ):
-            self._at(seconds * share, deed)
+            self._at(seconds * share, self._unless_enough(deed))
         if seconds * 0.45 + OUTAGE < seconds * 0.85:
-            self._at(seconds * 0.85, self._restart_postgres)
+            self._at(seconds * 0.85, self._unless_enough(self._restart_postgres))
+
+    def stop(self) -> None:
+        """No more mischief; whoever is down comes back, so that nobody is started behind the crew's back later."""
+        self.enough.set()
+        self.join()
 
     def run(self) -> None:
         self._began = time.monotonic()
@@ -66,14 +71,15 @@ class Mischief(threading.Thread):
     def _soon(self, seconds: float, deed: Callable[[], None]) -> None:
         self._at(time.monotonic() - self._began + seconds, deed)
 
+    def _unless_enough(self, deed: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None if self.enough.is_set() else deed()
+
     def _note(self, deed: str, whom: str = "") -> None:
         self.done[deed] += 1
         self.said(f"{time.monotonic() - self._began:5.1f} s  {deed} {whom}")
 
     def _kill(self) -> None:
-        if self.enough.is_set():
-            return
-        self._soon(self.dice.uniform(*BETWEEN_KILLS), self._kill)
+        self._soon(self.dice.uniform(*BETWEEN_KILLS), self._unless_enough(self._kill))
         alive = sorted(name for name in self.crew.running if name.startswith(("worker", "beat")))
         if not alive:
             return
