@@ -14,11 +14,12 @@ from invoices.issuing.calls import Answered, limits_of
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
-from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
+from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted, Unavailable, Uncertain
 from merchants.models import ProviderAccount
 
 log = logging.getLogger(__name__)
 ISSUANCE = InvoiceIssuance._meta.db_table
+OUTCOMES = (Issued, Submitted, Refused, Unavailable, Uncertain)  # a vendor's own kinds of them are told as these
 
 
 def record(answered: list[Answered]) -> None:
@@ -102,7 +103,7 @@ def _row(answered: Answered) -> tuple[object, ...]:
     symbol = answer.symbol if isinstance(answer, Issued | Submitted) else ""
     return (
         a.call.issuance_id,
-        type(answer).__name__.lower(),
+        next(kind.__name__.lower() for kind in OUTCOMES if isinstance(answer, kind)),
         answer.scope.value if isinstance(answer, Refused) else "",
         answer.code[:80] if isinstance(answer, ProviderError) else "",
         answer.message if isinstance(answer, ProviderError) else "",

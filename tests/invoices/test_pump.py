@@ -185,6 +185,13 @@ def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(prov
     assert "found" in invoice.tracings.values_list("event_type", flat=True)
 
 
+def test_a_5xx_is_written_down_as_uncertain_whatever_kind_of_it(provider: Simulator) -> None:
+    provider.faults("5xx-after-issue", count=1)
+    invoice = cast.queued(seller_at(provider))
+    issue_due(invoice.partition)
+    assert invoice.issuances.get().outcome == InvoiceIssuance.Outcome.UNCERTAIN
+
+
 def test_a_send_that_never_arrived_is_proven_absent_twice_before_it_is_sent_again(
     provider: Simulator, quick: None
 ) -> None:
