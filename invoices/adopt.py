@@ -17,6 +17,10 @@ def adopt(invoice: Invoice, *, actor: str, reason: str) -> Invoice:
     found = look_up(invoice)
     if found is None:
         raise WrongState(f"The provider does not know order {invoice.order_id}: there is nothing to adopt.")
+    if found.rejected:
+        raise WrongState(f"The tax authority refused order {invoice.order_id}: it is no legal invoice.")
+    if not found.code and not found.symbol.startswith("K"):
+        raise WrongState(f"Order {invoice.order_id} has no code of the tax authority yet: adopt it when it has one.")
 
     def decide(row: Invoice) -> Step:
         if row.state != State.FAILED:
@@ -25,19 +29,25 @@ def adopt(invoice: Invoice, *, actor: str, reason: str) -> Invoice:
         facts = {"symbol": found.symbol, "number": found.number, "code": found.code, "lookup_code": found.lookup_code}
         after = {"issued_at": now, "files_due": now, "files_tries": 0, "look_again_at": None}
         owed = {"correction_owed": True} if row.open_refund else {}
-        return Step(State.ISSUED, "adopted", reason=reason, changes=facts | after | owed)
+        latest = _latest(row)
+        known = {} if row.exposed else {"exposed_at": latest.taken_at, "exposed_by": latest.pk}
+        return Step(State.ISSUED, "adopted", reason=reason, changes=facts | after | owed | known)
 
     return move_one(invoice, decide, actor=actor)
 
 
 def look_up(invoice: Invoice) -> Found | None:
     """What the provider knows of an invoice's latest attempt. Raises WrongState, ProviderError."""
-    latest = InvoiceIssuance.objects.filter(invoice=invoice).order_by("-id").first()
-    if latest is None:
-        raise WrongState(f"Order {invoice.order_id} was never sent: no provider can know it.")
-    (call,) = look_ups([latest.pk], clock.now())
+    (call,) = look_ups([_latest(invoice).pk], clock.now())
 
     async def ask(http: Http) -> Found | None:
         return await build(call.provider, call.account, http, **overrides()).find(call.reference)
 
     return wire().run(ask)
+
+
+def _latest(invoice: Invoice) -> InvoiceIssuance:
+    latest = InvoiceIssuance.objects.filter(invoice=invoice).order_by("-id").first()
+    if latest is None:
+        raise WrongState(f"Order {invoice.order_id} was never sent: no provider can know it.")
+    return latest
