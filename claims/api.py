@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from claims import claiming, language
+from claims import claiming, language, rates
 from claims.claiming import Closed, Taken, Unknown, is_open
 from claims.masking import masked
 from claims.privacy import keep_private
@@ -32,8 +32,13 @@ def twin(request: HttpRequest, token: str) -> HttpResponse:
 
 def _answer(request: HttpRequest, token: str) -> HttpResponse:
     try:
+        rates.count(token)
         invoice = claiming.find(token) if request.method == "GET" else claiming.claim(token, _buyer(request))
         return JsonResponse(told(invoice), json_dumps_params={"ensure_ascii": False})
+    except rates.TooOften as error:
+        answer = problem(429, "too_many_requests", gettext("Please try again in a moment."))
+        answer.headers["Retry-After"] = str(error.seconds)
+        return answer
     except Unknown:
         return problem(404, "not_found", gettext("This link leads to no invoice."))
     except json.JSONDecodeError:

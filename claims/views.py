@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from claims import claiming, form, language
+from claims import claiming, form, language, rates
 from claims.claiming import Closed, Taken, Unknown, find
 from claims.communes import suggest
 from claims.masking import masked
@@ -41,7 +41,12 @@ def for_buyers(view: View) -> View:
         chosen = language.language_of(request)
         with translation.override(chosen):
             try:
+                rates.count(kwargs["token"])
                 response = view(request, **kwargs)
+            except rates.TooOften as error:
+                told = gettext("Please try again in a moment.")
+                response = only_words(request, 429, gettext("We cannot look this up right now"), told)
+                response.headers["Retry-After"] = str(error.seconds)
             except (Unknown, Http404):
                 told = gettext("Please scan the code on your receipt again, or ask the seller for the link.")
                 response = only_words(request, 404, gettext("This link leads to no invoice."), told)

@@ -27,10 +27,13 @@ class ExactJson(BaseParser):
             raise Problem(413, "too_large", f"The body has more than {limit} bytes.")
         try:
             value = json.loads(raw, parse_float=Decimal, parse_constant=_no_number)
-            _check_text(value)
         except (ValueError, RecursionError) as error:  # a wrong encoding is a ValueError too
             told = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise ParseError(f"The body is not JSON that we read: {told}") from None
+        try:
+            _check_text(value)
+        except ValueError as error:
+            raise Problem(422, "invalid_text", f"The body has a text that cannot be kept: {error}") from None
         return value
 
 
@@ -56,7 +59,7 @@ def _check_text(value: Any) -> None:
     """PostgreSQL keeps neither NUL nor half a character, in values or in keys. Raises ValueError."""
     if isinstance(value, str):
         if "\0" in value:
-            raise ValueError("a text has a NUL character")
+            raise ValueError("a NUL character")
         value.encode()  # half a surrogate pair is a UnicodeEncodeError, which is a ValueError
     elif isinstance(value, dict):
         for key, inner in value.items():

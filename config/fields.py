@@ -12,6 +12,10 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Pattern(Text, serializers.RegexField):
+    pass
+
+
 class Identifier(Text):
     """One of the platform's names: 1 to 64 printable characters, kept as they are."""
 

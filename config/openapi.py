@@ -9,6 +9,8 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer
 
+from config.fields import Body
+
 PROBLEM = {"$ref": "#/components/responses/Problem"}
 WRITES = ("POST", "PUT", "PATCH")
 
@@ -21,6 +23,13 @@ class Schema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         return [self.path.removeprefix("/v1/api/").split("/")[0]]
+
+    def get_serializer_name(self, serializer: Any, direction: str) -> str:
+        return super().get_serializer_name(serializer, direction).removesuffix("Shape")
+
+    def _map_basic_serializer(self, serializer: Any, direction: str) -> Any:
+        schema = super()._map_basic_serializer(serializer, direction)
+        return {**schema, "additionalProperties": False} if isinstance(serializer, Body) else schema
 
     def get_description(self) -> str:  # type: ignore[override]
         needed = getattr(self.view, "permission_of", {}).get(getattr(self.view, "action", ""))

@@ -105,9 +105,8 @@ def test_an_action_that_declares_nothing_is_denied(monkeypatch: pytest.MonkeyPat
     assert problem(Caller().ask("get", "invoices")) == (403, "forbidden")
 
 
-# --- Another merchant's rows -------------------------------------------------------------------------------------------
+# --- Another merchant's rows -----------------------------------------------------------------------------------------
 
-SALE = {"paymentId": "p"}
 BODIES: dict[str, Any] = {
     "replay": {"reason": "again", "dryRun": True},
     "rotate_secret": {"label": "new"},

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import webhook_secrets
-from config.fields import Body, Identifier, Text, Told, Whole
+from config.fields import Body, Identifier, Pattern, Text, Told, Whole
 from config.problems import Problem, at_fault
 from merchants.models import Merchant
 from merchants.scoping import Scoped
@@ -90,7 +90,7 @@ class EndpointMade(EndpointShape, SecretMade):
 
 
 class Rotation(Body):
-    label = serializers.RegexField(rf"^{webhook_secrets.LABEL.pattern}\Z")  # type: ignore[assignment]
+    label = Pattern(rf"^{webhook_secrets.LABEL.pattern}\Z")  # type: ignore[assignment]
     graceHours = Whole(
         min_value=0, max_value=24 * 30, default=24, help_text="So long deliveries carry both signatures."
     )

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.crypto import CannotOpen
-from config.fields import Body, Flag, Identifier, Text, Whole
+from config.fields import Body, Flag, Identifier, Pattern, Text, Whole
 from config.problems import Problem, at_fault
 from invoices.issuing.later import probe
 from invoices.providers import PROVIDERS
@@ -53,8 +53,8 @@ class AccountChange(Body):
 class NewAccount(AccountChange):
     merchantId = Identifier(source="merchant_code")
     provider = serializers.ChoiceField(sorted(PROVIDERS))
-    form = serializers.RegexField(r"^[1-9]\Z")
-    symbol = serializers.RegexField(r"^[CK][0-9]{2}[TDLMNBGHXF][A-Z0-9]{2}\Z")
+    form = Pattern(r"^[1-9]\Z")
+    symbol = Pattern(r"^[CK][0-9]{2}[TDLMNBGHXF][A-Z0-9]{2}\Z")
 
 
 class AccountShape(serializers.Serializer):

@@ -31,7 +31,7 @@ class RequestFilters(serializers.Serializer):
 
 def read(filters: type[serializers.Serializer], parameters: Any) -> dict[str, Any]:
     """What was asked for. Raises ValidationError."""
-    asked = filters(data=parameters)
+    asked = filters(data=parameters.dict())  # else a form, in which an empty text is no text
     asked.is_valid(raise_exception=True)
     return asked.validated_data
 

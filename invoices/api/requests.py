@@ -10,14 +10,14 @@ from rest_framework.response import Response
 
 from invoices.api import bodies, filters
 from invoices.api.sales import keep_request
-from invoices.api.shapes import RequestShape
+from invoices.api.shapes import InvoiceRequestShape
 from invoices.models import InvoiceRequest
 from merchants.scoping import Scoped
 
 
 class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     queryset = InvoiceRequest.objects.all()
-    serializer_class = RequestShape
+    serializer_class = InvoiceRequestShape
     lookup_url_kwarg = "invoiceRequestId"
     lookup_value_regex = "[0-9]{1,19}"
     merchant_path = "merchant_code"
@@ -36,7 +36,7 @@ class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
         """The newest first."""
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(request=bodies.REQUEST, responses={201: RequestShape, 200: RequestShape})
+    @extend_schema(request=bodies.REQUEST, responses={201: InvoiceRequestShape, 200: InvoiceRequestShape})
     def create(self, request: Request) -> Response:
         """Name an order's buyer, before or after its payment.
 

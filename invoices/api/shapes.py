@@ -26,7 +26,7 @@ class InvoiceShape(serializers.Serializer):
     sourceId = serializers.CharField(source="order_id", help_text="The order.")
     merchantId = serializers.CharField(source="merchant.code")
     documentNo = serializers.IntegerField(source="document_no")
-    kind = serializers.ChoiceField(Invoice.Kind.values)
+    kind = serializers.ChoiceField(Invoice.Kind.choices)
     state = serializers.ChoiceField([state.value for state in State])
     form = serializers.CharField()
     symbol = serializers.CharField()
@@ -148,7 +148,7 @@ class IssuanceShape(serializers.Serializer):
     endedAt = Time(source="ended_at", allow_null=True)
 
 
-class RequestShape(serializers.Serializer):
+class InvoiceRequestShape(serializers.Serializer):
     """Somebody's word on who the buyer is."""
 
     invoiceRequestId = serializers.CharField(source="pk")

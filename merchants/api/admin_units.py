@@ -45,7 +45,7 @@ class AdminUnits(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        filters = UnitFilters(data=self.request.query_params)
+        filters = UnitFilters(data=self.request.query_params.dict())
         filters.is_valid(raise_exception=True)
         asked = filters.validated_data
         for word in plain(asked.get("q", "")).split():

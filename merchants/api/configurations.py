@@ -8,7 +8,7 @@ from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields import Body, Flag, Text
+from config.fields import Body, Flag, Pattern, Text
 from config.models import Configuration
 from config.problems import Problem
 from merchants.scoping import PLATFORM, Scoped
@@ -20,7 +20,7 @@ class ConfigurationChange(Body):
 
 
 class NewConfiguration(ConfigurationChange):
-    key = serializers.RegexField(r"^[A-Za-z0-9._-]{1,100}\Z", max_length=100)
+    key = Pattern(r"^[A-Za-z0-9._-]{1,100}\Z", max_length=100)
     isSecret = Flag(source="is_secret", default=False, help_text="Chosen once: a sealed value cannot become open.")
 
 

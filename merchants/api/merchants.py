@@ -10,7 +10,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields import Body, Flag, Identifier, Text, Whole
+from config.fields import Body, Flag, Identifier, Pattern, Text, Whole
 from config.problems import Problem
 from merchants import tax_codes
 from merchants.models import CLAIM_WINDOW_MAX, AdministrativeUnit, Merchant, TaxInfo
@@ -38,7 +38,7 @@ class TaxInfoShape(Body):
     taxCode = Text(source="tax_code", max_length=20)
     legalName = Text(source="legal_name", max_length=400)
     address = Text(max_length=400)
-    communeCode = serializers.RegexField(r"^[0-9]{1,5}\Z", source="commune_id", allow_null=True, default=None)
+    communeCode = Pattern(r"^[0-9]{1,5}\Z", source="commune_id", allow_null=True, default=None)
     email = serializers.EmailField(max_length=254, allow_blank=True, default="")
     phone = Text(max_length=20, allow_blank=True, default="")
     method = serializers.ChoiceField(TaxInfo.Method.choices, help_text="`deduction`: form 1. `direct`: form 2.")
