@@ -21,7 +21,9 @@ class Command(BaseCommand):
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        self.stdout.write(f"Following {', '.join(settings.KAFKA_READERS)} as {settings.KAFKA_CONSUMER_ID}")
+        self.stdout.write(
+            f"Following {', '.join(settings.KAFKA_READERS)} at {bootstrap} as {settings.KAFKA_CONSUMER_ID}"
+        )
         try:
             Follower(consumer(bootstrap), stop).run()
         except KafkaException as error:

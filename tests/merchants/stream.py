@@ -1,0 +1,177 @@
+"""A platform's stream of merchant changes, a real consumer process, and servers that are taken from under it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from confluent_kafka import Producer
+
+from config import broker
+from tests.cast import tax_code_of
+from tests.chaos import servers
+
+PATIENCE = 120
+SESSION = 6
+STATE = (
+    "SELECT m.code, m.name, m.is_active, m.deleted_at IS NOT NULL, t.tax_code, t.address "
+    "FROM merchants_merchant m JOIN merchants_taxinfo t ON t.merchant_id = m.id ORDER BY m.code"
+)
+TABLES = "merchants_merchant, merchants_taxinfo, merchants_merchantchange, merchants_quarantine"
+
+
+@dataclass
+class Story:
+    """What the platform sends, in the order of its log, and how every merchant ends."""
+
+    messages: list[tuple[str, bytes]] = field(default_factory=list)  # key, envelope
+    last: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lsns: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def end(self) -> list[tuple[Any, ...]]:
+        rows = []
+        for code, row in sorted(self.last.items()):
+            tax = row["metadata"]["tax"]
+            rows.append((code, row["name"], row["status"] == "active", row["gone"], tax["taxCode"], tax["address"]))
+        return rows
+
+
+def story(changes: int, merchants: int, *, seed: int = 1, news: float = 0.1, again: float = 0.05) -> Story:
+    """`news`: the share of updates that change anything that we hold; `again`: of messages that are sent once more.
+
+    Merchants are shuffled among each other; each one's own changes keep their order, as Kafka promises for a key. A
+    repetition may come much later than what it repeats.
+    """
+    dice, told, sent = random.Random(seed), Story(), []
+    while len(told.messages) < changes:
+        code = f"m-{dice.randrange(merchants):04d}"
+        if sent and dice.random() < again:
+            told.messages.append(dice.choice(sent))
+            continue
+        lsn = told.lsns[code] = 1000 + len(told.messages)
+        row, op = told.last.get(code), "u"
+        if row is None:
+            number = int(code[2:]) + 1
+            tax = {"taxCode": tax_code_of(number), "legalName": f"Công ty {code}", "method": "deduction"}
+            row = {"id": code, "name": code, "status": "active", "gone": False, "metadata": {"tax": tax}}
+            tax |= {"address": "1 Lê Lợi", "email": "", "phone": "", "communeCode": None}
+            op = "c"
+        elif row["gone"]:
+            row, op = {**row, "gone": False}, "c"
+        elif dice.random() < news:
+            row, op = _news(row, lsn, dice)
+        told.last[code] = {**row, "updatedAt": lsn}
+        after = None if op == "d" else {name: value for name, value in told.last[code].items() if name != "gone"}
+        envelope = {"op": op, "before": {"id": code} if op == "d" else None, "after": after}
+        envelope["source"] = {"lsn": lsn, "ts_ms": 1_795_399_200_000 + lsn}
+        told.messages.append((code, json.dumps(envelope).encode()))
+        sent.append(told.messages[-1])
+    return told
+
+
+def _news(row: dict[str, Any], lsn: int, dice: random.Random) -> tuple[dict[str, Any], str]:
+    what = dice.randrange(10)
+    if what == 0:
+        return {**row, "gone": True}, "d"
+    if what == 1:
+        return {**row, "status": "inactive" if row["status"] == "active" else "active"}, "u"
+    if what < 5:
+        return {**row, "name": f"Tên {lsn}"}, "u"
+    return {**row, "metadata": {"tax": {**row["metadata"]["tax"], "address": f"{lsn} Lê Lợi"}}}, "u"
+
+
+class House:
+    """A database of its own, a topic, and the consumer as a process."""
+
+    def __init__(self, root: Path, topic: str) -> None:
+        self.root, self.topic = root, topic
+        root.mkdir(parents=True, exist_ok=True)
+        self.bootstrap = broker.start(root)
+        self.database = servers.start_postgres(root)
+        self.env = {
+            **os.environ,
+            "DATABASE_URL": self.database,
+            "HOADON_ENV": "development",
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "KAFKA_MERCHANT_TOPIC": topic,
+            "KAFKA_CONSUMER_ID": f"group-{topic}",
+            "KAFKA_SESSION_SECONDS": str(SESSION),
+        }
+        broker.create_topics(self.bootstrap, topic)
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=self.env, check=True)
+        self.ask(f"TRUNCATE {TABLES} CASCADE")
+        self.log = root / "consumer.log"
+        self.log.write_bytes(b"")
+        self.consumer: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with open(self.log, "ab") as log:
+            command = [sys.executable, "manage.py", "follow_merchants"]
+            self.consumer = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.consumer
+        self.consumer.send_signal(number)
+        return self.consumer.wait(30)
+
+    def send(self, messages: list[tuple[str, bytes | None]]) -> None:
+        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "log_level": 2})
+        for key, value in messages:
+            producer.produce(self.topic, key=key, value=value)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    def heard(self) -> dict[str, int]:
+        return dict(self.ask("SELECT code, lsn FROM merchants_merchantchange WHERE lsn IS NOT NULL"))
+
+    def wait(self, done: Any, why: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while not done():
+            alive = self.consumer is None or self.consumer.poll() is None
+            if not alive or time.monotonic() > until:
+                raise AssertionError(f"{why}; the consumer's log ends:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.02)
+
+
+@contextmanager
+def house(root: Path) -> Iterator[House]:
+    built = House(root, f"merchants-{time.time_ns()}")
+    try:
+        yield built
+    finally:
+        if built.consumer and built.consumer.poll() is None:
+            built.stop(signal.SIGKILL)
+        servers.stop_postgres(root)
+        broker.stop(root)
+
+
+def endure(home: House, told: Story, *, kills: int) -> None:
+    """Send the story in parts; while a part is being kept, kill the consumer, or restart the database under it."""
+    parts = kills + 2
+    size = -(-len(told.messages) // parts)
+    home.start()
+    for at in range(parts):
+        home.send(told.messages[at * size : (at + 1) * size])
+        mark = 1000 + at * size
+        home.wait(lambda: max(home.heard().values(), default=0) >= mark, f"nothing of part {at} was kept")  # noqa: B023
+        if at == 1:
+            servers.restart_postgres(home.root)
+        elif at < parts - 1:
+            home.stop(signal.SIGKILL)
+            home.start()
+    home.wait(lambda: home.heard() == told.lsns, "not everything was kept")
