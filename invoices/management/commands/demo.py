@@ -19,6 +19,7 @@ from invoices.demo.books import OPEN, Books, compare
 from invoices.demo.day import orders
 from invoices.demo.platform import Platform, open_claims
 from invoices.demo.processes import Crew, api, beat, free_port, manage, worker
+from invoices.demo.renaming import Renaming
 from invoices.models import Invoice
 from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
 
@@ -80,14 +81,17 @@ class Command(BaseCommand):
             crew.start("worker-sweep", *worker("sweep", "hoadon", *claims))
             crew.start("worker-errands", *worker("errands", ERRANDS))
             crew.start("beat", *beat(settings.LOCAL / "demo"))
+            self.renaming = Renaming(crew)
             crew.wait_for("api", f"{address}/admin/login/")
         self.address, day = address, orders(count)
         bar = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*bar, console=console) as progress:
             sent = progress.add_task("Orders are paid and claimed", total=count)
+            self.renaming.send()
             Platform(address).live(day, lambda: progress.advance(sent))
             issued = progress.add_task("Invoices are issued", total=count)
             self._wait(lambda done: progress.update(issued, completed=done), count)
+        self.renaming.wait()
         self.open = open_claims(day)
         return compare(day, stage.ask(f"{simulator}/simulator/ledger"))
 
@@ -113,6 +117,7 @@ class Command(BaseCommand):
         table.add_row("Money paid that owes an invoice", f"{books.paid_total:,} ₫".replace(",", "."))
         table.add_row("Money invoiced", f"{books.invoiced_total:,} ₫".replace(",", "."))
         table.add_row("Money received in all", f"{books.received_total:,} ₫".replace(",", "."))
+        table.add_row("Merchant renamed over Kafka", self.renaming.outcome)
         table.add_row("Seconds", f"{seconds:.1f}")
         console.print(table)
         for wrong in books.lost[:20]:
