@@ -43,6 +43,9 @@ chaos: .venv/ready ## Kill, flush, restart and cut off real processes while orde
 bench: .venv/ready ## Payments and invoices a second, CPU, latency, memory (ROUNDS=3 ORDERS=2000)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench --rounds $(or $(ROUNDS),3) --orders $(or $(ORDERS),2000) $(ARGS)
 
+bench-changes: .venv/ready ## Merchant changes a second over Kafka, and their end after kills (CHANGES=20000)
+	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.changes --changes $(or $(CHANGES),20000) $(ARGS)
+
 lint: .venv/ready ## Style, types, floors, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,6 +65,7 @@ rebuild: clean .venv/ready migrate ## Everything anew
 
 clean: ## Stop the embedded servers and remove what was made here
 	-[ -x $(BIN)/python ] && $(BIN)/python -m config.embedded stop .local .local/test .local/chaos .local/bench
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.broker stop .local .local/*/ .local/*/*/
 	rm -rf .venv .local static .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The page tests need a browser; the suite says so where none can be had.
@@ -69,4 +73,4 @@ clean: ## Stop the embedded servers and remove what was made here
 	@command -v chromium >/dev/null || $(BIN)/python tests/install_chromium.py
 	@touch $@
 
-.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes lint lint-fix lock rebuild clean
