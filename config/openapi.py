@@ -1,7 +1,7 @@
 """The OpenAPI document: what every operation has in common is said once, here."""
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -24,7 +24,7 @@ class Schema(AutoSchema):
     def get_tags(self) -> list[str]:
         return [self.path.removeprefix("/v1/api/").split("/")[0]]
 
-    def get_serializer_name(self, serializer: Any, direction: str) -> str:
+    def get_serializer_name(self, serializer: Any, direction: Literal["request", "response"]) -> str:
         return super().get_serializer_name(serializer, direction).removesuffix("Shape")
 
     def _map_basic_serializer(self, serializer: Any, direction: str) -> Any:
