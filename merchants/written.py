@@ -1,0 +1,56 @@
+"""Rows of several merchants written together, each version with its history, as `save` would one by one."""
+
+from typing import Any
+
+from config import clock
+from config.models import new_ids
+from merchants import tax_data
+from merchants.models import Merchant, TaxInfo
+
+ROOM = 1000  # rows a statement
+OURS: dict[type, list[str]] = {  # what the platform decides; operators may be at the other fields just now
+    Merchant: ["name", "is_active", "tax_problem", "deleted_at", "updated_at"],
+    TaxInfo: [*(name.removesuffix("_id") for name in tax_data.FIELDS.values()), "deleted_at", "updated_at"],
+}
+
+
+class Written:
+    def __init__(self) -> None:
+        self._new: dict[type, list[Any]] = {Merchant: [], TaxInfo: []}
+        self._old: dict[type, dict[int, Any]] = {Merchant: {}, TaxInfo: {}}
+        self._versions: list[tuple[Any, dict[str, Any]]] = []  # the row, and its history's fields without the ids
+
+    def enter(self, row: Merchant | TaxInfo, changes: dict[str, Any], reason: str) -> None:
+        """Change our copy. Its history gets one version for each call."""
+        kind: Any = type(row)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        row.updated_at = clock.now()
+        if is_new := row._state.adding:
+            self._new[kind].append(row)
+            row._state.adding = False
+        elif isinstance(row.pk, int):  # else it is new, and has its id when it is kept
+            self._old[kind][row.pk] = row
+        version = {f.attname: getattr(row, f.attname) for f in kind.history.model.tracked_fields}
+        version |= {"history_date": row.updated_at, "history_change_reason": reason[:100]}
+        self._versions.append((row, {**version, "history_type": "+" if is_new else "~"}))
+
+    def keep(self) -> None:
+        """In a few statements, however many rows there are."""
+        new = [row for rows in self._new.values() for row in rows]
+        for row, pk in zip(new, new_ids(len(new)) if new else [], strict=True):
+            row.pk = pk
+        for info in self._new[TaxInfo]:
+            info.merchant_id = info.merchant.pk
+        for kind in (Merchant, TaxInfo):
+            model: Any = kind
+            model.objects.bulk_create(self._new[kind], batch_size=ROOM)
+            model.objects.bulk_update(self._old[kind].values(), OURS[kind], batch_size=ROOM)
+            history = model.history.model
+            versions = [(row, version) for row, version in self._versions if type(row) is kind]
+            ids = [
+                {"id": row.pk} | ({"merchant_id": row.merchant_id} if kind is TaxInfo else {}) for row, _ in versions
+            ]
+            history.objects.bulk_create(
+                [history(**version | own) for (_, version), own in zip(versions, ids, strict=True)], batch_size=ROOM
+            )
