@@ -136,6 +136,8 @@ class Held:
     def store(self, change: Change, source: str) -> Outcome:
         """Enter the difference; where there is none, nothing."""
         merchant = self.merchants.get(change.code)
+        news: dict[str, Any]
+        fields: dict[str, Any]
         if change.op == "d":
             if merchant is None or merchant.deleted_at:
                 return Outcome.UNCHANGED

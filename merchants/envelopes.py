@@ -83,7 +83,7 @@ def read(envelope: Any, key: bytes | None = None) -> Change | None:
 
 def merged(new: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """The new row, with what it calls unavailable taken from the one that we knew; unknown to us, it is left out."""
-    whole = {}
+    whole: dict[str, Any] = {}
     for name, value in new.items():
         old = known.get(name)
         if isinstance(value, dict):

@@ -67,7 +67,8 @@ def read(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
     for told, name in FIELDS.items():
         if name != "commune_id":
             try:
-                TaxInfo._meta.get_field(name).clean(fields[name], None)
+                field: Any = TaxInfo._meta.get_field(name)
+                field.clean(fields[name], None)
             except ValidationError as error:
                 raise BadTaxData(told, error.messages[0]) from None
     return fields

@@ -47,10 +47,9 @@ class Written:
             model.objects.bulk_create(self._new[kind], batch_size=ROOM)
             model.objects.bulk_update(self._old[kind].values(), OURS[kind], batch_size=ROOM)
             history = model.history.model
-            versions = [(row, version) for row, version in self._versions if type(row) is kind]
-            ids = [
-                {"id": row.pk} | ({"merchant_id": row.merchant_id} if kind is TaxInfo else {}) for row, _ in versions
-            ]
-            history.objects.bulk_create(
-                [history(**version | own) for (_, version), own in zip(versions, ids, strict=True)], batch_size=ROOM
-            )
+            versions = [history(**version | _ids(row)) for row, version in self._versions if type(row) is kind]
+            history.objects.bulk_create(versions, batch_size=ROOM)
+
+
+def _ids(row: Merchant | TaxInfo) -> dict[str, int]:
+    return {"id": row.pk, "merchant_id": row.merchant_id} if isinstance(row, TaxInfo) else {"id": row.pk}
