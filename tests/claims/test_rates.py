@@ -21,3 +21,9 @@ def test_a_claim_link_that_is_asked_too_often_says_when_to_come_back(client: Cli
     assert all(0 < int(answer["Retry-After"]) <= 60 for answer in refused)
     assert problem(next(a for a in refused if "json" in a["Content-Type"])) == (429, "too_many_requests")
     assert client.get(link(other)).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_a_problem_too(client: Client) -> None:
+    body = b'{"buyer": "' + b"x" * (1024 * 1024) + b'"}'
+    answer = client.put(twin(cast.waiting()), body, content_type="application/json")
+    assert problem(answer) == (413, "too_large")
