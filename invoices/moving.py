@@ -17,7 +17,9 @@ from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice
 
 log = logging.getLogger(__name__)
-invoices_moved = Signal()  # inside the transaction; `moved` is [(invoice, the state it was in)]
+# Inside the transaction: `moved` is [(invoice, the state it was in)], `changed` the names of each one's new fields.
+# An invoice that was just opened comes out of no state: None.
+invoices_moved = Signal()
 
 UNTOLD = frozenset(
     {"updated_at", "audit_seq", "audit_hash", "document", "claim_token", "bill"}
@@ -66,7 +68,7 @@ def move(
     result = Moves()
     with transaction.atomic():
         rows = Invoice.objects.filter(pk__in=set(invoices)).order_by("pk").select_for_update(no_key=True)
-        now, steps, tracings = None, [], []
+        now, steps, tracings, changed = None, [], [], []
         for invoice in rows:
             now = now or clock.now()  # lock, then read the clock
             source = State(invoice.state)
@@ -86,13 +88,14 @@ def move(
                 )
             )  # fmt: skip
             steps.append(step)
+            changed.append(frozenset(after))
             result.moved.append((invoice, source))
         if result.moved and now:
             moved = [invoice for invoice, _ in result.moved]
             _update(moved, {"state", *(name for step in steps for name in step.changes)})
             audit.write(tracings)
             audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
-            invoices_moved.send(sender=Invoice, moved=result.moved)
+            invoices_moved.send(sender=Invoice, moved=result.moved, changed=changed)
             queued = [invoice for invoice, source in result.moved if invoice.state == State.QUEUED != source]
             if queued:
                 transaction.on_commit(lambda: announce(queued))

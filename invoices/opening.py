@@ -19,7 +19,7 @@ from invoices.lifecycle import CLAIMABLE, Reason, State
 from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment, Refund
 from invoices.models.invoice import new_claim_token, reference_of
 from invoices.models.rules import issue_limit
-from invoices.moving import Step, announce, move_one
+from invoices.moving import Step, announce, invoices_moved, move_one
 from invoices.partitions import partition_of
 from merchants.models import Merchant, ProviderAccount
 
@@ -143,6 +143,7 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
     if payment.parked:
         Payment.objects.filter(pk=payment.pk).update(parked="")
     log.info("[handlePaymentSuccess] order: %s state: %s why: %s", invoice.order_id, state, why)
+    invoices_moved.send(sender=Invoice, moved=[(invoice, None)], changed=[frozenset({"state"})])
     if state == State.QUEUED:
         transaction.on_commit(lambda: announce([invoice]))
     return invoice

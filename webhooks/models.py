@@ -66,7 +66,9 @@ class WebhookEndpoint(Record):
     event_types = models.JSONField(default=list, blank=True, help_text="Empty: all of them.")
     sealed_secrets = models.TextField(blank=True, editable=False)
     disabled_reason = models.CharField(max_length=200, blank=True)
-    history = HistoricalRecords(excluded_fields=["sealed_secrets"])
+    failing_since = models.DateTimeField(null=True, blank=True, editable=False)  # the first failure after a success
+    held_until = models.DateTimeField(null=True, blank=True, editable=False)  # it asked us to wait: Retry-After
+    history = HistoricalRecords(excluded_fields=["sealed_secrets", "failing_since", "held_until"])
 
     def __str__(self) -> str:
         return self.url
@@ -115,3 +117,49 @@ class WebhookEndpoint(Record):
             self.sealed_secrets = crypto.seal(json.dumps(kept), self.place)
             self.save(update_fields=["sealed_secrets", "updated_at"])
         return new.value
+
+
+class WebhookDelivery(Record):
+    """One event for one endpoint: written with the move that caused it, kept as it will be sent."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        DEAD = "dead"  # every retry was used: an operator may replay it
+
+    endpoint = models.ForeignKey(WebhookEndpoint, models.PROTECT, related_name="deliveries", db_index=False)
+    event_id = models.CharField(max_length=60)  # `webhook-id`: the same for every endpoint and every try
+    type = models.CharField(max_length=40)
+    invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, null=True, blank=True, related_name="deliveries")
+    seq = models.PositiveIntegerField(default=0)  # the order of one invoice's events
+    body = models.TextField()
+    state = models.CharField(max_length=9, choices=State.choices, default=State.PENDING)
+    not_before = models.DateTimeField(default=clock.now)  # when it is due; while a worker has it, when that is given up
+    taken_at = models.DateTimeField(null=True, blank=True)  # a worker has it
+    attempts = models.PositiveSmallIntegerField(default=0)  # of the current budget
+    last_status = models.PositiveSmallIntegerField(null=True, blank=True)  # of HTTP; empty: nobody answered
+    last_error = models.CharField(max_length=200, blank=True)  # our words, never the answer's
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["endpoint", "event_id"], name="one_delivery_an_event")]
+        indexes = [
+            models.Index(fields=["endpoint", "not_before"], condition=models.Q(state="pending"), name="deliveries_due"),
+            models.Index(
+                fields=["endpoint", "invoice", "seq"], condition=models.Q(state="pending"), name="earlier_deliveries"
+            ),
+            models.Index(
+                fields=["endpoint"],
+                condition=models.Q(state="pending", taken_at__isnull=False),
+                name="deliveries_in_flight",
+            ),
+            models.Index(fields=["endpoint", "id"], name="deliveries_by_endpoint"),
+            models.Index(fields=["endpoint", "id"], condition=models.Q(state="dead"), name="deliveries_dead"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.state}"
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        return self.not_before if self.state == self.State.PENDING else None
