@@ -170,6 +170,7 @@ SWEEP_SECONDS = positive("SWEEP_SECONDS", 5)
 EXPIRE_SECONDS = positive("EXPIRE_SECONDS", 10)
 PROBE_SECONDS = positive("PROBE_SECONDS", 30)
 FILES_SECONDS = positive("FILES_SECONDS", 5)
+DELIVER_SECONDS = positive("DELIVER_SECONDS", 2)
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 2}
@@ -194,6 +195,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=18, minute=30),  # 01:30 in Việt Nam
         "options": {"queue": "invoice-errands", "expires": 3600},
     },
+    "deliver": every(DELIVER_SECONDS, "webhooks.deliver_due", "webhook-deliveries"),
     "last-looks": every(60, "invoices.last_looks", "invoice-errands"),
     "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
     "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),
@@ -233,6 +235,21 @@ PROVIDER_TIMEOUT = env.float("PROVIDER_TIMEOUT", default=0)  # 0: what the vendo
 BATCH = env.int("ISSUANCE_BATCH", default=200)  # sends that one worker has open at once
 PARK_SECONDS = positive("ACCOUNT_PARK_SECONDS", 300)  # until a parked account lets one invoice try
 CLAIM_GRACE = positive("CLAIM_GRACE_SECONDS", 120)  # a claim stays editable this long before it is due
+
+# --- Webhooks out (seconds) -------------------------------------------------------------------------------------------
+
+WEBHOOK_STEPS = env.list(
+    "WEBHOOK_STEPS", cast=float, default=[5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
+)  # then a delivery is dead
+WEBHOOK_CONNECT_TIMEOUT = positive("WEBHOOK_CONNECT_TIMEOUT", 5)
+WEBHOOK_TIMEOUT = positive("WEBHOOK_TIMEOUT", 15)  # of a whole call
+WEBHOOK_BATCH = env.int("WEBHOOK_BATCH", default=1000)  # calls that one worker has open at once
+WEBHOOK_IN_FLIGHT = env.int("WEBHOOK_IN_FLIGHT", default=20)  # of one endpoint; one that fails has a single call
+WEBHOOK_GIVE_UP = positive("WEBHOOK_GIVE_UP_SECONDS", 5 * 86400)  # so long without a success disables an endpoint
+WEBHOOK_ALLOW_LOOPBACK = env.bool("WEBHOOK_ALLOW_LOOPBACK", default=DEVELOPMENT)  # and plain http
+WEBHOOK_HIGH_PORTS = env.bool("WEBHOOK_HIGH_PORTS", default=DEVELOPMENT)  # 1024 and up, beside 443
+if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
+    raise ImproperlyConfigured("WEBHOOK_ALLOW_LOOPBACK lets merchants call this machine; unset it in production.")
 
 # --- People ----------------------------------------------------------------------------------------------------------
 
@@ -297,7 +314,11 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/v1/api/",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {"InvoiceKind": "invoices.models.Invoice.Kind"},
+    "ENUM_NAME_OVERRIDES": {
+        "InvoiceKind": "invoices.models.Invoice.Kind",
+        "InvoiceState": "invoices.lifecycle.State",
+        "DeliveryState": "webhooks.models.WebhookDelivery.State",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webhooks.openapi.describe",

@@ -18,6 +18,7 @@ from redis.retry import Retry
 log = logging.getLogger(__name__)
 
 ERRANDS = "invoice-errands"  # files, last looks, probes: HTTP that may take its time and holds up no sweep
+DELIVERIES = "webhook-deliveries"
 PENDING_SECONDS = 5  # a bell that nobody answered in this time may be rung again
 WAIT_SECONDS = 0.2  # the longest that a caller waits for Redis
 PAUSE_SECONDS = 2  # after a failure, until Redis is tried again

@@ -1,8 +1,13 @@
 from celery import shared_task
 
-from webhooks import receiving
+from webhooks import deliveries, receiving
 
 
 @shared_task(name="webhooks.act_again")
 def act_again() -> None:
     receiving.act_again()
+
+
+@shared_task(name="webhooks.deliver_due")
+def deliver_due() -> None:
+    deliveries.deliver_due()

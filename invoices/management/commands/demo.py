@@ -21,7 +21,7 @@ from invoices.demo.platform import Platform, open_claims
 from invoices.demo.processes import Crew, api, beat, free_port, manage, worker
 from invoices.demo.renaming import Renaming
 from invoices.models import Invoice
-from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
+from invoices.partitions import DELIVERIES, ERRANDS, expiry_queue, issuance_queue
 
 PATIENCE = 180  # seconds for everything that is owed to be issued
 
@@ -79,7 +79,7 @@ class Command(BaseCommand):
                 crew.start(f"worker-{partition}", *worker(f"issuance-{partition}", issuance_queue(partition)))
             claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
             crew.start("worker-sweep", *worker("sweep", "hoadon", *claims))
-            crew.start("worker-errands", *worker("errands", ERRANDS))
+            crew.start("worker-errands", *worker("errands", ERRANDS, DELIVERIES))
             crew.start("beat", *beat(settings.LOCAL / "demo"))
             self.renaming = Renaming(crew)
             crew.wait_for("api", f"{address}/admin/login/")

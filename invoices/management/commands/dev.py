@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from invoices.demo.processes import Crew, beat, manage, worker
-from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
+from invoices.partitions import DELIVERIES, ERRANDS, expiry_queue, issuance_queue
 
 ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         queues = [queue(p) for p in range(settings.PARTITIONS) for queue in (issuance_queue, expiry_queue)]
         with Crew(folder) as crew:
             crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
-            crew.start("worker", *reloading(worker("dev", "hoadon", ERRANDS, *queues)))
+            crew.start("worker", *reloading(worker("dev", "hoadon", ERRANDS, DELIVERIES, *queues)))
             crew.start("beat", *beat(folder))
             crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
             self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")

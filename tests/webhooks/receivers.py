@@ -1,0 +1,89 @@
+"""A merchant's server, on a real socket: it judges with the unmodified library and keeps what it believed."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from webhooks.models import WebhookEndpoint
+
+Answer = tuple[int, dict[str, str]]
+OK: Answer = (200, {})
+
+
+class Receiver:
+    def __init__(self) -> None:
+        self.secrets: list[str] = []  # any of them is believed
+        self.answer: Callable[[dict[str, Any]], Answer] = lambda _: OK
+        self.heard: list[dict[str, Any]] = []  # believed and answered with 2xx, in order
+        self.ids: list[str] = []
+        self.signatures: list[int] = []  # how many came with each
+        self.tries = self.rejected = 0
+        self.url = ""
+        self._lock = threading.Lock()
+
+    def take(self, body: bytes, headers: dict[str, str]) -> Answer:
+        with self._lock:
+            self.tries += 1
+            self.signatures.append(len(headers["webhook-signature"].split()))
+            if not any(self._believes(secret, body, headers) for secret in list(self.secrets)):
+                self.rejected += 1
+                return 401, {}
+        answer = self.answer(json.loads(body))
+        if 200 <= answer[0] < 300:
+            with self._lock:
+                self.heard.append(json.loads(body))
+                self.ids.append(headers["webhook-id"])
+        return answer
+
+    def _believes(self, secret: str, body: bytes, headers: dict[str, str]) -> bool:
+        try:
+            Webhook(secret).verify(body, headers)
+        except WebhookVerificationError:
+            return False
+        return True
+
+    def endpoint(self, merchant: Any = None, **overrides: Any) -> WebhookEndpoint:
+        row = WebhookEndpoint.objects.create(merchant=merchant, **{"url": self.url, **overrides})
+        self.secrets.append(row.add_secret("1"))
+        return row
+
+    def told(self, name: str = "type") -> list[Any]:
+        return [event[name] if name in event else event["data"][name] for event in self.heard]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, headers = receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
+            text = headers.pop("body", "").encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            pass  # whoever hung up did so on purpose
+
+    with Server(("127.0.0.1", 0), Door) as server:
+        receiver.url = f"http://127.0.0.1:{server.server_port}/hooks"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield receiver
+        server.shutdown()

@@ -1,0 +1,212 @@
+"""Nobody may have us call our own network: not by an address, not by a name, not by a name that changes its mind."""
+
+import asyncio
+import ipaddress
+import socket
+from typing import Any
+
+import aiohttp
+import pytest
+
+from config import clock
+from tests.webhooks.receivers import receiving
+from webhooks.addresses import Forbidden, check_address, check_url, connector
+from webhooks.sending import Call, send, wire
+
+PUBLIC = "93.184.215.14"
+
+
+@pytest.fixture(autouse=True)
+def as_in_production(settings: Any) -> None:
+    settings.WEBHOOK_ALLOW_LOOPBACK = settings.WEBHOOK_HIGH_PORTS = False
+
+
+HOSTILE = [
+    "http://hooks.example/h",  # in clear
+    "ftp://hooks.example/h",
+    "file:///etc/passwd",
+    "gopher://hooks.example/_x",
+    "//hooks.example/h",
+    "https://",
+    "https:///h",
+    "https://user:pass@hooks.example/h",
+    "https://hooks.example@127.0.0.1/h",
+    "https://hooks.example/h#fragment",
+    "https://hooks.example/h#",
+    "https://hooks.example:22/h",
+    "https://hooks.example:6379/h",
+    "https://hooks.example:99999/h",
+    "https://127.0.0.1/h",
+    "https://127.8.8.8/h",
+    "https://0.0.0.0/h",
+    "https://10.0.0.1/h",
+    "https://172.16.3.4/h",
+    "https://192.168.1.1/h",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://100.100.100.200/latest/meta-data/",
+    "https://192.0.0.192/opc/v2/instance/",
+    "https://168.63.129.16/machine",
+    "https://100.64.0.1/h",
+    "https://192.0.2.1/h",
+    "https://198.18.0.1/h",
+    "https://224.0.0.1/h",
+    "https://240.0.0.1/h",
+    "https://255.255.255.255/h",
+    "https://2130706433/h",
+    "https://0x7f000001/h",
+    "https://0x7f.1/h",
+    "https://0177.0.0.1/h",
+    "https://127.1/h",
+    "https://[::1]/h",
+    "https://[::]/h",
+    "https://[::ffff:127.0.0.1]/h",
+    "https://[::ffff:a9fe:a9fe]/h",
+    "https://[::127.0.0.1]/h",
+    "https://[64:ff9b::7f00:1]/h",
+    "https://[64:ff9b::a9fe:a9fe]/h",
+    "https://[64:ff9b:1::1]/h",
+    "https://[2002:7f00:1::]/h",
+    "https://[2001:0:7f00:1::1]/h",
+    "https://[fe80::1]/h",
+    "https://[fe80::1%25eth0]/h",
+    "https://[fc00::1]/h",
+    "https://[fd00:ec2::254]/latest/meta-data/",
+    "https://[fec0::1]/h",
+    "https://[ff02::1]/h",
+    "https://[2001:db8::1]/h",
+    "https://localhost/h",
+    "https://LOCALHOST./h",
+    "https://redis/h",
+    "https://db.internal/h",
+    "https://printer.local/h",
+    "https://metadata.google.internal/computeMetadata/v1/",
+    "https://ⓛocalhost/h",
+    "https://①②⑦.⓪.⓪.①/h",
+    "https://hooks.example\\@127.0.0.1/h",
+    "https://127.0.0.1\t.hooks.example/h",
+    "https://hooks.example/h\r\nX-Evil: 1",
+    "https://127.0.0.1%00.hooks.example/h",
+    "https://" + "a" * 500 + ".example/h",
+]
+
+
+@pytest.mark.parametrize("url", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_address_is_refused(url: str) -> None:
+    with pytest.raises(Forbidden):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example/h?a=b",
+        "https://hooks.example:443/h",
+        "https://xn--han-gna5mo8a.example/h",
+        f"https://{PUBLIC}/h",
+        "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/h",
+        "https://[64:ff9b::5db8:d70e]/h",  # a public IPv4 address, as a network without IPv4 sees it
+    ],
+)
+def test_an_honest_address_is_taken(url: str) -> None:
+    assert check_url(url).host
+
+
+def test_high_ports_and_loopback_are_settings(settings: Any) -> None:
+    settings.WEBHOOK_HIGH_PORTS = True
+    assert check_url("https://hooks.example:8443/h").port == 8443
+    with pytest.raises(Forbidden):
+        check_url("https://hooks.example:22/h")
+    with pytest.raises(Forbidden):
+        check_url("https://127.0.0.1:8443/h")
+    settings.WEBHOOK_ALLOW_LOOPBACK = True
+    assert check_url("http://127.0.0.1:8443/h").port == 8443
+    with pytest.raises(Forbidden):
+        check_url("http://10.0.0.1:8443/h")
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "10.9.8.7", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "::2"])
+def test_an_address_is_judged_by_what_it_stands_for(text: str) -> None:
+    with pytest.raises(Forbidden):
+        check_address(ipaddress.ip_address(text))
+
+
+class Dns:
+    """A name server with an answer for each time that it is asked."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    async def __call__(self, host: str, port: int, family: int) -> list[tuple[int, str]]:
+        self.asked += 1
+        addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [(socket.AF_INET6 if ":" in text else socket.AF_INET, text) for text in addresses]
+
+
+def call_through(dns: Dns, url: str = "https://hooks.example/h") -> tuple[Any, list[tuple[str, int]]]:
+    """The outcome of a delivery to a name, and the addresses that a socket was really connected to."""
+    connected: list[tuple[str, int]] = []
+
+    async def go() -> Any:
+        loop = asyncio.get_running_loop()
+
+        async def connect(_: socket.socket, address: Any) -> None:
+            connected.append(address[:2])
+            raise ConnectionRefusedError
+
+        loop.sock_connect = connect  # type: ignore[method-assign,assignment]
+        async with aiohttp.ClientSession(connector=connector(dns)) as session:
+            return await send(session, Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]))
+
+    return asyncio.run(go()), connected
+
+
+def test_a_name_is_resolved_once_and_that_very_address_is_called() -> None:
+    dns = Dns([PUBLIC], ["127.0.0.1"])
+    outcome, connected = call_through(dns)
+    assert (dns.asked, connected) == (1, [(PUBLIC, 443)])
+    assert not outcome.ok
+
+
+def test_a_name_that_answers_otherwise_at_the_next_call_is_refused_then() -> None:
+    """DNS rebinding: public when it was judged, our own network when it is called."""
+    dns = Dns([PUBLIC], ["169.254.169.254"])
+    assert call_through(dns)[1] == [(PUBLIC, 443)]
+    outcome, connected = call_through(dns)
+    assert (connected, outcome.status, outcome.error) == ([], None, "This address is not one of the public internet.")
+
+
+@pytest.mark.parametrize(
+    "answer", [["127.0.0.1"], ["10.0.0.1"], [PUBLIC, "192.168.0.1"], ["::1", PUBLIC], ["::ffff:169.254.169.254"]]
+)
+def test_one_address_that_is_not_public_condemns_the_name(answer: list[str]) -> None:
+    outcome, connected = call_through(Dns(answer))
+    assert connected == [] and "public" in outcome.error
+
+
+def test_no_socket_is_opened_to_what_was_not_judged() -> None:
+    """Should a resolver ever be left out, the socket itself still refuses."""
+
+    async def go(url: str) -> None:
+        async with aiohttp.ClientSession(connector=connector()) as session:
+            await session.get(url)
+
+    with receiving() as neighbour:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            asyncio.run(go(neighbour.url))
+        assert neighbour.tries == 0
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as proxy:
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        outcome = _delivered("https://127.0.0.1/h")
+        assert (proxy.tries, outcome.error) == (0, "This address is not one of the public internet.")
+
+
+def _delivered(url: str) -> Any:
+    import queue
+
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    wire().start(Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]), heard)
+    return heard.get(timeout=10)
