@@ -16,7 +16,8 @@ from merchants.scoping import EVERYBODY, PLATFORM, Scoped
 from tests import cast
 from tests.callers import Caller, problem
 from tests.claims.stages import with_files
-from webhooks.models import WebhookEndpoint
+from webhooks.models import WebhookDelivery, WebhookEndpoint
+from webhooks.news import write_test
 
 pytestmark = pytest.mark.django_db
 
@@ -77,8 +78,8 @@ def test_every_action_declares_its_permission_and_every_view_its_merchants(
 
 
 def filled(path: str, **keys: Any) -> str:
-    places = {"invoiceId": 1, "invoiceRequestId": 1, "accountId": 1, "endpointId": 1, "merchantId": "nobody",
-              "key": "none", "code": "99999", "kind": "pdf"}  # fmt: skip
+    places = {"invoiceId": 1, "invoiceRequestId": 1, "accountId": 1, "endpointId": 1, "deliveryId": 1,
+              "merchantId": "nobody", "key": "none", "code": "99999", "kind": "pdf"}  # fmt: skip
     return path.format(**places | keys)
 
 
@@ -110,6 +111,7 @@ def test_an_action_that_declares_nothing_is_denied(monkeypatch: pytest.MonkeyPat
 BODIES: dict[str, Any] = {
     "replay": {"reason": "again", "dryRun": True},
     "rotate_secret": {"label": "new"},
+    "replay_since": {"since": "2026-01-01T00:00:00+07:00"},
     "partial_update": {},
     "put_tax_info": {"taxCode": "0100109106", "legalName": "A", "address": "B", "method": "direct"},
 }
@@ -121,7 +123,7 @@ def cafe(media: Any) -> Merchant:
     merchant = cast.seller(url="http://127.0.0.1:9")
     invoice = with_files(cast.issued(merchant, number="1"))
     Caller().ask("post", "invoice-requests", cast.request({"orderId": invoice.order_id, "merchantId": merchant.code}))
-    WebhookEndpoint.objects.create(merchant=merchant, url="https://a.example/h")
+    write_test(WebhookEndpoint.objects.create(merchant=merchant, url="https://a.example/h"))
     Configuration.objects.create(key="a", value="b")
     return merchant
 
@@ -133,6 +135,7 @@ def keys_of(merchant: Merchant) -> dict[str, Any]:
         "invoiceRequestId": invoice.requests.order_by("-id")[0].pk,
         "accountId": ProviderAccount.objects.get(merchant=merchant).pk,
         "endpointId": WebhookEndpoint.objects.get(merchant=merchant).pk,
+        "deliveryId": WebhookDelivery.objects.get(endpoint__merchant=merchant).pk,
         "merchantId": merchant.code,
         "key": "a",
     }

@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 from config import crypto, webhook_secrets
 from config.admin import Edited, Shown
 from invoices.admin.columns import as_json, badge
-from webhooks.models import WebhookEndpoint, WebhookEvent
+from webhooks.addresses import Forbidden, check_url
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 GRACE = timedelta(days=1)  # in which a receiver may be told of a new secret
 
@@ -66,6 +67,13 @@ class WebhookEndpointForm(forms.ModelForm):
         model = WebhookEndpoint
         fields = ("merchant", "url", "event_types", "disabled_reason")
 
+    def clean_url(self) -> str:
+        try:
+            check_url(self.cleaned_data["url"])  # a name is judged when it is resolved, each time
+        except Forbidden as error:
+            raise forms.ValidationError(str(error)) from None
+        return self.cleaned_data["url"]
+
     def clean_event_types(self) -> list[str]:
         types: Any = self.cleaned_data["event_types"] or []
         if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
@@ -116,3 +124,28 @@ class WebhookEndpointAdmin(Edited):
         super().save_model(request, obj, form, change)
         if secret := form.cleaned_data["secret"]:
             obj.rotate_secret(form.cleaned_data["secret_label"], GRACE, value=secret)
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(Shown):
+    list_display = ("event_id", "type", "endpoint", "result", "attempts", "last_status", "last_error", "created_at")
+    list_select_related = ("endpoint",)
+    search_fields = ("event_id__exact",)
+    search_help_text = "A whole webhook id. Lists end after 10,000 rows."
+    show_facets = admin.ShowFacets.NEVER
+    fields = (
+        ("endpoint", "event_id", "type", "invoice"),
+        ("result", "attempts", "not_before", "taken_at", "delivered_at"),
+        ("last_status", "last_error"),
+        ("created_at", "updated_at"),
+        "told",
+    )
+    readonly_fields = ("result", "told", "created_at", "updated_at")
+
+    @admin.display(description="state")
+    def result(self, row: WebhookDelivery) -> SafeString:
+        return badge(row.state)
+
+    @admin.display(description="body")
+    def told(self, row: WebhookDelivery) -> SafeString | str:
+        return as_json(json.loads(row.body))

@@ -2,9 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
@@ -17,14 +15,12 @@ from config.fields import Body, Identifier, Pattern, Text, Told, Whole
 from config.problems import Problem, at_fault
 from merchants.models import Merchant
 from merchants.scoping import Scoped
+from webhooks import deliveries
+from webhooks.addresses import Forbidden, check_url
+from webhooks.api_deliveries import DISABLED, DeliveryShape, ReplayedSince, ReplaySince
 from webhooks.models import WebhookEndpoint
+from webhooks.news import TYPES, write_test
 
-EVENT_TYPES = tuple(
-    f"invoice.{what}"
-    for what in (
-        "claimed", "submitted", "issued", "failed", "cancelled", "expired", "replaced", "adjusted", "correction_owed",
-    )
-)  # fmt: skip
 FIRST = "1"  # the label of a secret that came with its endpoint
 
 
@@ -46,17 +42,17 @@ class Secret(Text):
 class EndpointChange(Body):
     url = serializers.URLField(max_length=500)
     eventTypes = serializers.ListField(
-        source="event_types", child=serializers.ChoiceField(EVENT_TYPES), default=list, help_text="Empty: all of them."
+        source="event_types", child=serializers.ChoiceField(TYPES), default=list, help_text="Empty: all of them."
     )
     disabledReason = Text(
         source="disabled_reason", max_length=200, allow_blank=True, default="", help_text="Empty: it is on."
     )
 
     def validate_url(self, url: str) -> str:
-        parts = urlsplit(url)
-        allowed = ("https", "http") if settings.DEVELOPMENT else ("https",)
-        if parts.scheme not in allowed or "@" in parts.netloc or parts.fragment:
-            raise serializers.ValidationError(f"This must be an {' or '.join(allowed)} address, without a login.")
+        try:
+            check_url(url)  # a name is judged when it is resolved, each time
+        except Forbidden as error:
+            raise serializers.ValidationError(str(error)) from None
         return url
 
 
@@ -110,8 +106,10 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         "partial_update": "webhook.write",
         "destroy": "webhook.write",
         "rotate_secret": "webhook.write",
+        "replay_since": "webhook.write",
+        "send_test": "webhook.write",
     }
-    conflicts = ("rotate_secret",)
+    conflicts = ("rotate_secret", "replay_since", "send_test")
 
     @extend_schema(request=NewEndpoint, responses={201: EndpointMade})
     def create(self, request: Request) -> Response:
@@ -136,7 +134,10 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         row = self.get_object()
         shape = EndpointChange(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
-        self.change(row, shape.validated_data)
+        told = shape.validated_data
+        if told.get("disabled_reason") == "":
+            told |= {"failing_since": None, "held_until": None}  # on again: its failures start anew
+        self.change(row, told)
         return Response(EndpointShape(row).data)
 
     @extend_schema(responses={204: None})
@@ -159,3 +160,28 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         except ValueError as error:
             raise Problem(409, "label_taken", str(error)) from None
         return Response({"secret": secret})
+
+    @extend_schema(request=ReplaySince, responses={200: ReplayedSince})
+    @action(detail=True, methods=["post"], url_path="replay")
+    def replay_since(self, request: Request, **_: Any) -> Response:
+        """Send again what it should have heard since a time, each with the `webhook-id` it had. 409 `disabled`."""
+        row = self.get_object()
+        shape = ReplaySince(data=request.data)
+        shape.is_valid(raise_exception=True)
+        told = shape.validated_data
+        dry_run = told["dryRun"]
+        if row.disabled_reason and not dry_run:
+            raise Problem(409, "disabled", DISABLED)
+        count = deliveries.replay(
+            row, told["since"], delivered=told["delivered"], dry_run=dry_run, actor=self.principal.actor
+        )
+        return Response({"acted": bool(count) and not dry_run, "count": count})
+
+    @extend_schema(request=None, responses={200: DeliveryShape})
+    @action(detail=True, methods=["post"], url_path="test")
+    def send_test(self, request: Request, **_: Any) -> Response:
+        """Send a `webhook.test`. The answer is its delivery: look there for how it went. 409 `disabled`."""
+        row = self.get_object()
+        if row.disabled_reason:
+            raise Problem(409, "disabled", DISABLED)
+        return Response(DeliveryShape(write_test(row)).data)

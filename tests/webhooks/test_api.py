@@ -75,5 +75,5 @@ def test_an_endpoint_that_cannot_be_is_refused(change: dict[str, Any], field: st
 
 def test_production_sends_to_https_only(settings: Any) -> None:
     caller = Caller()
-    settings.DEVELOPMENT = False
+    settings.WEBHOOK_ALLOW_LOOPBACK = False
     assert problem(caller.ask("post", "webhook-endpoints", body(url="http://a.example")))[0] == 422

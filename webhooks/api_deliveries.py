@@ -1,0 +1,96 @@
+"""What endpoints were told and what they said: found, and sent again."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.fields import Body, Flag, Told
+from config.problems import Problem, at_fault
+from merchants.scoping import Scoped
+from webhooks import deliveries
+from webhooks.models import WebhookDelivery, WebhookEndpoint
+
+DISABLED = "The endpoint is disabled: turn it on first."
+
+
+class DeliveryShape(serializers.Serializer):
+    deliveryId = serializers.CharField(source="pk")
+    endpointId = serializers.CharField(source="endpoint_id")
+    eventId = serializers.CharField(source="event_id", help_text="`webhook-id`: the same at every try.")
+    type = serializers.CharField()
+    invoiceId = Told(source="invoice_id")
+    state = serializers.ChoiceField(WebhookDelivery.State.values)
+    attempts = serializers.IntegerField(help_text="Since it was written or last replayed.")
+    lastStatus = serializers.IntegerField(source="last_status", allow_null=True, help_text="null: nobody answered.")
+    lastError = serializers.CharField(source="last_error")
+    nextAttemptAt = serializers.DateTimeField(source="next_attempt_at", allow_null=True)
+    deliveredAt = serializers.DateTimeField(source="delivered_at", allow_null=True)
+    createdAt = serializers.DateTimeField(source="created_at")
+
+
+class WholeDeliveryShape(DeliveryShape):
+    body = serializers.CharField(help_text="Exactly as it is sent.")
+
+
+class DeliveryFilters(serializers.Serializer):
+    endpointId = serializers.RegexField(r"^[0-9]{1,18}\Z", required=False)
+    invoiceId = serializers.RegexField(r"^[0-9]{1,18}\Z", required=False)
+    state = serializers.ChoiceField(
+        WebhookDelivery.State.values, required=False, help_text="Needs `endpointId` or `invoiceId`."
+    )
+
+
+class ReplaySince(Body):
+    since = serializers.DateTimeField(help_text="What was written from then on.")
+    delivered = Flag(default=False, help_text="Also what arrived: for a receiver that lost its data.")
+    dryRun = Flag(default=False, help_text="Only say how many.")
+
+
+class ReplayedSince(serializers.Serializer):
+    acted = serializers.BooleanField()
+    count = serializers.IntegerField()
+
+
+class WebhookDeliveries(mixins.RetrieveModelMixin, Scoped):
+    queryset = WebhookDelivery.objects.select_related("endpoint")
+    serializer_class = WholeDeliveryShape
+    lookup_url_kwarg = "deliveryId"
+    lookup_value_regex = "[0-9]{1,19}"
+    merchant_path = "endpoint__merchant__code"
+    permission_of = {"list": "webhook.read", "retrieve": "webhook.read", "replay": "webhook.write"}
+    conflicts = ("replay",)
+
+    @extend_schema(parameters=[DeliveryFilters], responses={200: DeliveryShape(many=True)})
+    def list(self, request: Request) -> Response:
+        """The newest first, without bodies."""
+        page = self.paginate_queryset(self._asked_for())
+        return self.get_paginated_response(DeliveryShape(page, many=True).data)
+
+    @extend_schema(request=None, responses={200: DeliveryShape})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, **_: Any) -> Response:
+        """Send it again now, with the same `webhook-id`. 409 `disabled`."""
+        row = self.get_object()
+        if row.endpoint.disabled_reason or row.endpoint.deleted_at:
+            raise Problem(409, "disabled", DISABLED)
+        deliveries.replay_one(row, actor=self.principal.actor)
+        row.refresh_from_db()
+        return Response(DeliveryShape(row).data)
+
+    def _asked_for(self) -> QuerySet[WebhookDelivery]:
+        filters = DeliveryFilters(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        asked = filters.validated_data
+        if "state" in asked and not asked.keys() & {"endpointId", "invoiceId"}:
+            raise at_fault("endpointId", "A state is looked up within one endpoint or invoice.", "filter_too_wide")
+        rows = WebhookDelivery.objects.living().defer("body")
+        if not self.principal.is_platform:  # by ids that are known: through a join the planner could not tell how few
+            theirs = self.principal.narrow(WebhookEndpoint.objects.all(), "merchant__code")
+            rows = rows.filter(endpoint__in=list(theirs.values_list("pk", flat=True)))
+        names = {"endpointId": "endpoint", "invoiceId": "invoice", "state": "state"}
+        return rows.filter(**{names[name]: value for name, value in asked.items()})
