@@ -4,6 +4,7 @@ Of an answer we keep its status and nothing else: what a server says must not be
 """
 
 import asyncio
+import atexit
 import logging
 import queue
 import threading
@@ -92,6 +93,7 @@ class Wire:
         self._loop = asyncio.new_event_loop()
         self._session: aiohttp.ClientSession | None = None
         threading.Thread(target=self._loop.run_forever, name="webhooks-out", daemon=True).start()
+        atexit.register(self._close)  # or aiohttp complains to a log that is closed already
 
     def start(self, call: Call, outcomes: "queue.SimpleQueue[Outcome]") -> None:
         asyncio.run_coroutine_threadsafe(self._send(call, outcomes), self._loop)
@@ -103,6 +105,10 @@ class Wire:
             log.exception("[webhookDeliveryBroke] delivery: %s", call.delivery_id)
             outcome = Outcome(call, error=f"our fault: {type(error).__name__}")
         outcomes.put(outcome)
+
+    def _close(self) -> None:
+        if self._session is not None:
+            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result(5)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
