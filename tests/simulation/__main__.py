@@ -130,4 +130,7 @@ def _chunk(work: tuple[str, int, int]) -> tuple[int, list[tuple[str, int, str]]]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # By its name: a spawned process imports no package's __main__ as its own, so it must find these functions there.
+    from tests.simulation.__main__ import main as run
+
+    sys.exit(run())

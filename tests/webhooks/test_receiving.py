@@ -241,7 +241,7 @@ def test_a_request_from_the_checkout_names_the_buyer_whichever_comes_first(clien
 def test_a_fault_of_ours_keeps_the_event_and_the_sweep_acts_again(client: Client, monkeypatch: Any) -> None:
     data = cast.payment(cast.seller())
     with monkeypatch.context() as patch:
-        patch.setitem(events.FROM_MERCHANTS, "payment.succeeded", lambda *_: 1 / 0)
+        patch.setitem(events.HANDLERS["internal"], "payment.succeeded", lambda *_: 1 / 0)
         answer = send(client, "payment.succeeded", data)
     assert (answer.status_code, answer.json()["outcome"]) == (202, "stored")
     assert rows() == (0, 0, 0, 0)
@@ -255,7 +255,7 @@ def test_a_database_that_goes_away_is_503_and_asks_to_be_tried_again(client: Cli
     def gone(*_: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setitem(events.FROM_MERCHANTS, "payment.succeeded", gone)
+    monkeypatch.setitem(events.HANDLERS["internal"], "payment.succeeded", gone)
     answer = send(client, "payment.succeeded", cast.payment(cast.seller()))
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
 
