@@ -5,11 +5,12 @@ import multiprocessing
 import os
 import sys
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from tests.simulation import processes
 
 PERSONALITIES = ("strict", "forgetful")
 CHUNK = 20
@@ -34,16 +35,16 @@ def main() -> int:
 
 def _one(seed: int, personalities: list[str]) -> int:
     """Tell the story of one seed, step by step."""
-    _prepare("one")
+    processes.prepare("one")
     failed = 0
     for personality in personalities:
-        ok, story = _simulate(seed, personality)
+        ok, story = processes.tell(seed, personality)
         console.print("\n".join(story), markup=False, highlight=False)
         failed += not ok
     return int(failed > 0)
 
 
-def _many(seeds: int, personalities: list[str], processes: int) -> int:
+def _many(seeds: int, personalities: list[str], cores: int) -> int:
     work = [(p, first, min(first + CHUNK, seeds)) for first in range(0, seeds, CHUNK) for p in personalities]
     columns = (
         BarColumn(),
@@ -54,79 +55,40 @@ def _many(seeds: int, personalities: list[str], processes: int) -> int:
     )
     started, failures = time.monotonic(), []
     names = multiprocessing.get_context("spawn").Queue()
-    for at in range(processes):
+    for at in range(cores):
         names.put(str(at))
     with (
-        multiprocessing.get_context("spawn").Pool(processes, _prepare_from, (names,)) as pool,
+        multiprocessing.get_context("spawn").Pool(cores, processes.prepare_from, (names,)) as pool,
         Progress(*columns, console=console) as progress,
     ):
         bar = progress.add_task("seeds", total=seeds * len(personalities), bad="")
-        for done, broken in pool.imap_unordered(_chunk, work):
+        for done, broken in pool.imap_unordered(processes.chunk, work):
             failures += broken
             progress.update(bar, advance=done, bad=f"[red]{len(failures)} broken" if failures else "")
             for personality, seed, what in broken:
                 progress.console.print(f"[red]broken[/red] make simulate SEED={seed} PERSONALITY={personality}: {what}")
     total, seconds = seeds * len(personalities), time.monotonic() - started
     console.print(
-        f"{total} runs, {len(failures)} broken, {seconds:.0f} s, {seconds * processes / total:.3f} s a seed and core"
+        f"{total} runs, {len(failures)} broken, {seconds:.0f} s, {seconds * cores / total:.3f} s a seed and core"
     )
     return int(bool(failures))
 
 
 def _breaks() -> int:
     """How many seeds it takes until each break is caught."""
-    _prepare("breaks")
+    processes.prepare("breaks")
     from tests.simulation.breaks import BREAKS, seeds_until_caught
 
     table = Table("break", "strict", "forgetful", "caught by")
     missed = 0
     for name in BREAKS:
-        found = {p: seeds_until_caught(name, p, _interleaver) for p in PERSONALITIES}
+        found = {p: seeds_until_caught(name, p, processes.interleaver) for p in PERSONALITIES}
         told = [str(seeds) if what else f"not in {seeds}" for seeds, what in found.values()]
         missed += not any(what for _, what in found.values())
         table.add_row(name, *told, next((what for _, what in found.values() if what), "NOT CAUGHT")[:110])
         console.print(f"{name}: {told} {[what[:90] for _, what in found.values()]}", markup=False)
     console.print(table)
     return int(missed > 0)
-
-
-# --- in each process --------------------------------------------------------------------------------------------------
-
-_interleaver: Any = None
-
-
-def _prepare_from(names: Any) -> None:
-    _prepare(names.get())
-
-
-def _prepare(name: str) -> None:
-    """Django, a database of one's own, and the threads."""
-    global _interleaver
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    import django
-
-    django.setup()
-    from tests.simulation.databases import make
-    from tests.simulation.interleave import Interleaver
-
-    make(name)
-    _interleaver = Interleaver()
-
-
-def _simulate(seed: int, personality: str) -> tuple[bool, list[str]]:
-    from tests.simulation.seeds import simulate
-    from tests.simulation.world import Broken
-
-    try:
-        return True, simulate(seed, personality, _interleaver).story
-    except Broken as broken:
-        return False, [*broken.story, str(broken)]
-
-
-def _chunk(work: tuple[str, int, int]) -> tuple[int, list[tuple[str, int, str]]]:
-    personality, first, last = work
-    results = [(seed, *_simulate(seed, personality)) for seed in range(first, last)]
-    return len(results), [(personality, seed, story[-1]) for seed, ok, story in results if not ok]
 
 
 if __name__ == "__main__":
