@@ -25,6 +25,7 @@ OPEN = "('WAITING', 'QUEUED', 'SENDING', 'UNCERTAIN', 'SUBMITTED')"
 
 def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
     """Raises Broken with the story."""
+    clear_away()
     world = World(seed, personality, interleaver)
     with surroundings(world):
         try:
@@ -36,10 +37,8 @@ def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
                 step(world)
             come_to_rest(world)
         except Broken:
-            clear_away()
             raise
         except Exception as error:
-            clear_away()
             raise Broken(seed, personality, f"{type(error).__name__}: {error}", world.story) from error
     return world
 
@@ -89,12 +88,13 @@ class Prompt:
 
 
 def clear_away() -> None:
-    """A seed that failed leaves open rows, which the next must not find."""
+    """What earlier seeds left must not wake up in this one: the seeds share their days."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE invoices_invoice SET state = 'FAILED', failure = 'bug', look_again_at = NULL "
-            f"WHERE state IN {OPEN} OR look_again_at IS NOT NULL AND state IN ('FAILED', 'CANCELLED')"
+            f"WHERE state IN {OPEN} OR look_again_at IS NOT NULL "
+            "OR state = 'FAILED' AND failure = 'refused' AND failure_field LIKE 'buyer.%'"
         )
         cursor.execute("UPDATE merchants_provideraccount SET parked_for_login = false WHERE parked_for_login")
-        cursor.execute("UPDATE invoices_partition SET paused = false")
+        cursor.execute("UPDATE invoices_partition SET paused = false WHERE paused")
         cursor.execute("UPDATE invoices_payment SET parked = '' WHERE parked <> ''")
