@@ -53,7 +53,8 @@ class House:
     seller: Merchant
 
     def pay(self, data: dict[str, Any] | None = None, webhook_id: str = "") -> Answer:
-        event = cast.event("payment.succeeded", data or cast.payment(self.seller))
+        data = data or cast.payment(self.seller)
+        event = {**cast.event("payment.succeeded", data), "timestamp": data["paidAt"]}  # again: the same body
         call = cast.signed(event, webhook_id=webhook_id)
         headers = {**call["headers"], "Content-Type": call["content_type"]}
         request = urllib.request.Request(f"{self.url}/v1/api/webhooks/internal", call["data"], headers)
