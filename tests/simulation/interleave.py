@@ -76,6 +76,8 @@ class Turn:
     def loop(self) -> None:
         connection.ensure_connection()
         self.pid = connection.connection.info.backend_pid
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")  # real time has no say here: the scheduler sees who waits
         self.back.put(self)
         while act := self.work.get():
             act.run(self.pause)
