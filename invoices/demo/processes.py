@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 30  # seconds for a part to come up, or to go down before it is killed
+COMES_UP = 120  # seconds, on a machine that starts a dozen parts at once
+PATIENCE = 30  # seconds for a part to go down before it is killed
 
 
 class Crew:
@@ -44,7 +45,7 @@ class Crew:
 
     def wait_for(self, name: str, url: str) -> None:
         """Until a part answers. Raises RuntimeError with the end of its log where it does not."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + COMES_UP
         while not _answers(url):
             if self.running[name].poll() is not None or time.monotonic() > until:
                 log = (self.logs / f"{name}.log").read_text(errors="replace")[-2000:]
