@@ -1,4 +1,4 @@
-"""python -m tests.simulation [--seeds N | --seed N] [--personality strict|forgetful] [--breaks]"""
+"""python -m tests.simulation [--seeds N --first N | --seed N] [--personality strict|forgetful] [--breaks]"""
 
 import argparse
 import multiprocessing
@@ -20,6 +20,7 @@ console = Console()
 def main() -> int:
     options = argparse.ArgumentParser(prog="simulate")
     options.add_argument("--seeds", type=int, default=10000)
+    options.add_argument("--first", type=int, default=0, help="the seed to begin with")
     options.add_argument("--seed", type=int)
     options.add_argument("--personality", choices=PERSONALITIES)
     options.add_argument("--breaks", action="store_true", help="break the code on purpose and count the seeds")
@@ -30,7 +31,7 @@ def main() -> int:
         return _breaks()
     if chosen.seed is not None:
         return _one(chosen.seed, personalities)
-    return _many(chosen.seeds, personalities, chosen.processes)
+    return _many(range(chosen.first, chosen.first + chosen.seeds), personalities, chosen.processes)
 
 
 def _one(seed: int, personalities: list[str]) -> int:
@@ -44,8 +45,8 @@ def _one(seed: int, personalities: list[str]) -> int:
     return int(failed > 0)
 
 
-def _many(seeds: int, personalities: list[str], cores: int) -> int:
-    work = [(p, first, min(first + CHUNK, seeds)) for first in range(0, seeds, CHUNK) for p in personalities]
+def _many(seeds: range, personalities: list[str], cores: int) -> int:
+    work = [(p, first, min(first + CHUNK, seeds.stop)) for first in seeds[::CHUNK] for p in personalities]
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
@@ -61,13 +62,13 @@ def _many(seeds: int, personalities: list[str], cores: int) -> int:
         multiprocessing.get_context("spawn").Pool(cores, processes.prepare_from, (names,)) as pool,
         Progress(*columns, console=console) as progress,
     ):
-        bar = progress.add_task("seeds", total=seeds * len(personalities), bad="")
+        bar = progress.add_task("seeds", total=len(seeds) * len(personalities), bad="")
         for done, broken in pool.imap_unordered(processes.chunk, work):
             failures += broken
             progress.update(bar, advance=done, bad=f"[red]{len(failures)} broken" if failures else "")
             for personality, seed, what in broken:
                 progress.console.print(f"[red]broken[/red] make simulate SEED={seed} PERSONALITY={personality}: {what}")
-    total, seconds = seeds * len(personalities), time.monotonic() - started
+    total, seconds = len(seeds) * len(personalities), time.monotonic() - started
     console.print(
         f"{total} runs, {len(failures)} broken, {seconds:.0f} s, {seconds * cores / total:.3f} s a seed and core"
     )
