@@ -13,6 +13,7 @@ from invoices.models.audit import audited, canonical, chain
 def draw_up(
     invoice: Invoice,
     *,
+    pk: int,
     event: str,
     outcome: str,
     actor: str,
@@ -21,10 +22,14 @@ def draw_up(
     after: dict[str, Any],
     at: datetime,
 ) -> InvoiceAuditTracing:
-    """The next row of an invoice's chain; moves the chain's head on the object, which the caller saves."""
+    """The next row of an invoice's chain; moves the chain's head on the object, which the caller saves.
+
+    The record tells every column, the id too (the caller draws it from `snowflake()`): see verify.
+    """
     invoice.audit_seq += 1
     record = canonical(
         {
+            "id": str(pk),
             "invoice": str(invoice.pk),
             "seq": invoice.audit_seq,
             "eventType": event,
@@ -38,6 +43,7 @@ def draw_up(
     )
     invoice.audit_hash = chain(invoice.audit_hash, record)
     return InvoiceAuditTracing(
+        id=pk,
         invoice=invoice,
         seq=invoice.audit_seq,
         event_type=event,

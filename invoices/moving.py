@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.dispatch import Signal
 
 from config import clock
+from config.models import Snowflake
 from invoices import audit, partitions
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice
@@ -68,6 +69,7 @@ def move(
     result = Moves()
     with transaction.atomic():
         rows = Invoice.objects.filter(pk__in=set(invoices)).order_by("pk").select_for_update(no_key=True)
+        rows = rows.annotate(tracing_id=Snowflake())  # of the audit row that it may get
         now, steps, tracings, changed = None, [], [], []
         for invoice in rows:
             now = now or clock.now()  # lock, then read the clock
@@ -83,8 +85,8 @@ def move(
             before, after = _apply(invoice, step, now)
             tracings.append(
                 audit.draw_up(
-                    invoice, event=step.event, outcome=step.outcome, actor=actor, reason=step.reason,
-                    before=before, after=after, at=now,
+                    invoice, pk=invoice.tracing_id, event=step.event, outcome=step.outcome, actor=actor,
+                    reason=step.reason, before=before, after=after, at=now,
                 )
             )  # fmt: skip
             steps.append(step)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 
 from config import clock
+from config.models import new_ids
 from invoices import audit, money
 from invoices.facts import Unacceptable
 from invoices.lifecycle import CLAIMABLE, Reason, State
@@ -129,9 +130,9 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
         form=account.form,
         symbol=account.symbol,
     )
-    invoice.pk = _next_id()
+    invoice.pk, tracing_id = new_ids(2)
     tracing = audit.draw_up(
-        invoice, event="opened", outcome="ok", actor=actor, reason=why, at=now, before={},
+        invoice, pk=tracing_id, event="opened", outcome="ok", actor=actor, reason=why, at=now, before={},
         after={"state": state.value, "total": bill.total, "issue_date": sale_day, "claim_deadline": deadline},
     )  # fmt: skip
     Invoice.objects.bulk_create([invoice])  # no signal: simple-history copies a row in Python, one at a time
@@ -284,9 +285,3 @@ def _park(payment: Payment, why: str) -> None:
     log.info("[handlePaymentSuccess] order: %s state: parked why: %s", payment.order_id, why)
     if payment.parked != why:
         Payment.objects.filter(pk=payment.pk).update(parked=why, parked_at=clock.now())
-
-
-def _next_id() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT snowflake()")
-        return cursor.fetchone()[0]
