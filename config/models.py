@@ -89,3 +89,14 @@ class SignInTries(models.Model):
     mark = models.CharField(primary_key=True, max_length=8)
     tries = models.IntegerField()
     until = models.DateTimeField(db_index=True)  # then it is forgotten
+
+
+class Tally(models.Model):
+    """How often something happened in five minutes, as one database connection counted it (see tallies)."""
+
+    pk = models.CompositePrimaryKey("at", "name", "label", "teller")
+    at = models.DateTimeField()
+    name = models.CharField(max_length=20)
+    label = models.CharField(max_length=60)
+    teller = models.IntegerField()
+    count = models.BigIntegerField()

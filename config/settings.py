@@ -196,6 +196,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": "invoice-errands", "expires": 3600},
     },
     "deliver": every(DELIVER_SECONDS, "webhooks.deliver_due", "webhook-deliveries"),
+    "forget-tallies": every(3600, "config.forget_tallies", "hoadon"),
+    "find-tax-drift": every(3600, "merchants.find_drift", "invoice-errands"),
+    "count-numbers-left": every(3600, "invoices.count_numbers_left", "invoice-errands"),
     "last-looks": every(60, "invoices.last_looks", "invoice-errands"),
     "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
     "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),
@@ -224,6 +227,16 @@ KAFKA_READERS = {  # topic, what acts on its messages
 }
 if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
     raise ImproperlyConfigured("KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC must be two topics.")
+
+# --- Figures ----------------------------------------------------------------------------------------------------------
+
+FIGURES = [  # what the home page, /metrics and the alerts read, room by room
+    "config.figures.own",
+    "merchants.figures.read",
+    "invoices.figures.read",
+    "claims.figures.read",
+    "webhooks.figures.read",
+]
 
 # --- Issuing (seconds) -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from config.models import Snowflake
 from invoices import audit, partitions
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice
+from invoices.tallying import tally
 
 log = logging.getLogger(__name__)
 # Inside the transaction: `moved` is [(invoice, the state it was in)], `changed` the names of each one's new fields.
@@ -95,6 +96,7 @@ def move(
         if result.moved and now:
             moved = [invoice for invoice, _ in result.moved]
             _update(moved, {"state", *(name for step in steps for name in step.changes)})
+            tally(result.moved)
             audit.write(tracings)
             audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
             invoices_moved.send(sender=Invoice, moved=result.moved, changed=changed)

@@ -1,7 +1,7 @@
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from invoices import files, issuing
+from invoices import files, issuing, numbers
 from invoices import reconcile as reconciling
 from invoices import sweep as sweeping
 from invoices.issuing import later
@@ -35,6 +35,11 @@ def reconcile_yesterday() -> None:
 @shared_task(name="invoices.fetch_files")
 def fetch_files() -> None:
     files.fetch_files()
+
+
+@shared_task(name="invoices.count_numbers_left")
+def count_numbers_left() -> None:
+    numbers.count_left()
 
 
 @worker_shutting_down.connect

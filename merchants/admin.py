@@ -91,7 +91,10 @@ class ProviderAccountForm(forms.ModelForm):
 
     class Meta:
         model = ProviderAccount
-        fields = ("merchant", "provider", "base_url", "form", "symbol", "template", "in_flight", "is_active", "paused")
+        fields = (
+            *("merchant", "provider", "base_url", "form", "symbol", "template", "in_flight"),
+            *("certificate_ends", "last_number", "is_active", "paused"),
+        )
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -113,11 +116,13 @@ class ProviderAccountAdmin(Edited):
     fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row
     fieldsets = (
         ("Lane", {"fields": ("merchant", "provider", ("form", "symbol"), "template", "base_url", "in_flight")}),
+        ("Runs out", {"fields": ("certificate_ends", ("last_number", "numbers_left"))}),
         ("Login", {"fields": ("credentials_mark", "username", "password")}),
         ("Open or not", {"fields": ("is_active", "paused", "parked_until", "parked_reason", "parked_for_login")}),
         ("Dates", {"fields": (("created_at", "updated_at", "deleted_at"),)}),
     )
     readonly_fields = (
+        "numbers_left",
         "credentials_mark",
         "parked_until",
         "parked_reason",
@@ -128,7 +133,11 @@ class ProviderAccountAdmin(Edited):
     )
     autocomplete_fields = ("merchant",)
     list_display = ("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until", "credentials_mark")
-    list_filter = ("provider", "is_active", "paused", ("parked_until", admin.EmptyFieldListFilter), "form")
+    list_filter = (
+        *("provider", "is_active", "paused"),
+        *((name, admin.EmptyFieldListFilter) for name in ("parked_until", "certificate_ends", "numbers_left")),
+        "form",
+    )
     list_select_related = ("merchant",)
     search_fields = ("merchant__name", "merchant__code", "symbol")
     ordering = ("merchant__name", "symbol")
@@ -141,8 +150,9 @@ class ProviderAccountAdmin(Edited):
 
 @admin.register(MerchantChange)
 class MerchantChangeAdmin(Shown):
-    list_display = ("code", "op", "lsn", "heard_at")
-    fields = ("code", "op", ("lsn", "ts_ms"), "heard_at", "row")
+    list_display = ("code", "op", "lsn", "heard_at", "drift")
+    list_filter = (("drift", admin.EmptyFieldListFilter),)
+    fields = ("code", "op", ("lsn", "ts_ms"), "heard_at", "drift", "row")
     search_fields = ("code",)
     ordering = ("code",)
 

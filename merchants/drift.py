@@ -26,6 +26,16 @@ def drifts() -> Iterator[Drift]:
     yield from _among(heard, communes)
 
 
+def note() -> int:
+    """Write down where each merchant's data drifts now, for the figures and the console; returns how many do."""
+    found = {drift.code: "; ".join(filter(None, [", ".join(drift.fields), drift.problem]))[:400] for drift in drifts()}
+    noted = dict(MerchantChange.objects.exclude(drift="").values_list("code", "drift"))
+    news = {code: found.get(code, "") for code in found.keys() | noted.keys() if found.get(code) != noted.get(code)}
+    for code in sorted(news):
+        MerchantChange.objects.filter(code=code).update(drift=news[code])
+    return len(found)
+
+
 def _among(heard: list[MerchantChange], communes: tax_data.Communes) -> Iterator[Drift]:
     merchants = Merchant.objects.living().select_related("tax_info").in_bulk([h.code for h in heard], field_name="code")
     for row in heard:

@@ -61,6 +61,9 @@ class Merchant(Record):
     )
     history = HistoricalRecords()
 
+    class Meta:
+        indexes = [models.Index(fields=["id"], condition=~models.Q(tax_problem=""), name="merchants_with_problems")]
+
     def __str__(self) -> str:
         return self.name
 
@@ -138,7 +141,14 @@ class ProviderAccount(Record):
     parked_until = models.DateTimeField(null=True, blank=True)
     parked_reason = models.CharField(max_length=200, blank=True)
     parked_for_login = models.BooleanField(default=False)  # reopened by a probe, not by a trial invoice
-    history = HistoricalRecords(excluded_fields=["sealed_credentials"])
+    certificate_ends = models.DateField(
+        null=True, blank=True, help_text="When the signing certificate ends. No vendor tells it: type it."
+    )
+    last_number = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The last number that was bought under this symbol; empty: without end."
+    )
+    numbers_left = models.PositiveIntegerField(null=True, blank=True, editable=False)  # counted each hour
+    history = HistoricalRecords(excluded_fields=["sealed_credentials", "numbers_left"])
 
     class Meta:
         constraints = [
@@ -146,6 +156,20 @@ class ProviderAccount(Record):
                 fields=["merchant", "provider", "form", "symbol"],
                 condition=models.Q(deleted_at=None),
                 name="one_account_a_symbol",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["parked_until"], condition=models.Q(parked_until__isnull=False), name="accounts_parked"
+            ),
+            models.Index(fields=["id"], condition=models.Q(paused=True), name="accounts_paused"),
+            models.Index(
+                fields=["certificate_ends"],
+                condition=models.Q(certificate_ends__isnull=False),
+                name="certificates_by_end",
+            ),
+            models.Index(
+                fields=["numbers_left"], condition=models.Q(numbers_left__isnull=False), name="accounts_by_numbers_left"
             ),
         ]
 
@@ -196,6 +220,10 @@ class MerchantChange(models.Model):
     lsn = models.BigIntegerField(null=True)
     ts_ms = models.BigIntegerField(null=True)
     heard_at = models.DateTimeField(default=clock.now)
+    drift = models.CharField(max_length=400, blank=True)  # where our tax data was not this, when we last compared
+
+    class Meta:
+        indexes = [models.Index(fields=["code"], condition=~models.Q(drift=""), name="changes_that_drift")]
 
     def __str__(self) -> str:
         return self.code

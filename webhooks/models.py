@@ -39,7 +39,10 @@ class WebhookEvent(Record):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["route", "webhook_id"], name="one_event_an_id")]
-        indexes = [models.Index(fields=["not_before"], condition=models.Q(status="failed"), name="events_to_act_again")]
+        indexes = [
+            models.Index(fields=["not_before"], condition=models.Q(status="failed"), name="events_to_act_again"),
+            models.Index(fields=["status", "type", "id"], condition=~models.Q(status="done"), name="events_not_acted"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.status}"
@@ -69,6 +72,14 @@ class WebhookEndpoint(Record):
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)  # the first failure after a success
     held_until = models.DateTimeField(null=True, blank=True, editable=False)  # it asked us to wait: Retry-After
     history = HistoricalRecords(excluded_fields=["sealed_secrets", "failing_since", "held_until"])
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=~models.Q(disabled_reason=""), name="endpoints_disabled"),
+            models.Index(
+                fields=["failing_since"], condition=models.Q(failing_since__isnull=False), name="endpoints_failing"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.url

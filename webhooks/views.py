@@ -1,11 +1,13 @@
 import logging
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from config import tallies
 from config.problems import problem
+from webhooks.figures import REJECTED
 from webhooks.receiving import Malformed, Reused, receive
 from webhooks.signatures import Unverified, verify
 
@@ -21,11 +23,14 @@ def webhook(request: HttpRequest, route: str) -> HttpResponse:
         status, body = receive(route, request.headers["webhook-id"][:200], request.body, label)
     except Unverified as error:
         log.warning("[webhookRejected] route: %s %s", route, error)
+        _count_rejected(route, "signature")
         return problem(401, "signature", str(error))
     except Malformed as error:
         log.warning("[webhookRejected] route: %s %s", route, error.code)
+        _count_rejected(route, error.code)
         return problem(400, error.code, str(error))
     except Reused as error:
+        _count_rejected(route, "webhook_id_reused")
         return problem(409, "webhook_id_reused", str(error))
     except (OperationalError, InterfaceError):
         log.exception("[webhookUnavailable] route: %s", route)
@@ -33,5 +38,14 @@ def webhook(request: HttpRequest, route: str) -> HttpResponse:
         answer["Retry-After"] = "5"
         return answer
     if status == 422:
+        _count_rejected(route, "refused")
         return problem(422, body["code"], body["detail"], field=body["field"], eventId=body["eventId"])
     return JsonResponse(body, status=status)
+
+
+def _count_rejected(route: str, reason: str) -> None:
+    """A body that nobody signed has no row: it is only counted, and answered also when that fails."""
+    try:
+        tallies.add({(REJECTED, f"{route}:{reason}"): 1})
+    except DatabaseError:
+        log.exception("[webhookRejected] route: %s not counted", route)

@@ -21,7 +21,7 @@ class Fact(Shown):
 @admin.register(Payment)
 class PaymentAdmin(Fact):
     list_display = ("payment_id", "order_id", "merchant_code", "money", "paid_at", "parked")
-    list_filter = ("parked",)
+    list_filter = ("parked", ("parked", admin.EmptyFieldListFilter))
     fields = (("payment_id", "order_id", "merchant_code"), "paid_at", ("parked", "parked_at"), "problem", "told")
     readonly_fields = ("told",)
 

@@ -1,11 +1,7 @@
 """The invoice: a list to find it in, a page that answers why."""
 
-from typing import Any
-
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
@@ -14,9 +10,9 @@ from django.utils.safestring import SafeString
 
 from config.admin import Historied, Shown
 from invoices.admin.columns import NOTHING, badge, dong, file_link, moment, pairs, table
+from invoices.admin.filters import OfMerchant, OfPartition, ToDo
 from invoices.admin.timeline import Issuances, Requests, Tracings
 from invoices.models import Invoice, InvoiceFile
-from merchants.models import Merchant
 
 SALE = ("merchant", ("order_id", "document_no"), ("kind", "relates_to"), "payment_id", "paid_at")
 LEGAL_ACT = ("legal_number", "code", "lookup", ("issue_date", "issue_until"), "issued_at")
@@ -28,42 +24,11 @@ PROGRESS = (
 )
 
 
-class OfMerchant(admin.SimpleListFilter):
-    """A choice that stays short however many merchants there are; the others are reached by their own page's link."""
-
-    title = parameter_name = "merchant"
-    SHOWN = 30
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        merchants = Merchant.objects.living().order_by("name").values_list("pk", "name")[: self.SHOWN]
-        return [(str(pk), name) for pk, name in merchants]
-
-    def has_output(self) -> bool:
-        return True
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        value = self.value()
-        return queryset.filter(merchant_id=int(value)) if value and value.isdecimal() else queryset
-
-
-class OfPartition(admin.SimpleListFilter):
-    """Django's own would look for the values in every row."""
-
-    title = parameter_name = "partition"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(number), str(number)) for number in range(settings.PARTITIONS)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        value = self.value()
-        return queryset.filter(partition=int(value)) if value and value.isdecimal() else queryset
-
-
 @admin.register(Invoice)
 class InvoiceAdmin(Historied, Shown):
     list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)
-    list_filter = ("state", "failure", OfMerchant, "issue_date", OfPartition)
+    list_filter = (ToDo, "state", "failure", OfMerchant, "issue_date", OfPartition)
     list_select_related = ("merchant",)
     search_fields = ("order_id__startswith", "number__exact")  # both exact in case, or no index would serve
     search_help_text = "An order (or how it begins) or an invoice number. Lists end after 10,000 rows."

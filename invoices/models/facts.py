@@ -31,6 +31,7 @@ class Payment(Record):
         ]
         indexes = [
             models.Index(fields=["merchant_code", "id"], condition=~models.Q(parked=""), name="parked_payments"),
+            models.Index(fields=["parked", "id"], condition=~models.Q(parked=""), name="payments_by_parking"),
         ]
 
     def __str__(self) -> str:

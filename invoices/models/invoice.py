@@ -51,7 +51,9 @@ class Invoice(Record):
     claimed_at = models.DateTimeField(null=True, blank=True)
 
     # Through whom
-    account = models.ForeignKey("merchants.ProviderAccount", models.PROTECT, null=True, blank=True)
+    account = models.ForeignKey(
+        "merchants.ProviderAccount", models.PROTECT, null=True, blank=True, db_index=False
+    )  # see by_account
     config_snapshot = models.JSONField(default=dict)  # seller, policy, account: as they were at opening
     partition = models.PositiveSmallIntegerField()
 
@@ -144,11 +146,14 @@ class Invoice(Record):
                 condition=Q(state="FAILED", failure="refused", failure_field__startswith="buyer."),
                 name="refused_buyers",
             ),
+            models.Index(fields=["failure", "id"], condition=Q(state="FAILED"), name="failed_by_reason"),
+            models.Index(fields=["id"], condition=Q(correction_owed=True), name="corrections_owed"),
             # Serves = and LIKE 'begin%' under any collation.
             models.Index(fields=["order_id"], opclasses=["varchar_pattern_ops"], name="by_order"),
             # The API's lists and filters: none may read what it does not answer.
             models.Index(fields=["merchant", "id"], name="by_merchant"),
             models.Index(fields=["merchant", "issue_date"], name="by_issue_date"),
+            models.Index(fields=["account", "id"], name="by_account"),
             models.Index(fields=["state", "id"], condition=~Q(state="ISSUED"), name="unissued_by_state"),
             models.Index(fields=["number"], condition=~Q(number=""), name="by_number"),
             models.Index(KT("buyer__taxCode"), condition=Q(buyer__has_key="taxCode"), name="by_buyer_tax_code"),

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from merchants import changes
-from merchants.drift import drifts
+from merchants.drift import drifts, note
 
 
 class Command(BaseCommand):
@@ -22,6 +22,7 @@ class Command(BaseCommand):
                 changes.replay(drift.code, source="tax_drift --fix")
             fixed, found = len(found), list(drifts())
             self.stdout.write(f"{fixed - len(found)} fixed")
+        note()
         for drift in found:
             self.stdout.write("  ".join(filter(None, [drift.code, ", ".join(drift.fields), drift.problem])))
         if found:

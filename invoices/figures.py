@@ -1,0 +1,145 @@
+"""The invoices' figures: what is open and how old, what failed, what was done today."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from config import clock, tallies
+from config.figures import Figure, listed, one, rows
+from invoices.lifecycle import Reason, State
+from invoices.models import Invoice, LegalRules, Partition, Payment
+from invoices.tallying import COUNTED, quantile
+from invoices.work import condition
+
+RECENT = timedelta(minutes=15)
+LIST = "invoices_invoice"
+
+# One scan of each partial index of open work. Since when: the deadline, the turn or the send that is overdue.
+OPEN = """
+SELECT 'WAITING', partition, count(*), min(claim_deadline) FROM invoices_invoice WHERE state = 'WAITING' GROUP BY 2
+UNION ALL
+SELECT 'QUEUED', partition, count(*), min(not_before) FROM invoices_invoice WHERE state = 'QUEUED' GROUP BY 2
+UNION ALL
+SELECT 'SENDING', partition, count(*), min(exposed_at) FROM invoices_invoice WHERE state = 'SENDING' GROUP BY 2
+UNION ALL
+SELECT state, partition, count(*), min(exposed_at) FROM invoices_invoice WHERE state IN ('UNCERTAIN', 'SUBMITTED')
+GROUP BY 1, 2
+"""
+
+
+def read() -> Iterable[Figure]:
+    yield from _open()
+    yield from _failed()
+    yield from _today()
+    yield from _owed()
+    yield from _law()
+
+
+def _open() -> Iterable[Figure]:
+    now = clock.now()
+    found = [((state, str(partition)), count, since) for state, partition, count, since in rows(OPEN)]
+    links = {key: listed(LIST, state__exact=key[0], partition=key[1]) for key, _, _ in found}
+    by_state = ("state", "partition")
+    yield Figure(
+        "invoices_open",
+        "Invoices that are not ended, by state and partition.",
+        by_state,
+        {key: count for key, count, _ in found},
+        listed(LIST),
+        links,
+    )
+    yield Figure(
+        "invoices_oldest_seconds",
+        "How late the oldest open invoice is: past its claim deadline (WAITING) or its turn (QUEUED), since its send.",
+        by_state,
+        {key: max(0.0, (now - since).total_seconds()) for key, _, since in found if since},
+        listed(LIST),
+        links,
+    )
+    paused = Partition.objects.filter(paused=True).count()
+    yield one("partitions_paused", "Partitions that an operator holds.", paused, listed("invoices_partition"))
+
+
+def _failed() -> Iterable[Figure]:
+    found = rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
+    recent = tallies.since(clock.now() - RECENT, [State.FAILED])
+    reasons = [reason.value for reason in Reason]
+    links = {(r,): listed(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
+    link = listed(LIST, state__exact=State.FAILED)
+    yield Figure(
+        "invoices_failed",
+        "Dead letters: failed invoices that an operator must look at, by reason.",
+        ("reason",),
+        {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count in found}},
+        link,
+        links,
+    )
+    yield Figure(
+        "invoices_failed_recently",
+        "Invoices that failed in the last 15 to 20 minutes, by reason.",
+        ("reason",),
+        {**{(r,): 0 for r in reasons}, **{(reason,): count for (_, reason), count in recent.items()}},
+        link,
+        links,
+    )
+
+
+def _today() -> Iterable[Figure]:
+    start = clock.at_vn(clock.today_vn())
+    counts = tallies.since(start, COUNTED)
+    ended = {state: sum(n for (name, _), n in counts.items() if name == state) for state in COUNTED}
+    yield Figure(
+        "invoices_ended_today",
+        "Invoices that ended since midnight in Việt Nam, by outcome; one that failed and was replayed counts twice.",
+        ("outcome",),
+        {(state.value,): count for state, count in ended.items()},
+        listed(LIST, issue_date__gte=clock.today_vn()),
+        {(state.value,): listed(LIST, state__exact=state.value) for state in COUNTED},
+    )
+    seconds = {int(label): n for (name, label), n in counts.items() if name == State.ISSUED and label}
+    yield Figure(
+        "paid_to_issued_seconds",
+        "From the payment to the legal number, claim window included, of what was issued since midnight in Việt Nam.",
+        ("quantile",),
+        {(f"{share}",): quantile(seconds, share) for share in (0.5, 0.95)},
+        listed(LIST, state__exact=State.ISSUED),
+    )
+
+
+def _owed() -> Iterable[Figure]:
+    parked = rows("SELECT parked, count(*) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
+    reasons = [reason.value for reason in Payment.Parked]
+    yield Figure(
+        "payments_parked",
+        "Paid sales that cannot open an invoice yet, by what is missing.",
+        ("reason",),
+        {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count in parked}},
+        listed("invoices_payment", parked__isempty=0),
+        {(r,): listed("invoices_payment", parked__exact=r) for r in reasons},
+    )
+    for name, work, help in (
+        ("corrections_owed", "correction", "Issued invoices that were refunded and need a correction."),
+        ("files_missing", "files", "Issued invoices whose PDF and XML are not here yet."),
+        ("issue_limit_near", "limit", "Unsent invoices whose issue limit is less than an hour away."),
+    ):
+        yield one(name, help, Invoice.objects.filter(condition(work)).count(), listed(LIST, work=work))
+    since = rows("SELECT min(issued_at) FROM invoices_invoice WHERE files_due IS NOT NULL")[0][0]
+    age = (clock.now() - since).total_seconds() if since else 0
+    yield one("files_oldest_seconds", "How long the oldest missing file has been.", age, listed(LIST, work="files"))
+
+
+def _law() -> Iterable[Figure]:
+    today = clock.today_vn()
+    now, following = None, None
+    for rules in LegalRules.objects.order_by("effective_from"):
+        if rules.effective_from <= today:
+            now = rules
+        elif now and not following and rules.vat_rates != now.vat_rates:
+            following = rules
+    days = {(following.effective_from.isoformat(),): (following.effective_from - today).days} if following else {}
+    yield Figure(
+        "vat_rates_change_days",
+        "Days until the law's VAT rates change; none where no change is known.",
+        ("from",),
+        days,
+        listed("invoices_legalrules"),
+    )

@@ -1,0 +1,21 @@
+"""How many numbers an account has left, where people told us how many were bought: vendors do not tell."""
+
+from django.db import connection
+
+# Numbers rise in the order of issue, all but those in flight: the newest few rows of a lane hold its highest.
+COUNT_LEFT = """
+UPDATE merchants_provideraccount AS account SET numbers_left = greatest(0, account.last_number - used.highest)
+FROM merchants_provideraccount AS lane CROSS JOIN LATERAL (
+    SELECT coalesce(max(number::int), 0) AS highest FROM (
+        SELECT number FROM invoices_invoice WHERE account_id = lane.id AND number <> '' ORDER BY id DESC LIMIT 100
+    ) AS newest
+) AS used
+WHERE account.id = lane.id AND lane.last_number IS NOT NULL AND lane.deleted_at IS NULL
+"""
+
+
+def count_left() -> int:
+    """Write `numbers_left` of the accounts with a `last_number`; returns how many those are."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_LEFT)
+        return cursor.rowcount

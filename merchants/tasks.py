@@ -1,0 +1,8 @@
+from celery import shared_task
+
+from merchants import drift
+
+
+@shared_task(name="merchants.find_drift")
+def find_drift() -> None:
+    drift.note()
