@@ -37,7 +37,7 @@ class MerchantAdmin(Edited):
     fields = (
         "code",
         "name",
-        "is_active",
+        ("is_active", "paused"),
         ("claim_window", "unclaimed"),
         ("consumer_fallback", "mails_buyer"),
         "tax_problem",

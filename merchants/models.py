@@ -43,6 +43,7 @@ class Merchant(Record):
     code = models.CharField(max_length=64, unique=True, help_text="The platform's merchantId.")
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
+    paused = models.BooleanField(default=False, help_text="An operator's stop: sales go on, nothing is sent.")
     claim_window = models.PositiveSmallIntegerField(
         default=CLAIM_WINDOW_MAX,
         validators=[MaxValueValidator(CLAIM_WINDOW_MAX)],

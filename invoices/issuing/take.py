@@ -38,8 +38,8 @@ WITH RECURSIVE lane(id) AS (
     SELECT id FROM unnest(%(freed)s::bigint[]) AS freed(id) WHERE EXISTS (
         SELECT FROM invoices_invoice i WHERE i.state = 'QUEUED' AND i.account_id = freed.id AND i.not_before <= %(now)s)
 )
-SELECT a.id FROM due JOIN merchants_provideraccount a ON a.id = due.id
-WHERE a.is_active AND NOT a.paused AND a.deleted_at IS NULL
+SELECT a.id FROM due JOIN merchants_provideraccount a ON a.id = due.id JOIN merchants_merchant m ON m.id = a.merchant_id
+WHERE a.is_active AND NOT a.paused AND NOT m.paused AND a.deleted_at IS NULL
   AND (a.parked_until IS NULL OR (a.parked_until <= %(now)s AND NOT a.parked_for_login))
 ORDER BY a.id LIMIT %(room)s
 FOR NO KEY UPDATE OF a

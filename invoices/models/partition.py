@@ -1,4 +1,5 @@
 from django.db import models
+from simple_history.models import HistoricalRecords
 
 
 class Partition(models.Model):
@@ -6,6 +7,7 @@ class Partition(models.Model):
 
     number = models.PositiveSmallIntegerField(primary_key=True)
     paused = models.BooleanField(default=False)
+    history = HistoricalRecords()
 
     def __str__(self) -> str:
         return f"partition {self.number}"

@@ -19,6 +19,7 @@ from invoices.providers.base import ProviderError
 from invoices.replay import replay
 from invoices.skip import skip
 from merchants.models import ProviderAccount
+from merchants.pause import pause, resume
 from tests import cast
 from tests.simulation import invariants
 from tests.simulation.interleave import Act
@@ -257,9 +258,11 @@ def operate(world: World, free: list[Worker]) -> Act | None:
             (1, ("adopt", lambda: adopt(invoice, **by).state)),
             (1, ("pause the account of", lambda: accounts.update(paused=True))),
             (2, ("open the account of", lambda: accounts.update(paused=False, parked_until=None))),
+            (1, ("pause the merchant of", lambda: pause(invoice.merchant, **by))),
+            (1, ("go on with the merchant of", lambda: resume(invoice.merchant, **by))),
             (1, ("new account for the merchant of", lambda: new_account(invoice))),
-            (1, ("pause the partition of", lambda: pause(invoice.partition, True))),
-            (1, ("go on with the partition of", lambda: pause(invoice.partition, False))),
+            (1, ("pause the partition of", lambda: pause(partition_of(invoice), **by))),
+            (1, ("go on with the partition of", lambda: resume(partition_of(invoice), **by))),
         ]
     )
     return Act(f"operator: {name} {invoice.order_id} ({invoice.state})", declining(what))
@@ -271,8 +274,8 @@ def skipping(world: World, invoice: Invoice, **by: str) -> str:
     return "skipped"
 
 
-def pause(partition: int, paused: bool) -> None:
-    Partition.objects.update_or_create(number=partition, defaults={"paused": paused})
+def partition_of(invoice: Invoice) -> Partition:
+    return Partition.objects.get(number=invoice.partition)
 
 
 def new_account(invoice: Invoice) -> str:

@@ -5,7 +5,7 @@ from invoices import sweep
 from invoices.issuing import later
 from invoices.lifecycle import ENDED, State
 from invoices.models import Partition
-from merchants.models import ProviderAccount
+from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
 from tests.simulation.acts import arriving, looking, recording
 from tests.simulation.interleave import Act
@@ -27,6 +27,7 @@ def come_to_rest(world: World) -> None:
     Partition.objects.filter(paused=True).update(paused=False)
     accounts = ProviderAccount.objects.filter(merchant__in=world.merchants.values())
     accounts.filter(paused=True).update(paused=False)
+    Merchant.objects.filter(paused=True).update(paused=False)
     for _ in range(ROUNDS):
         everybody_works(world)
         if not (wait := until_something_is_due(world, accounts)):

@@ -1,0 +1,32 @@
+"""Hold what an operator wants held: a merchant, an account, a partition. What is owed stays owed, and is not sent.
+
+The pump reads the flag at every take. Look-ups go on, for they only find out what has happened already.
+"""
+
+from typing import Any
+
+from django.db import transaction
+
+from config import clock
+
+
+def pause(row: Any, *, actor: str, reason: str) -> bool:
+    """Send nothing of it until it is resumed. Returns whether that is new."""
+    return _hold(row, True, f"paused by {actor}: {reason}")
+
+
+def resume(row: Any, *, actor: str, reason: str) -> bool:
+    """Go on with it. Returns whether that is new."""
+    return _hold(row, False, f"resumed by {actor}: {reason}")
+
+
+def _hold(row: Any, paused: bool, why: str) -> bool:
+    """`row` is of any model with `paused` and a history, which tells who and why."""
+    with transaction.atomic():
+        locked = type(row).objects.select_for_update(no_key=True).get(pk=row.pk)
+        if locked.paused == paused:
+            return False
+        locked.paused = row.paused = paused
+        locked._change_reason, locked._history_date = why[:100], clock.now()
+        locked.save()
+    return True
