@@ -5,13 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from config import crypto, webhook_secrets
 from config.admin import Edited, Shown
 from invoices.admin.columns import as_json, badge
+from webhooks import deliveries
 from webhooks.addresses import Forbidden, check_url
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
@@ -129,6 +131,7 @@ class WebhookEndpointAdmin(Edited):
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(Shown):
     list_display = ("event_id", "type", "endpoint", "result", "attempts", "last_status", "last_error", "created_at")
+    list_filter = ("state",)
     list_select_related = ("endpoint",)
     search_fields = ("event_id__exact",)
     search_help_text = "A whole webhook id. Lists end after 10,000 rows."
@@ -141,6 +144,23 @@ class WebhookDeliveryAdmin(Shown):
         "told",
     )
     readonly_fields = ("result", "told", "created_at", "updated_at")
+    actions = ("replay",)
+
+    class Media:
+        css = {"all": ("invoices/admin.css",)}
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("webhooks.change_webhookdelivery")
+
+    @admin.action(description="Send again, with the same webhook-id", permissions=["replay"])
+    def replay(self, request: HttpRequest, rows: QuerySet[WebhookDelivery]) -> None:
+        on = [row for row in rows.order_by("pk") if row.endpoint.is_on]
+        for row in on:
+            deliveries.replay_one(row, actor=f"user:{request.user.pk}")
+        if off := rows.count() - len(on):
+            self.message_user(request, f"{off} stay: their endpoint is off. Turn it on first.", messages.ERROR)
+        if on:
+            self.message_user(request, f"{len(on)} are due now.", messages.SUCCESS)
 
     @admin.display(description="state")
     def result(self, row: WebhookDelivery) -> SafeString:

@@ -170,7 +170,7 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         shape.is_valid(raise_exception=True)
         told = shape.validated_data
         dry_run = told["dryRun"]
-        if row.disabled_reason and not dry_run:
+        if not (row.is_on or dry_run):
             raise Problem(409, "disabled", DISABLED)
         count = deliveries.replay(
             row, told["since"], delivered=told["delivered"], dry_run=dry_run, actor=self.principal.actor
@@ -182,6 +182,6 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
     def send_test(self, request: Request, **_: Any) -> Response:
         """Send a `webhook.test`. The answer is its delivery: look there for how it went. 409 `disabled`."""
         row = self.get_object()
-        if row.disabled_reason:
+        if not row.is_on:
             raise Problem(409, "disabled", DISABLED)
         return Response(DeliveryShape(write_test(row)).data)

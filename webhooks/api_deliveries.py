@@ -24,7 +24,7 @@ class DeliveryShape(serializers.Serializer):
     eventId = serializers.CharField(source="event_id", help_text="`webhook-id`: the same at every try.")
     type = serializers.CharField()
     invoiceId = Told(source="invoice_id")
-    state = serializers.ChoiceField(WebhookDelivery.State.values)
+    state = serializers.ChoiceField(WebhookDelivery.State.choices)
     attempts = serializers.IntegerField(help_text="Since it was written or last replayed.")
     lastStatus = serializers.IntegerField(source="last_status", allow_null=True, help_text="null: nobody answered.")
     lastError = serializers.CharField(source="last_error")
@@ -41,7 +41,7 @@ class DeliveryFilters(serializers.Serializer):
     endpointId = serializers.RegexField(r"^[0-9]{1,18}\Z", required=False)
     invoiceId = serializers.RegexField(r"^[0-9]{1,18}\Z", required=False)
     state = serializers.ChoiceField(
-        WebhookDelivery.State.values, required=False, help_text="Needs `endpointId` or `invoiceId`."
+        WebhookDelivery.State.choices, required=False, help_text="Needs `endpointId` or `invoiceId`."
     )
 
 
@@ -76,7 +76,7 @@ class WebhookDeliveries(mixins.RetrieveModelMixin, Scoped):
     def replay(self, request: Request, **_: Any) -> Response:
         """Send it again now, with the same `webhook-id`. 409 `disabled`."""
         row = self.get_object()
-        if row.endpoint.disabled_reason or row.endpoint.deleted_at:
+        if not row.endpoint.is_on:
             raise Problem(409, "disabled", DISABLED)
         deliveries.replay_one(row, actor=self.principal.actor)
         row.refresh_from_db()

@@ -85,6 +85,10 @@ class WebhookEndpoint(Record):
         return self.url
 
     @property
+    def is_on(self) -> bool:
+        return not (self.disabled_reason or self.deleted_at)
+
+    @property
     def place(self) -> str:
         return f"webhooks.webhookendpoint:{self.pk}:secrets"
 

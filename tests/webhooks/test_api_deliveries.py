@@ -1,0 +1,300 @@
+"""Deliveries over HTTP and in the console: found, sent again, tried out."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from config import clock
+from tests import cast
+from tests.callers import Caller, problem
+from tests.webhooks.receivers import Receiver, receiving
+from webhooks.deliveries import deliver_due
+from webhooks.models import WebhookDelivery, WebhookEndpoint
+from webhooks.news import write_test
+
+pytestmark = pytest.mark.django_db
+S = WebhookDelivery.State
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as one:
+        yield one
+
+
+def endpoint(merchant: Any = None, **overrides: Any) -> WebhookEndpoint:
+    row = WebhookEndpoint.objects.create(merchant=merchant, **{"url": "https://hooks.example/h", **overrides})
+    row.add_secret("1")
+    return row
+
+
+def found(caller: Caller, query: str = "") -> list[str]:
+    answer = caller.ask("get", f"webhook-deliveries{query}")
+    assert answer.status_code == 200, answer.content
+    return [told["deliveryId"] for told in answer.json()["items"]]
+
+
+def ids(*rows: WebhookDelivery) -> list[str]:
+    return [str(row.pk) for row in rows]
+
+
+# --- Found ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_tells_how_it_went_and_one_alone_its_body_too(receiver: Receiver) -> None:
+    merchant = cast.seller()
+    row = receiver.endpoint(merchant)
+    invoice = cast.issued(merchant)
+    receiver.answer = lambda _: (500, {})
+    deliver_due()
+    delivery, caller = WebhookDelivery.objects.get(), Caller(merchants=[merchant.code])
+    (told,) = caller.ask("get", "webhook-deliveries").json()["items"]
+    due = told.pop("nextAttemptAt")
+    assert told == {
+        "deliveryId": str(delivery.pk),
+        "endpointId": str(row.pk),
+        "eventId": delivery.event_id,
+        "type": "invoice.issued",
+        "invoiceId": str(invoice.pk),
+        "state": "pending",
+        "attempts": 1,
+        "lastStatus": 500,
+        "lastError": "HTTP 500",
+        "deliveredAt": None,
+        "createdAt": told["createdAt"],
+    }
+    assert due > told["createdAt"]
+    alone = caller.ask("get", f"webhook-deliveries/{delivery.pk}").json()
+    assert alone == {**told, "nextAttemptAt": due, "body": delivery.body}
+
+
+def test_filters_narrow_a_list_the_newest_first() -> None:
+    one, other = endpoint(), endpoint()
+    first, second, third = write_test(one), write_test(one), write_test(other)
+    WebhookDelivery.objects.filter(pk=second.pk).update(state=S.DEAD)
+    invoice = cast.issued()
+    of_one, of_other = WebhookDelivery.objects.filter(invoice=invoice).order_by("endpoint_id")
+    caller = Caller()
+    assert found(caller) == ids(of_other, of_one, third, second, first)
+    assert found(caller, f"?endpointId={one.pk}") == ids(of_one, second, first)
+    assert found(caller, f"?endpointId={one.pk}&state=dead") == ids(second)
+    assert found(caller, f"?invoiceId={invoice.pk}") == ids(of_other, of_one)
+    assert found(caller, f"?invoiceId={invoice.pk}&endpointId={one.pk}&state=pending") == ids(of_one)
+    assert found(caller, f"?invoiceId={invoice.pk}&state=delivered") == []
+    assert found(caller, "?limit=2") == ids(of_other, of_one)
+    assert found(caller, f"?limit=2&cursor={of_one.pk}") == ids(third, second)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("state=dead", "endpointId"),
+        ("endpointId=1&state=lost", "state"),
+        ("endpointId=x", "endpointId"),
+        ("invoiceId=-1", "invoiceId"),
+        ("invoiceId=9999999999999999999", "invoiceId"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_or_reads_too_much_is_refused(query: str, field: str) -> None:
+    answer = Caller().ask("get", f"webhook-deliveries?{query}")
+    assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
+
+
+def test_a_merchant_sees_deliveries_to_its_own_endpoints_only() -> None:
+    merchant = cast.seller()
+    theirs, platform = write_test(endpoint(merchant)), write_test(endpoint())
+    caller = Caller(merchants=[merchant.code])
+    assert found(caller) == ids(theirs)
+    assert found(caller, f"?endpointId={platform.endpoint_id}") == []
+    assert problem(caller.ask("get", f"webhook-deliveries/{platform.pk}")) == (404, "not_found")
+    assert problem(caller.ask("post", f"webhook-deliveries/{platform.pk}/replay", {})) == (404, "not_found")
+
+
+def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
+    merchant = cast.seller()
+    row = endpoint(merchant)
+    for caller, cost in ((Caller(), 1), (Caller(merchants=[merchant.code]), 2)):  # the endpoints in sight, the rows
+        for _ in range(3):
+            write_test(row)
+        with CaptureQueriesContext(connection) as queries:
+            caller.ask("get", "webhook-deliveries")
+        assert len(queries) == cost
+
+
+def many(like: WebhookDelivery, rows: int) -> None:
+    """Copies: to an endpoint in a hundred each, one in fifty dead."""
+    own = {
+        "id": f"{like.pk} + n", "event_id": "'copy-' || n", "endpoint_id": "1000 + n % 100",
+        "invoice_id": "(SELECT min(id) + n % 100 FROM invoices_invoice)",
+        "state": "CASE n % 50 WHEN 0 THEN 'dead' ELSE 'delivered' END",
+    }  # fmt: skip
+    columns = [field.column for field in WebhookDelivery._meta.concrete_fields]
+    values = ", ".join(own.get(column, f'"{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        cursor.execute(
+            f"INSERT INTO webhooks_webhookdelivery ({names}) SELECT {values} FROM webhooks_webhookdelivery, "
+            f"generate_series(1, {rows}) AS n WHERE id = {like.pk}"
+        )
+        cursor.execute("ANALYZE webhooks_webhookdelivery")
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", "webhooks_webhookdelivery_pkey"),
+        ("endpointId=1007", "deliveries_by_endpoint"),
+        ("endpointId=1000&state=dead", "deliveries_dead"),
+        ("invoiceId={invoice}", "webhooks_webhookdelivery_invoice"),
+    ],
+)
+def test_each_filter_reads_its_index(query: str, index: str) -> None:
+    endpoint()
+    invoice = cast.issued()
+    like = WebhookDelivery.objects.get()
+    try:
+        many(like, 10_000)
+        with CaptureQueriesContext(connection) as queries:
+            found(Caller(), "?" + query.format(invoice=invoice.pk))
+        (select,) = [q["sql"] for q in queries if 'FROM "webhooks_webhookdelivery"' in q["sql"]]
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {select}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert index in plan and "Seq Scan" not in plan, plan
+    finally:  # their endpoints and invoices are invented
+        WebhookDelivery.objects.exclude(pk=like.pk).delete()
+
+
+# --- Sent again -------------------------------------------------------------------------------------------------------
+
+
+def test_one_is_sent_again_under_the_id_that_it_had(receiver: Receiver) -> None:
+    delivery = write_test(receiver.endpoint())
+    deliver_due()
+    answer = Caller().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["state"], told["attempts"], told["deliveredAt"]) == ("pending", 0, None)
+    deliver_due()
+    assert receiver.ids == [delivery.event_id] * 2
+
+
+@pytest.mark.parametrize("change", [{"disabled_reason": "gone"}, {"deleted_at": clock.now()}])
+def test_nothing_is_sent_again_to_an_endpoint_that_is_off(change: dict[str, Any]) -> None:
+    delivery = write_test(endpoint())
+    WebhookDelivery.objects.update(state=S.DEAD)
+    WebhookEndpoint.objects.update(**change)
+    answer = Caller().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
+    assert problem(answer) == (409, "disabled")
+    assert WebhookDelivery.objects.get().state == S.DEAD
+
+
+def test_all_since_a_time_are_counted_first_and_then_sent(receiver: Receiver) -> None:
+    row, other, start = receiver.endpoint(), receiver.endpoint(), clock.now()
+    for hour in range(4):
+        with clock.frozen(start + hour * HOUR):
+            write_test(row)
+            write_test(other)
+    WebhookDelivery.objects.update(state=S.DEAD)
+    newest = WebhookDelivery.objects.filter(endpoint=row).latest("created_at")
+    WebhookDelivery.objects.filter(pk=newest.pk).update(state=S.DELIVERED)
+    caller, path = Caller(), f"webhook-endpoints/{row.pk}/replay"
+
+    def replay(**more: Any) -> Any:
+        return caller.ask("post", path, {"since": (start + HOUR).isoformat(), **more}).json()
+
+    assert replay(dryRun=True) == {"acted": False, "count": 2}
+    assert replay(dryRun=True, delivered=True) == {"acted": False, "count": 3}
+    assert not WebhookDelivery.objects.filter(state=S.PENDING).exists()
+    assert replay() == {"acted": True, "count": 2}
+    assert WebhookDelivery.objects.filter(state=S.PENDING).count() == 2
+    assert not WebhookDelivery.objects.filter(state=S.PENDING).exclude(endpoint=row).exists()
+    with clock.frozen(start + 5 * HOUR):
+        assert deliver_due() == 2
+    assert replay(delivered=True) == {"acted": True, "count": 3}
+    late = caller.ask("post", path, {"since": (start + 9 * HOUR).isoformat()})
+    assert late.json() == {"acted": False, "count": 0}
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"since": "yesterday"}, {"since": "2026-01-01T00:00:00Z", "dryrun": True}, {"since": None}]
+)
+def test_a_replay_that_is_not_understood_sends_nothing(body: dict[str, Any]) -> None:
+    row = endpoint()
+    write_test(row)
+    WebhookDelivery.objects.update(state=S.DEAD)
+    assert problem(Caller().ask("post", f"webhook-endpoints/{row.pk}/replay", body))[0] == 422
+    assert WebhookDelivery.objects.get().state == S.DEAD
+
+
+def test_a_disabled_endpoint_counts_but_sends_nothing() -> None:
+    row = endpoint(disabled_reason="gone")
+    write_test(row)
+    caller, path, body = Caller(), f"webhook-endpoints/{row.pk}", {"since": "2026-01-01T00:00:00Z"}
+    assert caller.ask("post", f"{path}/replay", {**body, "dryRun": True}).json() == {"acted": False, "count": 1}
+    assert problem(caller.ask("post", f"{path}/replay", body)) == (409, "disabled")
+    assert problem(caller.ask("post", f"{path}/test", {})) == (409, "disabled")
+
+
+def test_turned_on_again_it_gets_what_it_missed(receiver: Receiver) -> None:
+    row = receiver.endpoint(disabled_reason="gone")
+    cast.issued()
+    assert deliver_due() == 0
+    Caller().ask("patch", f"webhook-endpoints/{row.pk}", {"disabledReason": ""})
+    assert deliver_due() == 1
+    assert receiver.told() == ["invoice.issued"]
+
+
+# --- Tried out --------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_event_goes_the_way_of_all_others(receiver: Receiver) -> None:
+    row, caller = receiver.endpoint(event_types=["invoice.failed"]), Caller()
+    told = caller.ask("post", f"webhook-endpoints/{row.pk}/test", {}).json()
+    assert (told["type"], told["state"], told["invoiceId"]) == ("webhook.test", "pending", None)
+    deliver_due()
+    assert receiver.told() == ["webhook.test"] and receiver.rejected == 0
+    assert caller.ask("get", f"webhook-deliveries/{told['deliveryId']}").json()["state"] == "delivered"
+
+
+# --- In the console ---------------------------------------------------------------------------------------------------
+
+
+def as_one_of(client: Client, group: str) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    user = User.objects.create_user(group, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client.force_login(user)
+
+
+def test_an_operator_finds_dead_deliveries_and_sends_them_again(client: Client) -> None:
+    dead, fine = write_test(endpoint()), write_test(endpoint())
+    off = write_test(endpoint(disabled_reason="gone"))
+    WebhookDelivery.objects.exclude(pk=fine.pk).update(state=S.DEAD)
+    as_one_of(client, "operator")
+    listed = client.get("/admin/webhooks/webhookdelivery/?state__exact=dead").text
+    assert dead.event_id in listed and fine.event_id not in listed
+    press = {"action": "replay", "_selected_action": [dead.pk, off.pk]}
+    told = client.post("/admin/webhooks/webhookdelivery/", press, follow=True).text
+    assert "1 are due now" in told and "1 stay: their endpoint is off" in told
+    dead.refresh_from_db()
+    off.refresh_from_db()
+    assert (dead.state, dead.attempts, off.state) == (S.PENDING, 0, S.DEAD)
+
+
+def test_support_sees_deliveries_and_has_no_button(client: Client) -> None:
+    delivery = write_test(endpoint())
+    WebhookDelivery.objects.update(state=S.DEAD)
+    as_one_of(client, "support")
+    assert "Send again" not in client.get("/admin/webhooks/webhookdelivery/").text
+    client.post("/admin/webhooks/webhookdelivery/", {"action": "replay", "_selected_action": [delivery.pk]})
+    assert WebhookDelivery.objects.get().state == S.DEAD

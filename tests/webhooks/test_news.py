@@ -1,0 +1,245 @@
+"""What endpoints are told: each type of event, caused by what causes it, held to the contract and to openapi.json."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from jsonschema import Draft202012Validator
+
+from claims.claiming import claim, expire_claims
+from config import clock
+from config.openapi import document
+from invoices import facts
+from invoices.issuing import issue_due
+from invoices.lifecycle import State
+from invoices.models import Invoice
+from invoices.moving import move, move_one
+from invoices.opening import learn
+from invoices.providers.simulator import Simulator
+from merchants.models import Merchant
+from tests import cast
+from webhooks.models import WebhookDelivery, WebhookEndpoint
+from webhooks.news import TYPES, write_test
+
+pytestmark = pytest.mark.django_db
+
+REQUIRED = {"invoiceId", "sourceId", "merchantId", "documentNo", "kind", "state", "occurredAt", "total"}
+NUMBER = {"form", "symbol", "number", "issueDate", "lookupUrl"}
+BUYER = {"kind": "individual", "name": "Nguyễn Thị Mai", "address": "5 Lê Lợi", "phone": "0901234567"}
+
+
+def endpoint(merchant: Merchant | None = None, **overrides: Any) -> WebhookEndpoint:
+    row = WebhookEndpoint.objects.create(merchant=merchant, **{"url": "https://hooks.example/h", **overrides})
+    row.add_secret("1")
+    return row
+
+
+def told(row: WebhookEndpoint | None = None) -> list[dict[str, Any]]:
+    """The bodies that were written, the earliest first."""
+    rows = WebhookDelivery.objects.order_by("id")
+    return [json.loads(delivery.body) for delivery in (rows.filter(endpoint=row) if row else rows)]
+
+
+def types(row: WebhookEndpoint | None = None) -> list[str]:
+    return [event["type"] for event in told(row)]
+
+
+# --- One event of each type -------------------------------------------------------------------------------------------
+
+
+def sent(provider: Simulator, *faults: str) -> Invoice:
+    """An invoice after the pump has sent it to a provider that has these faults."""
+    merchant = cast.seller(url=provider.url)
+    provider.tenants([cast.tenant(merchant)])
+    for fault in faults:
+        provider.faults(fault, seconds=60)
+    invoice = cast.queued(merchant, buyer=cast.COMPANY)
+    issue_due(invoice.partition)
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+def claimed(_: Simulator) -> Invoice:
+    return claim(cast.waiting().claim_token, BUYER)
+
+
+def refunded(invoice: Invoice) -> Invoice:
+    sale = {"orderId": invoice.order_id, "merchantId": invoice.merchant.code, "total": invoice.total}
+    after = learn(facts.refund(cast.refund(sale)), actor="test").invoice
+    assert after
+    return after
+
+
+def expired(_: Simulator) -> Invoice:
+    invoice = cast.waiting(cast.seller(unclaimed="lapse"))
+    with clock.frozen(invoice.claim_deadline):
+        expire_claims(invoice.partition)
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+def corrected(provider: Simulator, to: State) -> Invoice:
+    return move_one(sent(provider), to, actor="worker", event=to.lower())
+
+
+EVENTS: dict[str, tuple[Callable[[Simulator], Invoice], str, set[str]]] = {  # cause, state, what else the body tells
+    "invoice.claimed": (claimed, "QUEUED", set()),
+    "invoice.submitted": (lambda provider: sent(provider, "code-delayed"), "SUBMITTED", NUMBER),
+    "invoice.issued": (sent, "ISSUED", {*NUMBER, "code"}),
+    "invoice.failed": (lambda provider: sent(provider, "invalid-buyer-tax-code"), "FAILED", {"failure"}),
+    "invoice.cancelled": (lambda _: refunded(cast.waiting()), "CANCELLED", set()),
+    "invoice.expired": (expired, "EXPIRED", set()),
+    "invoice.replaced": (lambda provider: corrected(provider, State.REPLACED), "REPLACED", {*NUMBER, "code"}),
+    "invoice.adjusted": (lambda provider: corrected(provider, State.ADJUSTED), "ADJUSTED", {*NUMBER, "code"}),
+    "invoice.correction_owed": (lambda provider: refunded(sent(provider)), "ISSUED", {*NUMBER, "code"}),
+}
+
+
+def test_every_type_is_tested_here() -> None:
+    assert tuple(sorted(EVENTS)) == tuple(sorted(TYPES))
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_a_body_tells_what_the_contract_says_and_nothing_else(kind: str, provider: Simulator) -> None:
+    cause, state, more = EVENTS[kind]
+    endpoint(event_types=[kind])
+    invoice = cause(provider)
+    (body,) = told()
+    validate(body)
+    data = body["data"]
+    assert (body["type"], body["timestamp"], set(body)) == (kind, data["occurredAt"], {"type", "timestamp", "data"})
+    assert set(data) == REQUIRED | more
+    expected = {
+        "invoiceId": str(invoice.pk),
+        "sourceId": invoice.order_id,
+        "merchantId": invoice.merchant.code,
+        "documentNo": 1,
+        "kind": "original",
+        "state": state,
+        "total": 110000,
+    }
+    assert expected.items() <= data.items()
+    moment = datetime.fromisoformat(data["occurredAt"])
+    assert moment == invoice.updated_at and moment.utcoffset() == timedelta(hours=7)
+    if "number" in more:
+        assert (data["form"], data["symbol"]) == ("1", "C26TAA") and data["number"].isdigit()
+        assert data["issueDate"] == str(invoice.issue_date) and data["lookupUrl"].startswith("https://")
+    if "code" in more:
+        assert len(data["code"]) == 34
+    if "failure" in more:
+        assert data["failure"] == {"reason": "refused", "message": invoice.failure_message}
+
+
+def test_a_correction_says_what_it_corrects() -> None:
+    endpoint(event_types=["invoice.failed"])
+    original = cast.issued()
+    correction = cast.queued(original.merchant)
+    own = {"kind": "adjustment", "document_no": 2, "relates_to": original, "order_id": original.order_id}
+    Invoice.objects.filter(pk=correction.pk).update(**own)
+    move_one(correction, State.FAILED, actor="test", event="failed", failure="bug")
+    (body,) = told()
+    validate(body)
+    data = body["data"]
+    assert (data["kind"], data["documentNo"], data["relatesTo"]) == ("adjustment", 2, str(original.pk))
+    assert (data["sourceId"], data["failure"]) == (original.order_id, {"reason": "bug", "message": ""})
+
+
+def test_no_body_names_the_buyer(provider: Simulator) -> None:
+    endpoint()
+    claimed(provider)
+    sent(provider, "invalid-buyer-tax-code")
+    text = json.dumps(told(), ensure_ascii=False)
+    for personal in (*BUYER.values(), *cast.COMPANY.values()):
+        assert personal in ("individual", "company") or personal not in text
+
+
+def test_a_test_event_is_about_no_invoice() -> None:
+    row = endpoint(event_types=["invoice.issued"])
+    delivery = write_test(row)
+    (body,) = told()
+    validate(body)
+    assert (body["type"], body["data"]) == ("webhook.test", {"endpointId": str(row.pk)})
+    assert delivery.event_id == f"test-{delivery.pk}"
+
+
+def validate(body: dict[str, Any]) -> None:
+    """Against what openapi.json tells receivers to expect."""
+    api = json.loads(document())
+    schemas = [way["post"]["requestBody"]["content"]["application/json"]["schema"] for way in api["webhooks"].values()]
+    Draft202012Validator({"oneOf": schemas, "components": api["components"]}).validate(body)
+
+
+# --- When, and to whom ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_rolled_back_was_never_told() -> None:
+    endpoint()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        cast.failed()
+        assert types() == ["invoice.failed"]
+        raise RuntimeError
+    assert types() == []
+
+
+def test_moves_within_us_are_no_news() -> None:
+    endpoint()
+    cast.sending()
+    assert types() == []
+
+
+def test_one_that_failed_once_more_for_another_reason_is_news_again() -> None:
+    endpoint()
+    invoice = cast.failed()
+    for failure in ("refused", "late"):
+        move_one(invoice, State.FAILED, actor="test", event="failed", failure=failure)
+    assert [event["data"]["failure"]["reason"] for event in told()] == ["refused", "late"]
+
+
+def test_a_merchant_hears_of_its_own_invoices_and_the_platform_of_all() -> None:
+    one, other = cast.seller(), cast.seller()
+    theirs, platform = endpoint(one), endpoint()
+    issued, failed = cast.issued(one), cast.failed(other)
+    assert [event["data"]["invoiceId"] for event in told(theirs)] == [str(issued.pk)]
+    assert [event["data"]["invoiceId"] for event in told(platform)] == [str(issued.pk), str(failed.pk)]
+
+
+def test_every_endpoint_hears_an_event_under_the_same_id() -> None:
+    for _ in range(3):
+        endpoint()
+    cast.issued()
+    rows = WebhookDelivery.objects.all()
+    assert len(rows) == 3 and len({(row.event_id, row.body) for row in rows}) == 1
+
+
+def test_an_endpoint_hears_the_types_that_it_asked_for() -> None:
+    row = endpoint(event_types=["invoice.cancelled", "invoice.correction_owed"])
+    refunded(cast.issued())
+    refunded(cast.waiting())
+    assert types(row) == ["invoice.correction_owed", "invoice.cancelled"]
+
+
+def test_a_removed_endpoint_and_one_without_a_secret_are_told_nothing_a_disabled_one_later() -> None:
+    endpoint().delete()
+    WebhookEndpoint.objects.create(url="https://hooks.example/h")
+    disabled = endpoint(disabled_reason="moved")
+    cast.issued()
+    assert [row.endpoint for row in WebhookDelivery.objects.all()] == [disabled]
+
+
+def test_a_move_that_is_no_news_costs_no_query_and_news_cost_two_however_many_rows() -> None:
+    merchant = cast.seller()
+    rows = [cast.queued(merchant).pk for _ in range(20)]
+
+    def cost(rows: list[int], to: State, **changes: Any) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            move(rows, to, actor="test", event="test", **changes)
+        return len(queries)
+
+    nobody_listens = cost(rows[:1], State.QUEUED, attempts=1)
+    endpoint(merchant)
+    endpoint()
+    assert cost(rows, State.QUEUED, attempts=2) == nobody_listens
+    assert cost(rows, State.FAILED, failure="refused") == nobody_listens + 2
+    assert WebhookDelivery.objects.count() == 40
