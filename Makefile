@@ -21,7 +21,7 @@ help: ## List these targets
 demo: .venv/ready ## Start everything and send a day of orders through it
 	$(MANAGE) demo $(ARGS)
 
-dev: .venv/ready migrate ## Server, workers and beat with reload
+dev: .venv/ready migrate ## Server, worker, Kafka consumer and beat with reload
 	$(MANAGE) dev
 
 migrate: .venv/ready ## Tables and seed data

@@ -24,10 +24,10 @@ class Receiver:
         self.signatures: list[int] = []  # how many came with each
         self.tries = self.rejected = 0
         self.url = ""
-        self._lock = threading.Lock()
+        self._news = threading.Condition()
 
     def take(self, body: bytes, headers: dict[str, str]) -> Answer:
-        with self._lock:
+        with self._news:
             self.tries += 1
             self.signatures.append(len(headers["webhook-signature"].split()))
             if not any(self._believes(secret, body, headers) for secret in list(self.secrets)):
@@ -35,9 +35,10 @@ class Receiver:
                 return 401, {}
         answer = self.answer(json.loads(body))
         if 200 <= answer[0] < 300:
-            with self._lock:
+            with self._news:
                 self.heard.append(json.loads(body))
                 self.ids.append(headers["webhook-id"])
+                self._news.notify_all()
         return answer
 
     def _believes(self, secret: str, body: bytes, headers: dict[str, str]) -> bool:
@@ -51,6 +52,11 @@ class Receiver:
         row = WebhookEndpoint.objects.create(merchant=merchant, **{"url": self.url, **overrides})
         self.secrets.append(row.add_secret("1"))
         return row
+
+    def wait(self, done: Callable[[], bool], seconds: float = 60) -> None:
+        """Until something is so, looking whenever an event was heard."""
+        with self._news:
+            assert self._news.wait_for(done, seconds), f"{len(self.heard)} heard, {self.rejected} rejected"
 
     def told(self, name: str = "type") -> list[Any]:
         return [event[name] if name in event else event["data"][name] for event in self.heard]

@@ -1,4 +1,4 @@
-"""`manage.py dev`: server, workers and beat, each restarted when its code changes."""
+"""`manage.py dev`: server, worker, consumer and beat, each restarted when its code changes."""
 
 import shlex
 import signal
@@ -15,7 +15,7 @@ ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
 
 
 class Command(BaseCommand):
-    help = "Run server, workers and beat for development, with reload, until Ctrl-C. Logs are under .local/dev/."
+    help = "Run server, worker, consumer and beat for development, with reload, until Ctrl-C. Logs: .local/dev/."
 
     def handle(self, *_: Any, **__: Any) -> None:
         if not settings.DEVELOPMENT:
@@ -25,12 +25,13 @@ class Command(BaseCommand):
         folder = settings.LOCAL / "dev"
         queues = [queue(p) for p in range(settings.PARTITIONS) for queue in (issuance_queue, expiry_queue)]
         with Crew(folder) as crew:
-            crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
-            crew.start("worker", *reloading(worker("dev", "hoadon", ERRANDS, DELIVERIES, *queues)))
-            crew.start("beat", *beat(folder))
-            crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
-            self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")
             try:
+                crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
+                crew.start("worker", *reloading(worker("dev", "hoadon", ERRANDS, DELIVERIES, *queues)))
+                crew.start("merchants", *reloading(manage("follow_merchants")))
+                crew.start("beat", *beat(folder))
+                crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
+                self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")
                 signal.pause()
             except KeyboardInterrupt:
                 self.stdout.write("Stopping …")

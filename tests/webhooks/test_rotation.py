@@ -1,0 +1,106 @@
+"""A secret is changed while deliveries never cease, and the receiver, who has the unmodified library, rejects none."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from config import clock
+from invoices.lifecycle import State
+from invoices.moving import move_one
+from tests import cast
+from tests.callers import Caller
+from tests.webhooks.receivers import OK, Receiver, receiving
+from webhooks.deliveries import deliver_due
+from webhooks.models import WebhookDelivery
+
+pytestmark = pytest.mark.django_db(transaction=True)
+OPEN = 30  # events that are written and not yet heard, at most
+
+
+class Traffic:
+    """Invoices whose news never cease, and a worker that delivers them, each in a thread of its own."""
+
+    def __init__(self, receiver: Receiver, merchant: Any) -> None:
+        self.receiver, self.over, self.room = receiver, threading.Event(), threading.Semaphore(OPEN)
+        self.failures: list[BaseException] = []
+        self.invoices = [cast.failed(merchant) for _ in range(10)]
+        self.written = len(self.invoices)
+        self.threads = [threading.Thread(target=self._live, args=(work,)) for work in (self.write, self.deliver)]
+        receiver.answer = lambda _: (self.room.release(), OK)[1]
+
+    def write(self) -> None:
+        while not self.over.is_set():
+            if self.room.acquire(timeout=0.1):
+                invoice = self.invoices.pop(0)
+                failure = "late" if invoice.failure == "refused" else "refused"
+                self.invoices.append(move_one(invoice, State.FAILED, actor="test", event="failed", failure=failure))
+                self.written += 1
+
+    def deliver(self) -> None:
+        while not self.over.is_set() or len(self.receiver.heard) < self.written:
+            deliver_due()
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        self.receiver.wait(lambda: bool(self.failures) or done())
+        assert not self.failures, self.failures
+
+    def more(self, count: int = 25) -> None:
+        wanted = len(self.receiver.heard) + count
+        self.wait(lambda: len(self.receiver.heard) >= wanted)
+
+    def end(self) -> None:
+        """When all that was written is heard."""
+        self.over.set()
+        for thread in self.threads:
+            thread.join(60)
+        assert not self.failures, self.failures
+
+    def _live(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self.failures.append(error)
+        finally:
+            connections.close_all()
+
+
+@contextmanager
+def flowing(receiver: Receiver, merchant: Any) -> Iterator[Traffic]:
+    traffic = Traffic(receiver, merchant)
+    for thread in traffic.threads:
+        thread.start()
+    try:
+        yield traffic
+    finally:
+        traffic.end()
+
+
+def test_before_during_and_after_a_rotation_nothing_is_rejected() -> None:
+    merchant = cast.seller()
+    with receiving() as receiver:
+        row = receiver.endpoint(merchant)
+        caller, path = Caller(merchants=[merchant.code]), f"webhook-endpoints/{row.pk}/rotate-secret"
+        with flowing(receiver, merchant) as traffic:
+            traffic.more()  # before: one secret
+            fresh = caller.ask("post", path, {"label": "2", "graceHours": 1}).json()["secret"]
+            rotated = clock.now()
+            traffic.more()  # the receiver knows the old one only
+            traffic.wait(lambda: not WebhookDelivery.objects.filter(taken_at__lt=rotated).exists())
+            receiver.secrets = [fresh]
+            traffic.more()  # and now the new one only
+            with clock.frozen(rotated + timedelta(hours=1)):
+                ended = len(receiver.signatures)
+                traffic.more(25 + OPEN)  # after: the old one has ended
+                traffic.end()
+    assert receiver.rejected == 0
+    assert len(receiver.ids) == len(set(receiver.ids)) == traffic.written  # each once
+    assert receiver.signatures[:25] == [1] * 25 and set(receiver.signatures[-25:]) == {1}
+    assert 2 in receiver.signatures[25:ended]
+    for invoice in traffic.invoices:
+        seqs = [int(event.split("-")[1]) for event in receiver.ids if event.startswith(f"{invoice.pk}-")]
+        assert len(seqs) > 5 and seqs == sorted(seqs)
