@@ -264,6 +264,10 @@ WEBHOOK_HIGH_PORTS = env.bool("WEBHOOK_HIGH_PORTS", default=DEVELOPMENT)  # 1024
 if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
     raise ImproperlyConfigured("WEBHOOK_ALLOW_LOOPBACK lets merchants call this machine; unset it in production.")
 
+# --- The console -----------------------------------------------------------------------------------------------------
+
+TIMELINE = ["merchants.timeline.told", "webhooks.timeline.told", "invoices.timeline.told"]  # see config/timeline.py
+
 # --- People ----------------------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"

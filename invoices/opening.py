@@ -22,6 +22,7 @@ from invoices.models.invoice import new_claim_token, reference_of
 from invoices.models.rules import issue_limit
 from invoices.moving import Step, announce, invoices_moved, move_one
 from invoices.partitions import partition_of
+from invoices.snapshots import snapshot
 from merchants.models import Merchant, ProviderAccount
 
 log = logging.getLogger(__name__)
@@ -113,12 +114,7 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
         claim_token=new_claim_token(),
         claim_deadline=deadline,
         account=account,
-        config_snapshot={
-            "merchant": {"code": merchant.code, "name": merchant.name},
-            "seller": merchant.tax_info.seller,
-            "policy": merchant.policy,
-            "account": {"id": str(account.pk), "provider": account.provider, "template": account.template},
-        },
+        config_snapshot=snapshot(merchant, account),
         partition=partition_of(payment.order_id),
         state=state,
         not_before=now,

@@ -33,7 +33,8 @@ class WebhookEvent(Record):
     error = models.TextField(blank=True)
     answer_status = models.PositiveSmallIntegerField()
     answer = models.JSONField()
-    order_id = models.CharField(max_length=64, blank=True, db_index=True)
+    order_id = models.CharField(max_length=64, blank=True)
+    merchant_code = models.CharField(max_length=64, blank=True)  # two merchants may have an order of one name
     tries = models.PositiveSmallIntegerField(default=1)
     not_before = models.DateTimeField(null=True, blank=True)  # when the sweep acts again on a failed one
 
@@ -42,6 +43,10 @@ class WebhookEvent(Record):
         indexes = [
             models.Index(fields=["not_before"], condition=models.Q(status="failed"), name="events_to_act_again"),
             models.Index(fields=["status", "type", "id"], condition=~models.Q(status="done"), name="events_not_acted"),
+            # Serves = and LIKE 'begin%' of the order, under any collation.
+            models.Index(
+                fields=["order_id", "merchant_code"], opclasses=["varchar_pattern_ops"] * 2, name="events_of_order"
+            ),
         ]
 
     def __str__(self) -> str:

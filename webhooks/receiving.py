@@ -60,7 +60,8 @@ def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answ
         status=WebhookEvent.Status.FAILED,
         answer_status=202,
         answer={},
-        order_id=_order_of(event.get("data")),
+        order_id=_named(event.get("data"), "orderId"),
+        merchant_code=_named(event.get("data"), "merchantId"),
     )
     with transaction.atomic():
         if _insert(row):
@@ -134,6 +135,7 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _order_of(data: Any) -> str:
-    order = data.get("orderId") if isinstance(data, dict) else ""
-    return order[:64].replace("\x00", "") if isinstance(order, str) else ""
+def _named(data: Any, field: str) -> str:
+    """What the body calls the order or the merchant, as far as a column can hold it."""
+    name = data.get(field) if isinstance(data, dict) else ""
+    return name[:64].replace("\x00", "") if isinstance(name, str) else ""

@@ -1,17 +1,18 @@
 """The invoice: a list to find it in, a page that answers why."""
 
+from typing import Any
+
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, HttpRequest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from config.admin import Historied, Shown
-from invoices.admin.columns import NOTHING, badge, dong, file_link, moment, pairs, table
+from invoices.admin.columns import NOTHING, badge, dong, moment
 from invoices.admin.filters import OfMerchant, OfPartition, ToDo
-from invoices.admin.timeline import Issuances, Requests, Tracings
+from invoices.admin.page import page_of
 from invoices.models import Invoice, InvoiceFile
 
 SALE = ("merchant", ("order_id", "document_no"), ("kind", "relates_to"), "payment_id", "paid_at")
@@ -33,30 +34,31 @@ class InvoiceAdmin(Historied, Shown):
     search_fields = ("order_id__startswith", "number__exact")  # both exact in case, or no index would serve
     search_help_text = "An order (or how it begins) or an invoice number. Lists end after 10,000 rows."
     show_facets = admin.ShowFacets.NEVER
-    inlines = (Requests, Issuances, Tracings)
+    change_form_template = "invoices/invoice.html"
     fieldsets = (
-        (None, {"fields": ("badge", ("failure", "failure_code"), "failure_message")}),
-        ("Sale", {"fields": (*SALE, "lines", "money", "tax", ("refunded_at", "refund"), "correction_owed")}),
-        ("Buyer", {"fields": ("printed_buyer", "buyer_source", ("claim_deadline", "claimed_at"))}),
-        ("Issuing", {"fields": (*LEGAL_ACT, "account", "seller", *PROGRESS)}),
-        ("Files", {"fields": ("files_to_fetch", "files_due")}),
+        ("Sale", {"fields": (*SALE, "money", "tax", ("refunded_at", "refund"), "correction_owed")}),
+        ("Buyer", {"fields": ("buyer_source", ("claim_deadline", "claimed_at"))}),
+        ("Issuing", {"fields": (*LEGAL_ACT, "account", *PROGRESS)}),
+        ("Failure", {"fields": (("failure", "failure_code", "failure_field"), "failure_message")}),
+        ("Files", {"fields": ("files_due", "files_tries")}),
     )
-    readonly_fields = (
-        "badge",
-        "lines",
-        "money",
-        "tax",
-        "refund",
-        "printed_buyer",
-        "legal_number",
-        "lookup",
-        "seller",
-        "reference",
-        "files_to_fetch",
-    )
+    readonly_fields = ("money", "tax", "refund", "legal_number", "lookup", "reference")
 
     class Media:
-        css = {"all": ("invoices/admin.css",)}
+        css = {"all": ("invoices/admin.css", "invoices/page.css")}
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Invoice | None:
+        """With all that its page needs of the rows around it."""
+        related = ("merchant__tax_info__commune__parent", "account__merchant", "relates_to")
+        rows = self.get_queryset(request).select_related(*related)
+        try:
+            return rows.filter(pk=self.model._meta.pk.to_python(object_id)).first()
+        except ValidationError:
+            return None
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        assert not request.user.is_anonymous and kwargs["obj"]
+        return super().render_change_form(request, context | page_of(kwargs["obj"], request.user), *args, **kwargs)
 
     @admin.display(description="order")
     def order(self, row: Invoice) -> str:
@@ -86,27 +88,9 @@ class InvoiceAdmin(Historied, Shown):
     def refund(self, row: Invoice) -> str:
         return dong(row.refunded_amount) if row.refunded_amount else NOTHING
 
-    @admin.display(description="lines")
-    def lines(self, row: Invoice) -> SafeString:
-        head = ("Goods or service", "Unit", "Quantity", "Net", "VAT rate", "VAT", "Gross")
-        keys = ("name", "unit", "quantity", "net", "vat_rate", "vat", "gross")
-        return table(head, ([line[key] for key in keys] for line in row.bill.get("lines", [])))
-
-    @admin.display(description="buyer")
-    def printed_buyer(self, row: Invoice) -> SafeString | str:
-        return pairs(row.buyer) if row.buyer else "the consumer"
-
     @admin.display(description="look-up")
     def lookup(self, row: Invoice) -> str:
         return " ".join(filter(None, (row.lookup_url, row.lookup_code))) or NOTHING
-
-    @admin.display(description="seller, as at opening")
-    def seller(self, row: Invoice) -> SafeString | str:
-        return pairs(row.config_snapshot.get("seller", {}))
-
-    @admin.display(description="files")
-    def files_to_fetch(self, row: Invoice) -> SafeString | str:
-        return format_html_join(" · ", "{}", ((file_link(f),) for f in row.files.order_by("kind"))) or NOTHING
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.file)

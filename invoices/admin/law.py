@@ -1,13 +1,10 @@
 """The law, which a fixture changes, and the partitions, which operators may hold."""
 
-from typing import Any
-
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
 
-from config.admin import Kept, Shown
+from config.admin import Edited, Shown
 from invoices.models import LegalRules, Partition
 
 
@@ -29,10 +26,8 @@ class PartitionForm(forms.ModelForm):
 
 
 @admin.register(Partition)
-class PartitionAdmin(Kept):
+class PartitionAdmin(Edited):
     form = PartitionForm
+    fixed = ("number",)
     list_display = ("number", "paused")
     ordering = ("number",)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("number",) if obj else ()

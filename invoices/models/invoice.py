@@ -102,6 +102,7 @@ class Invoice(Record):
     history = HistoricalRecords(excluded_fields=UNHISTORIED)
 
     class Meta:
+        permissions = [("view_buyer", "Can see and search buyers by their personal data")]
         constraints = [
             models.UniqueConstraint(
                 fields=["merchant", "order_id", "document_no"], name="one_document_a_number_for_ever"

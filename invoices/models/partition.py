@@ -1,5 +1,9 @@
+from typing import Any
+
 from django.db import models
 from simple_history.models import HistoricalRecords
+
+from config import clock
 
 
 class Partition(models.Model):
@@ -11,3 +15,7 @@ class Partition(models.Model):
 
     def __str__(self) -> str:
         return f"partition {self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self._history_date = clock.now()  # simple-history would read the machine's clock
+        super().save(*args, **kwargs)

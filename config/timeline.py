@@ -1,0 +1,78 @@
+"""One story from many tables. Rooms add their part by name: settings.TIMELINE, as Kafka's readers are named.
+
+A part is a function of the `Subject` that returns its moments; what the reader may not see, it leaves out.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+
+CAP = 100  # moments of one table: a longer history is cut where it is oldest, and says so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An invoice, as told to rooms that may not know its model."""
+
+    invoice_id: int
+    order_id: str
+    merchant_id: int
+    merchant_code: str
+    account_id: int | None
+    partition: int
+    document: str  # the frozen one, canonical JSON; empty before the first take
+    since: datetime
+    until: datetime
+    may: Callable[[str], bool]  # the reader's permissions: "webhooks.view_webhookevent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    at: datetime
+    kind: str  # of which table: "audit", "attempt", "request" …
+    sentence: str
+    why: str = ""
+    outcome: str = ""
+    actor: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)  # what the fold-out shows: names and texts
+    link: str = ""
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return {name: value for name, value in self.facts.items() if value not in ("", None, "–")}
+
+
+def read(subject: Subject) -> list[Moment]:
+    """All parts in the order of time. As many queries for a long history as for a short one."""
+    parts = [import_string(name)(subject) for name in settings.TIMELINE]
+    return _named(sorted((moment for part in parts for moment in part), key=lambda moment: moment.at))
+
+
+def newest(rows: QuerySet[Any], tell: Callable[[Any], Moment], *, what: str, link: str) -> list[Moment]:
+    """The first CAP of `rows`, which come newest first, in the order of time; a last one says where there are more."""
+    found = list(rows[: CAP + 1])
+    moments = [tell(row) for row in reversed(found[:CAP])]
+    return [earlier(moments[0].at, what, link), *moments] if len(found) > CAP else moments
+
+
+def earlier(at: datetime, what: str, link: str) -> Moment:
+    return Moment(at=at, kind="gap", sentence=f"Earlier {what} are left out here: see all.", link=link)
+
+
+def _named(moments: Iterable[Moment]) -> list[Moment]:
+    """Users by their names: audit rows know them as user:7."""
+    told = list(moments)
+    wanted = {int(m.actor[5:]) for m in told if m.actor.startswith("user:") and m.actor[5:].isdecimal()}
+    names = dict(User.objects.filter(pk__in=wanted).values_list("pk", "username"))
+    return [
+        replace(m, actor=names.get(int(m.actor[5:]), m.actor))
+        if m.actor.startswith("user:") and m.actor[5:].isdecimal()
+        else m
+        for m in told
+    ]

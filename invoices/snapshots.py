@@ -1,0 +1,44 @@
+"""What an invoice keeps of its merchant's configuration, and how that has changed since."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from invoices.models import Invoice
+from merchants.models import Merchant, ProviderAccount
+
+
+def snapshot(merchant: Merchant, account: ProviderAccount) -> dict[str, Any]:
+    """The configuration as of now: seller, policy and account. Never credentials, which are read live."""
+    return {
+        "merchant": {"code": merchant.code, "name": merchant.name},
+        "seller": merchant.tax_info.seller,
+        "policy": merchant.policy,
+        "account": {"id": str(account.pk), "provider": account.provider, "template": account.template},
+    }
+
+
+class Changed(NamedTuple):
+    name: str  # "seller.address"
+    then: Any
+    now: Any
+
+    @property
+    def differs(self) -> bool:
+        return self.then != self.now
+
+
+def compared(invoice: Invoice) -> list[Changed]:
+    """Every value of the invoice's snapshot beside today's. Needs its merchant, tax data and account at hand."""
+    if invoice.account is None or not hasattr(invoice.merchant, "tax_info"):
+        return []
+    then = dict(_flat(invoice.config_snapshot))
+    now = dict(_flat(snapshot(invoice.merchant, invoice.account)))
+    return [Changed(name, then.get(name, ""), now.get(name, "")) for name in then | now]
+
+
+def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value

@@ -1,0 +1,223 @@
+"""The invoice room's part of an invoice's timeline: facts, audit, attempts, files, and operators' edits."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+
+from config.history import who
+from config.timeline import Moment, Subject, newest
+from invoices.admin.columns import as_json, changes, dong, file_link, in_a_line, moment
+from invoices.documents import sha256
+from invoices.models import (
+    Invoice,
+    InvoiceAuditTracing,
+    InvoiceFile,
+    InvoiceIssuance,
+    InvoiceRequest,
+    Partition,
+    Payment,
+    Refund,
+)
+from invoices.personal import masked
+from invoices.sentences import sentence
+
+ASKED_BY = {
+    InvoiceRequest.Source.PAYMENT: "The payment named the buyer",
+    InvoiceRequest.Source.CHECKOUT: "The buyer asked for an invoice at the checkout",
+    InvoiceRequest.Source.API: "An invoice was asked for over the API",
+    InvoiceRequest.Source.CLAIM: "The buyer said who they are on the claim page",
+}
+TRIED = {
+    "open": "no answer yet",
+    "submitted": "numbered, not yet coded",
+    "refused": "refused",
+    "unavailable": "surely not done",
+    "uncertain": "it may have happened",
+    "abandoned": "nobody recorded an answer",
+}
+
+
+def told(subject: Subject) -> list[Moment]:
+    return [moment for part in _parts(subject) for moment in part]
+
+
+def _parts(subject: Subject) -> Iterator[list[Moment]]:
+    may = subject.may
+    if may("invoices.view_payment"):
+        yield newest(_of_order(Payment, subject), _payment, what="payments", link=_list("payment", subject))
+    if may("invoices.view_refund"):
+        yield newest(_of_order(Refund, subject), _refund, what="refunds", link=_list("refund", subject))
+    if may("invoices.view_invoicerequest"):
+        yield newest(_requests(subject), _request, what="requests", link=_list("invoicerequest", subject))
+    if may("invoices.view_partition"):
+        yield newest(_partition(subject), _held, what="pauses", link=reverse("admin:invoices_partition_changelist"))
+    if may("invoices.view_invoiceaudittracing"):
+        rows = InvoiceAuditTracing.objects.filter(invoice=subject.invoice_id).order_by("-seq")
+        yield newest(rows, _audit, what="audit rows", link=_list("invoiceaudittracing", subject))
+    if may("invoices.view_invoiceissuance"):
+        yield _attempts(subject)
+    if may("invoices.view_invoicefile"):
+        rows = InvoiceFile.objects.filter(invoice=subject.invoice_id).order_by("-id")
+        yield newest(rows, _file, what="files", link=_list("invoicefile", subject))
+    yield _edits(subject)
+
+
+def _list(model: str, subject: Subject) -> str:
+    of_order = model in ("payment", "refund", "invoicerequest")
+    query = {"q": subject.order_id} if of_order else {"invoice__id__exact": subject.invoice_id}
+    return f"{reverse(f'admin:invoices_{model}_changelist')}?{urlencode(query)}"
+
+
+def _of_order(model: Any, subject: Subject) -> QuerySet[Any]:
+    return model.objects.filter(merchant_code=subject.merchant_code, order_id=subject.order_id).order_by("-id")
+
+
+def _requests(subject: Subject) -> QuerySet[Any]:
+    """A correction's own requests, or, of the order's first document, all that nobody else has."""
+    return _of_order(InvoiceRequest, subject).filter(Q(invoice=subject.invoice_id) | Q(invoice=None))
+
+
+def _payment(row: Payment) -> Moment:
+    facts = {
+        "payment": row.payment_id,
+        "heard of": moment(row.created_at),
+        "problem": row.problem,
+        "as it came": as_json(row.body),
+    }
+    return Moment(
+        at=row.paid_at,
+        kind="payment",
+        sentence=f"{dong(row.body['total'])} was paid",
+        why=row.get_parked_display() if row.parked else "",
+        facts=facts,
+        link=reverse("admin:invoices_payment_change", args=[row.pk]),
+    )
+
+
+def _refund(row: Refund) -> Moment:
+    how = "All" if row.full else "Some"
+    return Moment(
+        at=row.refunded_at,
+        kind="refund",
+        sentence=f"{how} of it went back: {dong(row.amount)}",
+        why=row.reason,
+        facts={"refund": row.refund_id, "heard of": moment(row.created_at)},
+        link=reverse("admin:invoices_refund_change", args=[row.pk]),
+    )
+
+
+def _request(row: InvoiceRequest) -> Moment:
+    late = ", too late for this document" if row.too_late else ""
+    return Moment(
+        at=row.requested_at,
+        kind="claim" if row.source == InvoiceRequest.Source.CLAIM else "request",
+        sentence=("The payment named no buyer: the consumer" if not row.buyer else ASKED_BY[row.source]) + late,
+        facts={"request": row.request_id, "buyer": in_a_line(masked(row.buyer)), "heard of": moment(row.created_at)},
+        link=reverse("admin:invoices_invoicerequest_change", args=[row.pk]),
+    )
+
+
+def _audit(row: InvoiceAuditTracing) -> Moment:
+    record = row.told
+    return Moment(
+        at=row.at,
+        kind="audit",
+        sentence=sentence(row.event_type),
+        why=record["reason"],
+        outcome=record["after"].get("state") or ("" if row.outcome == "ok" else row.outcome),
+        actor=row.actor,
+        facts={
+            "changed": changes(record),
+            "row": f"{row.seq} {row.event_type}",
+            "hash": row.hash,
+        },
+        link=reverse("admin:invoices_invoiceaudittracing_change", args=[row.pk]),
+    )
+
+
+def _attempts(subject: Subject) -> list[Moment]:
+    sent = sha256(subject.document) if subject.document else ""
+
+    def tell(row: InvoiceIssuance) -> Moment:
+        same = row.document_sha256 == sent
+        return Moment(
+            at=row.taken_at,
+            kind="attempt",
+            sentence=f"Attempt {row.attempt} at {row.provider}: {_outcome(row)}",
+            why=row.message,
+            outcome=row.outcome,
+            facts={
+                "class": " ".join(filter(None, (row.outcome, row.scope, row.code))),
+                "seconds": "" if row.seconds is None else f"{row.seconds:.2f}",
+                "looked up": _looked_up(row),
+                "request": "the document on this page" if same else "an earlier document",
+                "its SHA-256": row.document_sha256,
+                "reference": str(row.reference),
+                "response": as_json(row.response),
+            },
+            link=reverse("admin:invoices_invoiceissuance_change", args=[row.pk]),
+        )
+
+    rows = InvoiceIssuance.objects.filter(invoice=subject.invoice_id).order_by("-id")
+    return newest(rows, tell, what="attempts", link=_list("invoiceissuance", subject))
+
+
+def _outcome(row: InvoiceIssuance) -> str:
+    if row.outcome == InvoiceIssuance.Outcome.ISSUED:
+        return f"issued as {row.symbol}-{row.number}" if row.number else "issued"
+    return " ".join(filter(None, (TRIED[row.outcome], row.code)))
+
+
+def _looked_up(row: InvoiceIssuance) -> str:
+    if not row.looked_up:
+        return ""
+    times = f"{row.looked_up} times" if row.looked_up > 1 else "once"
+    absent = f"; {row.not_founds} not-found that proves something, the last at {moment(row.not_found_at)}"
+    return times + (absent if row.not_founds else "")
+
+
+def _file(row: InvoiceFile) -> Moment:
+    return Moment(
+        at=row.created_at,
+        kind="file",
+        sentence=f"The {row.kind.upper()} came from the provider",
+        facts={"file": file_link(row), "SHA-256": row.sha256},
+        link=reverse("admin:invoices_invoicefile_change", args=[row.pk]),
+    )
+
+
+def _partition(subject: Subject) -> QuerySet[Any]:
+    held = Partition.history.filter(number=subject.partition).order_by("-history_date", "-history_id")
+    return held.filter(history_date__gte=subject.since, history_date__lte=subject.until)
+
+
+def _held(row: Any) -> Moment:
+    return Moment(
+        at=row.history_date,
+        kind="edit",
+        sentence=f"Partition {row.number} was {'paused' if row.paused else 'let go on'}",
+        actor=who(row),
+        why=row.history_change_reason or "",
+    )
+
+
+def _edits(subject: Subject) -> list[Moment]:
+    """What somebody typed: the moves' own versions, which no user wrote, are told by the audit."""
+    versions = Invoice.history.filter(id=subject.invoice_id, history_user__isnull=False)
+
+    def tell(row: Any) -> Moment:
+        name, args = "admin:invoices_invoice_simple_history", [subject.invoice_id, row.history_id]
+        return Moment(
+            at=row.history_date,
+            kind="edit",
+            sentence="The invoice was edited",
+            actor=who(row),
+            why=row.history_change_reason or "",
+            link=reverse(name, args=args),
+        )
+
+    link = reverse("admin:invoices_invoice_history", args=[subject.invoice_id])
+    return newest(versions.order_by("-history_date", "-history_id"), tell, what="edits", link=link)

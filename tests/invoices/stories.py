@@ -1,0 +1,82 @@
+"""An invoice to which everything has happened that its page can tell."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from claims.claiming import claim
+from config import clock
+from invoices.issuing import outcomes
+from invoices.issuing.calls import limits_of
+from invoices.lifecycle import State
+from invoices.models import Invoice, InvoiceIssuance, Partition
+from invoices.moving import Step, move_one
+from invoices.providers.base import Refused, Scope
+from merchants import changes
+from merchants.models import Merchant
+from tests import cast
+from webhooks.models import WebhookEndpoint
+from webhooks.receiving import receive
+
+
+def seller_with_endpoint() -> Merchant:
+    merchant = cast.seller()
+    endpoint = WebhookEndpoint.objects.create(merchant=merchant, url="https://cafe.example/hooks")
+    endpoint.add_secret("first")
+    return merchant
+
+
+def event(kind: str, data: dict[str, Any]) -> None:
+    import json
+
+    body = json.dumps(cast.event(kind, data), ensure_ascii=False).encode()
+    receive("internal", f"msg-{data['orderId']}-{kind}", body, "1")
+
+
+def eventful(by: User) -> Invoice:
+    """Paid, claimed, refused by the provider, failed; meanwhile its merchant moved and operators were at work."""
+    merchant = seller_with_endpoint()
+    sale = cast.payment(merchant)
+    event("payment.succeeded", sale)
+    invoice = Invoice.objects.get(merchant=merchant)
+    claim(invoice.claim_token or "", {**cast.PERSON, "email": "mai@example.com"})
+    edit(merchant.tax_info, by, "moved to another street", address="7 Hàng Bài")
+    edit(invoice.account, by, "the vendor asked for it", in_flight=3)
+    held = Partition(number=invoice.partition)
+    edit(held, by, "the provider is being mended", paused=True)
+    edit(held, by, "mended", paused=False)
+    changes.apply(
+        {"op": "u", "after": {"id": merchant.code, "name": "Sương Mai Coffee", "status": "active"},
+         "source": {"lsn": 7, "ts_ms": 1}}, source="test",
+    )  # fmt: skip
+    return refused(Invoice.objects.get(pk=invoice.pk))
+
+
+def edit(row: Any, by: User | None, why: str, **values: Any) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+    row._history_user, row._change_reason = by, why
+    row.save()
+
+
+def refused(invoice: Invoice) -> Invoice:
+    from invoices.issuing.take import _commit_to_send
+
+    _commit_to_send([invoice.pk], {invoice.account_id: invoice.account}, 0.0)
+    invoice.refresh_from_db()
+    answer = Refused("BUYER_TAX_CODE_INVALID", "The buyer is unknown.", scope=Scope.ORDER, field="buyer.tax_code")
+    issuance = InvoiceIssuance.objects.get(pk=invoice.exposed_by)
+    issuance.outcome, issuance.scope, issuance.code, issuance.message = "refused", "order", answer.code, answer.message
+    issuance.ended_at, issuance.response = clock.now(), {"status": 200, "code": answer.code}
+    issuance.save()
+
+    def decide(row: Invoice) -> Step | None:
+        return outcomes.after_send(row, issuance, answer, now=clock.now(), limits=limits_of(row.provider))
+
+    return move_one(invoice, decide, actor="worker")
+
+
+def long(invoice: Invoice, rows: int) -> Invoice:
+    for at in range(rows):
+        invoice = move_one(invoice, State(invoice.state), actor="worker", event="fact_noted", reason=f"fact {at}")
+    return invoice

@@ -1,0 +1,92 @@
+"""An invoice's page as operators see it, in Chromium."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests import cast
+from tests.invoices import stories
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+QUIET += ["--disable-component-update", "--no-first-run"]
+
+pytestmark = [
+    pytest.mark.usefixtures("transactional_db"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def root() -> User:
+    return User.objects.create_superuser("thu", password="x")
+
+
+@pytest.fixture
+def desk(browser: Any, live_server: Any, root: User, client: Any) -> Iterator[Page]:
+    """A page of somebody who is signed in; it notes what the browser complains of."""
+    client.force_login(root)
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
+    context.add_cookies([cookie])
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.set_default_timeout(10_000)
+    yield page
+    context.close()
+    assert [text for text in said if "Content Security" in text] == []
+
+
+def shoot(page: Page, folder: Path, name: str) -> None:
+    """At a laptop's and at a desk's width, light and dark; nothing sticks out at the side."""
+    for width in (1280, 1920):
+        for scheme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+
+
+def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User, tmp_path: Path) -> None:
+    invoice = stories.eventful(root)
+    desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
+    told = desk.locator(".moment .sentence").all_inner_texts()
+    order = [
+        "110.000\u00a0₫ was paid",
+        "The invoice was opened",
+        "The buyer said who they are on the claim page",
+        "The seller's tax data changed: address – moved to another street",
+        "Partition",
+        "Attempt 1 at viettel: refused BUYER_TAX_CODE_INVALID",
+        "The provider refused the order's data",
+    ]
+    places = [next(at for at, text in enumerate(told) if text.startswith(start)) for start in order]
+    assert places == sorted(places), told
+    moment = desk.locator(".moment-attempt")
+    expect(moment.get_by_text("its SHA-256")).to_be_hidden()
+    moment.locator("summary").click()
+    expect(moment.get_by_text("its SHA-256")).to_be_visible()
+    shoot(desk, tmp_path, "failed")
+
+
+def test_an_issued_invoice_shows_its_paper(desk: Page, tmp_path: Path) -> None:
+    invoice = cast.issued(buyer=cast.COMPANY, number="1207")
+    desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
+    expect(desk.locator(".paper")).to_contain_text("Một trăm mười nghìn đồng")
+    expect(desk.locator(".paper")).to_contain_text("Số 1207")
+    shoot(desk, tmp_path, "issued")

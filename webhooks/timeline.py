@@ -1,0 +1,80 @@
+"""What machines told us of an invoice's order, and what endpoints were told of the invoice."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from config.timeline import Moment, Subject, newest
+from invoices.admin.columns import as_json, moment
+from webhooks.models import WebhookDelivery, WebhookEvent
+
+GOT = {
+    WebhookEvent.Status.DONE: "acted on",
+    WebhookEvent.Status.REFUSED: "refused",
+    WebhookEvent.Status.FAILED: "our fault: it is tried again",
+}
+TOLD = {
+    WebhookDelivery.State.PENDING: "not delivered yet",
+    WebhookDelivery.State.DELIVERED: "delivered",
+    WebhookDelivery.State.DEAD: "never delivered: every retry was used",
+}
+
+
+def told(subject: Subject) -> list[Moment]:
+    moments: list[Moment] = []
+    if subject.may("webhooks.view_webhookevent"):
+        events = WebhookEvent.objects.filter(order_id=subject.order_id, merchant_code=subject.merchant_code)
+        link = f"{reverse('admin:webhooks_webhookevent_changelist')}?{urlencode({'q': subject.order_id})}"
+        moments += newest(events.order_by("-id"), _event, what="webhooks in", link=link)
+    if subject.may("webhooks.view_webhookdelivery"):
+        deliveries = WebhookDelivery.objects.filter(invoice=subject.invoice_id).select_related("endpoint")
+        query = urlencode({"invoice__id__exact": subject.invoice_id})
+        link = f"{reverse('admin:webhooks_webhookdelivery_changelist')}?{query}"
+        moments += newest(deliveries.order_by("-id"), _delivery, what="webhooks out", link=link)
+    return moments
+
+
+def _event(row: WebhookEvent) -> Moment:
+    return Moment(
+        at=row.created_at,
+        kind="webhook-in",
+        sentence=f"Webhook {row.type} came in: {GOT[WebhookEvent.Status(row.status)]}",
+        why=row.error,
+        outcome="" if row.status == WebhookEvent.Status.DONE else row.status,
+        actor=f"webhook:{row.route}",
+        facts={
+            "webhook id": row.webhook_id,
+            "tries": row.tries if row.tries > 1 else "",
+            "body": _body(row.body),
+            f"answered {row.answer_status}": as_json(row.answer),
+        },
+        link=reverse("admin:webhooks_webhookevent_change", args=[row.pk]),
+    )
+
+
+def _delivery(row: WebhookDelivery) -> Moment:
+    return Moment(
+        at=row.created_at,
+        kind="webhook-out",
+        sentence=f"Webhook {row.type}: {TOLD[WebhookDelivery.State(row.state)]}",
+        why=row.last_error,
+        outcome="" if row.state == WebhookDelivery.State.DELIVERED else row.state,
+        facts={
+            "endpoint": row.endpoint.url,
+            "attempts": row.attempts,
+            "last answer": f"HTTP {row.last_status}" if row.last_status else "",
+            "delivered": moment(row.delivered_at) if row.delivered_at else "",
+            "next attempt": moment(row.next_attempt_at) if row.next_attempt_at else "",
+            "body": _body(row.body),
+        },
+        link=reverse("admin:webhooks_webhookdelivery_change", args=[row.pk]),
+    )
+
+
+def _body(text: str) -> Any:
+    try:
+        return as_json(json.loads(text))
+    except ValueError:
+        return "not JSON"  # and so nothing that could be masked
