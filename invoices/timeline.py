@@ -24,7 +24,7 @@ from invoices.models import (
 from invoices.personal import masked
 from invoices.sentences import sentence
 
-ASKED_BY = {
+ASKED_BY: dict[str, str] = {
     InvoiceRequest.Source.PAYMENT: "The payment named the buyer",
     InvoiceRequest.Source.CHECKOUT: "The buyer asked for an invoice at the checkout",
     InvoiceRequest.Source.API: "An invoice was asked for over the API",
@@ -55,13 +55,13 @@ def _parts(subject: Subject) -> Iterator[list[Moment]]:
     if may("invoices.view_partition"):
         yield newest(_partition(subject), _held, what="pauses", link=reverse("admin:invoices_partition_changelist"))
     if may("invoices.view_invoiceaudittracing"):
-        rows = InvoiceAuditTracing.objects.filter(invoice=subject.invoice_id).order_by("-seq")
-        yield newest(rows, _audit, what="audit rows", link=_list("invoiceaudittracing", subject))
+        tracings = InvoiceAuditTracing.objects.filter(invoice=subject.invoice_id).order_by("-seq")
+        yield newest(tracings, _audit, what="audit rows", link=_list("invoiceaudittracing", subject))
     if may("invoices.view_invoiceissuance"):
         yield _attempts(subject)
     if may("invoices.view_invoicefile"):
-        rows = InvoiceFile.objects.filter(invoice=subject.invoice_id).order_by("-id")
-        yield newest(rows, _file, what="files", link=_list("invoicefile", subject))
+        files = InvoiceFile.objects.filter(invoice=subject.invoice_id).order_by("-id")
+        yield newest(files, _file, what="files", link=_list("invoicefile", subject))
     yield _edits(subject)
 
 

@@ -1,6 +1,7 @@
 """The document as the buyer will see it on paper."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from invoices import documents
 from invoices.models import Invoice
@@ -33,5 +34,7 @@ def paper(invoice: Invoice, *, sees_buyer: bool) -> Paper:
 def hidden(buyer: Buyer) -> Buyer:
     """Only which of its fields are filled in; a company's tax code is public."""
     public = OPEN | ({"tax_code"} if buyer.legal_name else set())
-    hide = {name: HIDDEN for name in Buyer.__dataclass_fields__ if name not in public and getattr(buyer, name)}
+    hide: dict[str, Any] = {
+        name: HIDDEN for name in Buyer.__dataclass_fields__ if name not in public and getattr(buyer, name)
+    }
     return replace(buyer, **hide)
