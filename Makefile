@@ -4,7 +4,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
-FIXTURES := admin_units legal_rules configurations permissions webhooks
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,8 +24,7 @@ dev: .venv/ready migrate ## Server, worker, Kafka consumer and beat with reload
 	$(MANAGE) dev
 
 migrate: .venv/ready ## Tables and seed data
-	$(MANAGE) migrate -v 0
-	$(MANAGE) loaddata -v 0 $(FIXTURES)
+	$(MANAGE) run migrate
 
 test: .venv/ready .venv/chromium ## The whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

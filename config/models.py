@@ -64,6 +64,7 @@ class Configuration(Record):
     is_secret = models.BooleanField(default=False)
     description = models.TextField(blank=True)
     history = HistoricalRecords(excluded_fields=["value"])
+    seed_only = True  # see loaddata
 
     def __str__(self) -> str:
         return self.key

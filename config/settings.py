@@ -40,6 +40,9 @@ SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
 SERVICE_CODE = env.str("SERVICE_CODE", default="SVC-00150-INVOICE")
 PORT = env.int("PORT", default=31140)
+HOST = env.str("HOST", default="127.0.0.1" if DEVELOPMENT else "0.0.0.0")  # noqa: S104  (a container's own address)
+API_PROCESSES = env.int("API_PROCESSES", default=1)
+API_THREADS = env.int("API_THREADS", default=8)  # of each process, with a database connection each
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 
 INSTALLED_APPS = [
@@ -110,6 +113,9 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         f" -c idle_in_transaction_session_timeout={env.int('DATABASE_IDLE_TIMEOUT_MS', default=60000)}"
     ),
 )
+MIGRATE_LOCK_TIMEOUT_MS = env.int(
+    "MIGRATE_LOCK_TIMEOUT_MS", default=2000
+)  # everybody queues up behind a waiting migration
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {
@@ -180,6 +186,11 @@ CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = (
+    "celery.beat.Scheduler"  # in memory: the usual one keeps a file, which a kill leaves half written
+)
+QUEUES = ["hoadon", "invoice-errands", "webhook-deliveries"]  # what a worker may listen to
+QUEUES += [f"{kind}-{p}" for kind in ("invoice-issuance", "claim-expiry") for p in range(PARTITIONS)]
 
 
 def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object]:

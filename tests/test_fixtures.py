@@ -11,6 +11,7 @@ from django.db import connection
 
 from config import clock
 from config.models import Configuration
+from config.modes import SEEDS
 from invoices.facts import payment
 from invoices.lifecycle import State
 from invoices.models import LegalRules
@@ -21,7 +22,6 @@ from tests import cast
 from webhooks.models import WebhookEndpoint
 
 pytestmark = pytest.mark.django_db
-SEEDS = ("admin_units", "legal_rules", "configurations", "permissions", "webhooks")
 TABLES = (
     "config_configuration",
     "config_historicalconfiguration",
@@ -74,6 +74,16 @@ def test_loading_twice_changes_nothing_and_writes_no_history(demo):
     load(*SEEDS, "demo")
     assert dump() == before
     assert all(not rows for table, rows in before.items() if "historical" in table)
+
+
+def test_what_operators_changed_in_a_seeded_row_is_theirs_and_the_law_is_the_releases(demo):
+    Configuration.objects.update(value="Closed on Sunday")
+    WebhookEndpoint.objects.update(url="https://shop.example/hooks", disabled_reason="", deleted_at=clock.now())
+    LegalRules.objects.update(claim_window=1)
+    load(*SEEDS)
+    assert Configuration.objects.get().value == "Closed on Sunday"
+    assert WebhookEndpoint.objects.filter(url="https://shop.example/hooks", disabled_reason="").exclude(deleted_at=None)
+    assert {row.claim_window for row in LegalRules.objects.all()} == {120}
 
 
 def test_eight_percent_ends_with_2026():

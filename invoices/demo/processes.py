@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -58,30 +57,6 @@ class Crew:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for name in reversed(list(self.running)):
             self.stop(name)
-
-
-def manage(*arguments: str) -> list[str]:
-    return [sys.executable, "manage.py", *arguments]
-
-
-def api(port: int) -> list[str]:
-    return [
-        sys.executable, "-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--host", "127.0.0.1",
-        "--port", str(port), "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
-    ]  # fmt: skip
-
-
-def worker(name: str, *queues: str) -> list[str]:
-    # One process a slot: a prefork child never hears of SIGTERM, and the pump must finish what it has open.
-    return [
-        sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "solo", "--queues", ",".join(queues),
-        "--hostname", f"{name}@%h", "--loglevel", "warning",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
-    ]  # fmt: skip
-
-
-def beat(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "config", "beat", "--schedule", str(folder / "beat"), "--pidfile", ""]
 
 
 def free_port(wanted: int) -> int:

@@ -8,7 +8,8 @@ from confluent_kafka import Producer
 from django.conf import settings
 
 from config import broker, clock
-from invoices.demo.processes import Crew, manage
+from config.modes import consumer
+from invoices.demo.processes import Crew
 from merchants.envelopes import UNAVAILABLE
 from merchants.models import Merchant
 
@@ -34,7 +35,7 @@ class Renaming:
             "KAFKA_MERCHANT_TOPIC": self.topic,
             "KAFKA_CONSUMER_ID": f"demo-{own}",
         }
-        crew.start("merchants", *manage("follow_merchants"))
+        crew.start("merchants", *consumer())
         self.outcome = "sent, and not heard"
 
     def send(self) -> None:

@@ -14,12 +14,12 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
+from config.modes import SEEDS
 from invoices import partitions
 from merchants.models import Merchant, ProviderAccount
 
 DATABASE = "hoadon_demo"
 REDIS_DATABASE = 14
-SEEDS = ("admin_units", "legal_rules", "configurations", "permissions", "webhooks")
 
 
 def own_servers(database: str = DATABASE) -> None:

@@ -16,9 +16,10 @@ from django.core.management import call_command
 from django.db import connection
 
 from config import clock
+from config.modes import api, manage, worker
 from invoices import partitions
 from invoices.demo import stage
-from invoices.demo.processes import Crew, api, free_port, manage, worker
+from invoices.demo.processes import Crew, free_port
 from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition

@@ -57,7 +57,7 @@ def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
         scene = Scene(crew, seed=seed, merchants=wanted.merchants)
         with console.status("Setting the stage …"):
             scene.set()
-            scene.open(folder)
+            scene.open()
             scene.misbehave()
         day = orders(wanted.orders, seed)
         random.Random(seed).shuffle(day)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from invoices.demo.processes import Crew, beat
+from invoices.demo.processes import Crew
 from tests.chaos.servers import restart_postgres
 
 PROVIDER = "provider"
@@ -35,7 +35,7 @@ class Mischief(threading.Thread):
         self.died: list[str] = []  # not by our hand
         self.error: Exception | None = None
         self._plan: list[tuple[float, int, Callable[[], None]]] = []
-        self._order, self._began, self._beats = itertools.count(), 0.0, 0
+        self._order, self._began = itertools.count(), 0.0
 
     def plan(self, seconds: float) -> None:
         """Spread over so many seconds; kills go on until `enough` is set."""
@@ -88,16 +88,7 @@ class Mischief(threading.Thread):
         self.died += [name] * dead
         self.crew.stop(name, signal.SIGKILL)
         self._note("kill", name)
-        self._soon(self.dice.uniform(*DOWN_FOR), lambda: self._revive(name, command))
-
-    def _revive(self, name: str, command: object) -> None:
-        assert isinstance(command, list | tuple)
-        if name == "beat":  # a killed beat may leave its schedule half written
-            self._beats += 1
-            folder = self.local / f"beat-{self._beats}"
-            folder.mkdir(exist_ok=True)
-            command = beat(folder)
-        self.crew.start(name, *command)
+        self._soon(self.dice.uniform(*DOWN_FOR), lambda: self.crew.start(name, *command))
 
     def _flush(self) -> None:
         redis.Redis.from_url(self.redis_url).flushall()

@@ -3,13 +3,13 @@
 import os
 import random
 import sys
-from pathlib import Path
 
 from django.conf import settings
 
 from config import clock
+from config.modes import api, beat, worker
 from invoices.demo import stage
-from invoices.demo.processes import Crew, api, beat, free_port, worker
+from invoices.demo.processes import Crew, free_port
 from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
 from tests import cast
 from tests.chaos.mischief import PROVIDER
@@ -49,7 +49,7 @@ class Scene:
         stage.tables()
         self._hire()
 
-    def open(self, folder: Path, workers_each: int = 2) -> None:
+    def open(self, workers_each: int = 2) -> None:
         """Start every process that is ours."""
         self.crew.start("api", *api(self._ports[0]))
         for partition in range(settings.PARTITIONS):
@@ -60,8 +60,7 @@ class Scene:
         for twin in "ab":
             self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
         self.crew.start("worker-errands", *worker("errands", ERRANDS))
-        folder.mkdir(parents=True, exist_ok=True)
-        self.crew.start("beat", *beat(folder))
+        self.crew.start("beat", *beat())
         self.crew.wait_for("api", f"{self.api}/admin/login/")
 
     def misbehave(self) -> None:

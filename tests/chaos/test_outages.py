@@ -18,8 +18,9 @@ import redis
 from django.core.management import call_command
 from django.db import connections
 
+from config.modes import api, beat, worker
 from invoices import partitions
-from invoices.demo.processes import Crew, api, beat, free_port, worker
+from invoices.demo.processes import Crew, free_port
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.partitions import issuance_queue
@@ -94,7 +95,7 @@ def house(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
             provider.tenants([cast.tenant(seller)])
             crew.start("api", *api(port))
             crew.start("worker", *worker("outages", "hoadon", *(issuance_queue(p) for p in range(3))))
-            crew.start("beat", *beat(root))
+            crew.start("beat", *beat())
             crew.wait_for("api", f"http://127.0.0.1:{port}/admin/login/")
             yield House(root, f"http://127.0.0.1:{port}", redis_url, provider, seller)
     finally:

@@ -14,11 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from config import clock
+from config.modes import api, beat, manage, worker
 from invoices.demo import stage
 from invoices.demo.books import OPEN, Books, compare
 from invoices.demo.day import orders
 from invoices.demo.platform import Platform, open_claims
-from invoices.demo.processes import Crew, api, beat, free_port, manage, worker
+from invoices.demo.processes import Crew, free_port
 from invoices.demo.renaming import Renaming
 from invoices.models import Invoice
 from invoices.partitions import DELIVERIES, ERRANDS, expiry_queue, issuance_queue
@@ -80,7 +81,7 @@ class Command(BaseCommand):
             claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
             crew.start("worker-sweep", *worker("sweep", "hoadon", *claims))
             crew.start("worker-errands", *worker("errands", ERRANDS, DELIVERIES))
-            crew.start("beat", *beat(settings.LOCAL / "demo"))
+            crew.start("beat", *beat())
             self.renaming = Renaming(crew)
             crew.wait_for("api", f"{address}/admin/login/")
         self.address, day = address, orders(count)

@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from invoices.demo.processes import Crew, beat, manage, worker
-from invoices.partitions import DELIVERIES, ERRANDS, expiry_queue, issuance_queue
+from config.modes import beat, consumer, manage, worker
+from invoices.demo.processes import Crew
 
 ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
 
@@ -23,13 +23,12 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell told us to ignore Ctrl-C
             signal.signal(number, signal.default_int_handler)
         folder = settings.LOCAL / "dev"
-        queues = [queue(p) for p in range(settings.PARTITIONS) for queue in (issuance_queue, expiry_queue)]
         with Crew(folder) as crew:
             try:
                 crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
-                crew.start("worker", *reloading(worker("dev", "hoadon", ERRANDS, DELIVERIES, *queues)))
-                crew.start("merchants", *reloading(manage("follow_merchants")))
-                crew.start("beat", *beat(folder))
+                crew.start("worker", *reloading(worker("dev", *settings.QUEUES)))
+                crew.start("merchants", *reloading(consumer()))
+                crew.start("beat", *beat())
                 crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
                 self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")
                 signal.pause()

@@ -1,0 +1,12 @@
+from django.core.management.commands import loaddata
+from django.core.serializers.base import DeserializedObject
+
+
+class Command(loaddata.Command):
+    help = "As Django's; but a row that belongs to operators (`seed_only`) is added once and never overwritten."
+
+    def save_obj(self, obj: DeserializedObject) -> bool:
+        row = obj.object
+        if getattr(row, "seed_only", False) and type(row)._base_manager.filter(pk=row.pk).exists():
+            return False
+        return super().save_obj(obj)
