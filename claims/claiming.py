@@ -11,6 +11,7 @@ from django.db import models, transaction
 from config import clock
 from invoices import buyers
 from invoices.amend import amend
+from invoices.issuing import stop
 from invoices.lifecycle import CLAIMABLE, UNEXPOSED, Reason, State, WrongState
 from invoices.models import Invoice, InvoiceRequest
 from invoices.moving import Step, move
@@ -113,7 +114,7 @@ def expire_claims(partition: int) -> int:
     closed = Invoice.objects.living().filter(partition=partition, state=State.WAITING, claim_deadline__lte=clock.now())
     expired = 0
     # Every row that is found leaves WAITING, by us or by whoever had it locked: the next look finds others.
-    while ids := list(closed.order_by("claim_deadline").values_list("pk", flat=True)[:STEP]):
+    while not stop.is_set() and (ids := list(closed.order_by("claim_deadline").values_list("pk", flat=True)[:STEP])):
         expired += len(move(ids, _expire, actor="beat").moved)
     return expired
 

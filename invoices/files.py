@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from config import clock
 from invoices import mail
 from invoices.documents import read
+from invoices.issuing import stop
 from invoices.issuing.calls import account_of, overrides
 from invoices.issuing.outcomes import ask_delay, conflict
 from invoices.issuing.record import tell
@@ -40,7 +41,7 @@ RETURNING id
 def fetch_files() -> int:
     """Fetch what is due; returns how many invoices got their files."""
     fetched = 0
-    while ids := _take():
+    while not stop.is_set() and (ids := _take()):
         invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
         results = wire().run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
         for invoice, result in zip(invoices, results, strict=True):

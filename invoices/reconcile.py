@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from config import clock
+from invoices.issuing import stop
 from invoices.issuing.calls import account_of, overrides
 from invoices.issuing.wire import wire
 from invoices.lifecycle import NUMBERED
@@ -46,6 +47,10 @@ def reconcile(day: date, *, told: Callable[[int, int], None] = lambda done, tota
     ours = theirs = 0
     differences: list[Difference] = []
     for done, account in enumerate(accounts, start=1):
+        if stop.is_set():
+            left = f"{len(accounts) - done + 1} accounts"
+            differences.append(Difference("unread", left, f"a restart came first: manage.py reconcile --date {day}"))
+            break
         mine = _ours(account, day)
         ours += len(mine)
         try:

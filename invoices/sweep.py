@@ -11,7 +11,7 @@ from config import clock
 from invoices import partitions
 from invoices.amend import fall_back_to_consumer
 from invoices.facts import Unacceptable
-from invoices.issuing import outcomes
+from invoices.issuing import outcomes, stop
 from invoices.issuing.calls import limits_of
 from invoices.issuing.record import tell
 from invoices.lifecycle import ASKED, Reason, State
@@ -89,7 +89,9 @@ def revive_parked() -> None:
     able = ready.filter(accounts__is_active=True, accounts__deleted_at=None)
     parked = Payment.objects.exclude(parked="").exclude(parked=Payment.Parked.REFUSED).filter(models.Exists(able))
     last = 0
-    while rows := list(parked.filter(pk__gt=last).order_by("pk").values_list("pk", "merchant_code", "order_id")[:STEP]):
+    while not stop.is_set() and (
+        rows := list(parked.filter(pk__gt=last).order_by("pk").values_list("pk", "merchant_code", "order_id")[:STEP])
+    ):
         for last, merchant_code, order_id in rows:
             try:
                 with transaction.atomic():
@@ -113,6 +115,8 @@ def ring_for_due() -> None:
 
 def _steps(found: "models.QuerySet[Invoice]") -> Iterable[list[int]]:
     last = 0
-    while ids := list(found.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:STEP]):
+    while not stop.is_set() and (
+        ids := list(found.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:STEP])
+    ):
         yield ids
         last = ids[-1]

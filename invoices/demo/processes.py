@@ -32,7 +32,8 @@ class Crew:
         self.running[name] = process
         return process
 
-    def stop(self, name: str, number: int = signal.SIGTERM) -> None:
+    def stop(self, name: str, number: int = signal.SIGTERM) -> int:
+        """Returns its exit code; of one that had to be killed, the kill's."""
         process = self.running.pop(name)
         if process.poll() is None:
             os.kill(process.pid, number)
@@ -40,7 +41,7 @@ class Crew:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+        return process.wait()
 
     def wait_for(self, name: str, url: str) -> None:
         """Until a part answers. Raises RuntimeError with the end of its log where it does not."""

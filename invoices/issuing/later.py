@@ -9,6 +9,7 @@ from django.db import connection
 
 from config import clock
 from invoices.issuing.calls import Answered, account_of, overrides
+from invoices.issuing.pump import stop
 from invoices.issuing.record import record
 from invoices.issuing.take import look_ups
 from invoices.issuing.wire import wire
@@ -50,6 +51,8 @@ def probe_parked() -> int:
     opened = 0
     now = clock.now()
     for row in ProviderAccount.objects.living().filter(parked_for_login=True, parked_until__lte=now, is_active=True):
+        if stop.is_set():
+            break
         if problem := probe(row):
             parked = {"parked_until": now + timedelta(seconds=settings.PARK_SECONDS), "parked_reason": problem[:200]}
         else:

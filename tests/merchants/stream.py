@@ -161,7 +161,9 @@ def house(root: Path) -> Iterator[House]:
 
 
 def endure(home: House, told: Story, *, kills: int) -> None:
-    """Send the story in parts; while a part is being kept, kill the consumer, or restart the database under it."""
+    """Send the story in parts; while a part is being kept, kill the consumer, restart the database under it, or, at
+    last, tell the consumer to go.
+    """
     parts = kills + 2
     size = -(-len(told.messages) // parts)
     home.start()
@@ -171,7 +173,8 @@ def endure(home: House, told: Story, *, kills: int) -> None:
         home.wait(lambda: max(home.heard().values(), default=0) >= mark, f"nothing of part {at} was kept")  # noqa: B023
         if at == 1:
             servers.restart_postgres(home.root)
-        elif at < parts - 1:
-            home.stop(signal.SIGKILL)
+        else:
+            last = at == parts - 1
+            assert home.stop(signal.SIGTERM if last else signal.SIGKILL) == (0 if last else -signal.SIGKILL)
             home.start()
     home.wait(lambda: home.heard() == told.lsns, "not everything was kept")

@@ -1,0 +1,100 @@
+"""A house of a test module's own: servers that may be stopped, a provider, a seller, and whatever parts it starts."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.management import call_command
+from django.db import connections
+
+from invoices.demo.processes import Crew, free_port
+from invoices.lifecycle import State
+from invoices.models import Invoice
+from invoices.providers.simulator import Simulator, running
+from merchants.models import Merchant
+from tests import cast
+from tests.chaos import servers
+
+PATIENCE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Any
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    root: Path
+    ports: tuple[int, int]
+    redis_url: str
+    provider: Simulator
+    seller: Merchant
+    crew: Crew
+
+    def pay(self, data: dict[str, Any] | None = None, webhook_id: str = "", port: int = 0) -> Answer:
+        """A signed payment over HTTP. OSError: nobody took it, or nobody answered."""
+        data = data or cast.payment(self.seller)
+        event = {**cast.event("payment.succeeded", data), "timestamp": data["paidAt"]}  # again: the same body
+        call = cast.signed(event, webhook_id=webhook_id)
+        headers = {**call["headers"], "Content-Type": call["content_type"]}
+        url = f"{self.url(port)}/v1/api/webhooks/internal"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, call["data"], headers), timeout=30) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as answer:
+            return Answer(answer.code, answer.headers, answer.read())
+
+    def url(self, port: int = 0) -> str:
+        return f"http://127.0.0.1:{port or self.ports[0]}"
+
+
+@contextmanager
+def house(root: Path, blocker: Any, **environment: str) -> Iterator[House]:
+    """With tables and a seller, and nothing of ours running. Whatever the crew starts has `environment`."""
+    database_url, redis_url = servers.start_postgres(root), servers.start_valkey(root)
+    ours = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOADON_ENV": "development", **environment}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ |= ours
+    suite = dict(connections["default"].settings_dict)
+    connections["default"].close()
+    connections["default"].settings_dict |= environ.Env.db_url_config(database_url)
+    try:
+        with blocker.unblock(), running() as provider, Crew(root / "logs") as crew:
+            call_command("migrate", verbosity=0)
+            call_command("loaddata", "legal_rules", verbosity=0)
+            seller = cast.seller(url=provider.url, claim_window=0)
+            provider.tenants([cast.tenant(seller)])
+            yield House(root, (free_port(0), free_port(0)), redis_url, provider, seller, crew)
+    finally:
+        connections["default"].close()
+        connections["default"].settings_dict |= suite
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        servers.stop_valkey(redis_url)
+        servers.stop_postgres(root)
+
+
+def until(true: Callable[[], Any]) -> None:
+    """Wait for the processes to get there."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "not within patience"
+        time.sleep(0.1)
+
+
+def all_issued() -> bool:
+    return not Invoice.objects.exclude(state=State.ISSUED).exists()
