@@ -8,14 +8,23 @@ from config import clock
 from invoices import buyers
 from invoices.lifecycle import Reason, State, WrongState
 from invoices.models import Invoice, LegalRules
+from invoices.models.rules import issue_limit
 from invoices.moving import Step, move_one
 from invoices.opening import lock_order, settle
+from invoices.snapshots import lane
+from merchants.models import ProviderAccount
 
 REDRAWN = {"document": "", "document_sha256": ""}
 
 
 def amend(
-    invoice: Invoice, *, actor: str, reason: str, buyer: dict[str, Any] | None = None, lines: list[Any] | None = None
+    invoice: Invoice,
+    *,
+    actor: str,
+    reason: str,
+    buyer: dict[str, Any] | None = None,
+    lines: list[Any] | None = None,
+    dry_run: bool = False,
 ) -> Invoice:
     """Give a FAILED invoice another buyer or other lines and queue it again.
 
@@ -26,7 +35,7 @@ def amend(
 
     def decide(row: Invoice) -> Step:
         check_amendable(row, by_buyer=actor == "buyer", lines=lines is not None)
-        changes: dict[str, Any] = {**REDRAWN, "attempts": 0, "not_before": clock.now()}
+        changes: dict[str, Any] = {**REDRAWN, **redated(row), "attempts": 0, "not_before": clock.now()}
         if details is not None:
             changes |= {"buyer": details, "buyer_source": "claim" if actor == "buyer" else "operator"}
         if lines is not None:
@@ -35,7 +44,7 @@ def amend(
 
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
-        return move_one(invoice, decide, actor=actor)
+        return move_one(invoice, decide, actor=actor, dry_run=dry_run)
 
 
 def check_amendable(row: Invoice, *, by_buyer: bool, lines: bool) -> None:
@@ -44,10 +53,10 @@ def check_amendable(row: Invoice, *, by_buyer: bool, lines: bool) -> None:
         raise WrongState(f"Order {row.order_id} is {row.state}: only a failed invoice can be amended.")
     if by_buyer and (lines or row.failure != Reason.REFUSED):
         raise WrongState(f"Order {row.order_id} failed for another reason than the buyer's details.")
-    if row.failure == Reason.AMENDED and not lines:
+    if row.open_refund and not lines:
         raise WrongState(f"Order {row.order_id} was partly refunded: its lines must be amended.")
-    if row.issue_until <= clock.now():
-        raise WrongState(f"Order {row.order_id} is past its issue limit: replay it, then it carries today's date.")
+    if by_buyer and row.issue_until <= clock.now():
+        raise WrongState(f"Order {row.order_id} is past its issue limit: the seller decides what becomes of it.")
     check_redrawable(row)
 
 
@@ -59,6 +68,27 @@ def check_redrawable(row: Invoice) -> None:
     if row.doubted_at:
         until = f" at {row.look_again_at.isoformat()}" if row.look_again_at else ""
         raise WrongState(f"A send of order {row.order_id} was in doubt: it may change after the last look{until}.")
+
+
+def redated(row: Invoice) -> dict[str, Any]:
+    """After its day an invoice carries the day of its replay, under that year's symbol, in a document drawn anew."""
+    now = clock.now()
+    if row.issue_until > now:
+        return {}
+    check_redrawable(row)
+    today = clock.day_vn(now)
+    changes = {"issue_date": today, "issue_until": issue_limit(now), **REDRAWN}
+    if row.account and row.account.year != today.year:
+        account = ProviderAccount.for_year(row.account.merchant, row.form, today.year)
+        if account is None:
+            raise WrongState(f"The merchant has no symbol of {today.year}: add its provider account first.")
+        changes |= {
+            "account": account,
+            "provider": account.provider,
+            "symbol": account.symbol,
+            "config_snapshot": {**row.config_snapshot, "account": lane(account)},
+        }
+    return changes
 
 
 def _billed(row: Invoice, lines: list[Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Set-based: a batch of any size costs four statements, so a worker's two hundred answers are recorded like one.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -106,12 +107,23 @@ def move(
     return result
 
 
-def move_one(invoice: Invoice, to: State | Decide, **how: Any) -> Invoice:
-    """Move one row, or raise WrongState."""
+def move_one(invoice: Invoice, to: State | Decide, *, dry_run: bool = False, **how: Any) -> Invoice:
+    """Move one row, or raise WrongState. `dry_run` returns the row as it would be, and needs a function for `to`."""
+    if dry_run and callable(to):
+        return _foreseen(invoice, to)
     result = move([invoice.pk], to, **how)
     if result.refused:
         raise WrongState(result.refused[0][1])
     return result.moved[0][0] if result.moved else invoice
+
+
+def _foreseen(invoice: Invoice, decide: Decide) -> Invoice:
+    """A copy with the step taken, neither locked nor saved. Raises WrongState."""
+    row = copy.copy(invoice)
+    if step := decide(row):
+        _check(row, State(row.state), step)
+        _apply(row, step, clock.now())
+    return row
 
 
 def announce(queued: list[Invoice]) -> None:

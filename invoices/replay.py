@@ -6,14 +6,12 @@ from typing import Any
 from django.db import transaction
 
 from config import clock
-from invoices.amend import check_redrawable
-from invoices.lifecycle import ASKED, Reason, State, WrongState
+from invoices.amend import redated
+from invoices.lifecycle import ASKED, State, WrongState
 from invoices.models import Invoice
-from invoices.models.rules import issue_limit
 from invoices.moving import Step, move_one
 from invoices.opening import lock_order
 from invoices.partitions import ring
-from merchants.models import ProviderAccount
 
 NEVER_HELPED = (State.WAITING, State.EXPIRED, State.CANCELLED)
 
@@ -23,66 +21,48 @@ class Replayed:
     acted: bool
     state: State
     why: str
+    invoice: Invoice  # as it is, or with `dry_run` as it would be
 
 
 def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Replayed:
     """Send again what no provider can know, ask about the rest. Idempotent. Raises WrongState where no replay helps."""
     plan = _plan(invoice)
-    if dry_run or not plan.acted:
-        return plan
 
     def decide(row: Invoice) -> Step | None:
-        again = _plan(row)
-        if not again.acted:
+        nonlocal plan
+        acts, to, _ = plan = _plan(row)
+        if not acts:
             return None
         changes: dict[str, Any] = {"not_before": clock.now()}
         if row.state == State.FAILED and not row.exposed:
-            changes |= {"attempts": 0, **_dated(row)}
+            changes |= {"attempts": 0, **redated(row)}
         elif row.state == State.FAILED:
             changes |= {"attempts": 0, "asks": 0}
-        return Step(again.state, "replayed", reason=reason, changes=changes)
+        return Step(to, "replayed", reason=reason, changes=changes)
 
+    if dry_run or not plan[0]:
+        foreseen = move_one(invoice, decide, actor=actor, dry_run=True)
+        return Replayed(*plan, foreseen)
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
         row = move_one(invoice, decide, actor=actor)
         transaction.on_commit(lambda: ring(row.partition))
-    return plan
+    return Replayed(*plan, row)
 
 
-def _plan(row: Invoice) -> Replayed:
+def _plan(row: Invoice) -> tuple[bool, State, str]:
+    """Whether a replay does anything, where it leads, and why."""
     state = State(row.state)
     if state in NEVER_HELPED:
         raise WrongState(f"Order {row.order_id} is {state}: there is nothing to replay.")
     if state == State.FAILED and row.exposed:
-        return Replayed(True, State.UNCERTAIN, "a provider may know it: it is asked now")
+        return True, State.UNCERTAIN, "a provider may know it: it is asked now"
     if state == State.FAILED:
-        if row.refunded_amount and row.failure == Reason.AMENDED:
+        if row.open_refund:
             raise WrongState(f"Order {row.order_id} was partly refunded: amend its lines first.")
-        return Replayed(True, State.QUEUED, "no provider knows it: it is sent again")
+        return True, State.QUEUED, "no provider knows it: it is sent again"
     if state == State.QUEUED:
-        return Replayed(True, state, "it is due: a worker is rung")
+        return True, state, "it is due: a worker is rung"
     if state in ASKED:
-        return Replayed(True, state, "it is asked about now")
-    return Replayed(False, state, "a worker has it open" if state == State.SENDING else "it has its number")
-
-
-def _dated(row: Invoice) -> dict[str, Any]:
-    """After its day an invoice carries the day of its replay, under that year's symbol, in a document drawn anew."""
-    now = clock.now()
-    if row.issue_until > now:
-        return {}
-    check_redrawable(row)
-    today = clock.day_vn(now)
-    changes = {"issue_date": today, "issue_until": issue_limit(now), "document": "", "document_sha256": ""}
-    if row.account and row.account.year != today.year:
-        account = ProviderAccount.for_year(row.account.merchant, row.form, today.year)
-        if account is None:
-            raise WrongState(f"The merchant has no symbol of {today.year}: add its provider account first.")
-        snapshot = {"id": str(account.pk), "provider": account.provider, "template": account.template}
-        changes |= {
-            "account": account,
-            "provider": account.provider,
-            "symbol": account.symbol,
-            "config_snapshot": {**row.config_snapshot, "account": snapshot},
-        }
-    return changes
+        return True, state, "it is asked about now"
+    return False, state, "a worker has it open" if state == State.SENDING else "it has its number"

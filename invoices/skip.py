@@ -5,7 +5,7 @@ from invoices.models import Invoice
 from invoices.moving import Step, move_one
 
 
-def skip(invoice: Invoice, *, actor: str, reason: str) -> Invoice:
+def skip(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
     """QUEUED or UNCERTAIN → FAILED(skipped). Raises WrongState."""
 
     def decide(row: Invoice) -> Step:
@@ -14,4 +14,4 @@ def skip(invoice: Invoice, *, actor: str, reason: str) -> Invoice:
         why = {"failure": Reason.SKIPPED.value, "failure_message": f"Skipped: {reason}"}
         return Step(State.FAILED, "skipped", "skipped", reason, why)
 
-    return move_one(invoice, decide, actor=actor)
+    return move_one(invoice, decide, actor=actor, dry_run=dry_run)

@@ -13,8 +13,12 @@ def snapshot(merchant: Merchant, account: ProviderAccount) -> dict[str, Any]:
         "merchant": {"code": merchant.code, "name": merchant.name},
         "seller": merchant.tax_info.seller,
         "policy": merchant.policy,
-        "account": {"id": str(account.pk), "provider": account.provider, "template": account.template},
+        "account": lane(account),
     }
+
+
+def lane(account: ProviderAccount) -> dict[str, str]:
+    return {"id": str(account.pk), "provider": account.provider, "template": account.template}
 
 
 class Changed(NamedTuple):
@@ -31,13 +35,19 @@ def compared(invoice: Invoice) -> list[Changed]:
     """Every value of the invoice's snapshot beside today's. Needs its merchant, tax data and account at hand."""
     if invoice.account is None or not hasattr(invoice.merchant, "tax_info"):
         return []
-    then = dict(_flat(invoice.config_snapshot))
-    now = dict(_flat(snapshot(invoice.merchant, invoice.account)))
-    return [Changed(name, then.get(name, ""), now.get(name, "")) for name in then | now]
+    return beside(invoice.config_snapshot, snapshot(invoice.merchant, invoice.account))
+
+
+def beside(then: dict[str, Any], now: dict[str, Any]) -> list[Changed]:
+    """Every value of the one tree beside that of the other."""
+    old, new = dict(_flat(then)), dict(_flat(now))
+    return [Changed(name, old.get(name, ""), new.get(name, "")) for name in old | new]
 
 
 def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
+        if isinstance(value, list | tuple):
+            value = {str(place): item for place, item in enumerate(value, start=1)}
         if isinstance(value, dict):
             yield from _flat(value, f"{above}{name}.")
         else:

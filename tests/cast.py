@@ -148,6 +148,13 @@ def sending(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
     return Invoice.objects.get(pk=invoice.pk)
 
 
+def in_doubt(**overrides: Any) -> Invoice:
+    """An invoice that a provider may have."""
+    invoice = sending(**overrides)
+    doubt = {"doubted_at": clock.now(), "look_again_at": clock.now() + timedelta(days=1), "attempts": 1}
+    return move_one(invoice, lambda _: Step(State.UNCERTAIN, "uncertain", changes=doubt), actor="worker")
+
+
 def issued(merchant: Merchant | None = None, *, number: str = "", **overrides: Any) -> Invoice:
     """An invoice with a number and a tax-authority code."""
     invoice = sending(merchant, **overrides)

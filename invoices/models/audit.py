@@ -9,7 +9,7 @@ from django.db import models
 from config import crypto
 from config.models import Snowflake
 
-PERSONAL = frozenset({"buyer"})  # told apart, never told
+PERSONAL = frozenset({"buyer", "config_snapshot"})  # told apart, never told
 
 
 class InvoiceAuditTracing(models.Model):

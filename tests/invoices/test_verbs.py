@@ -9,33 +9,22 @@ from django.core.management import CommandError, call_command
 from config import clock
 from invoices.adopt import adopt
 from invoices.amend import amend
-from invoices.documents import read
 from invoices.facts import Unacceptable, payment, refund
 from invoices.issuing import issue_due
 from invoices.issuing.later import last_looks, probe_parked
-from invoices.issuing.take import look_ups
-from invoices.issuing.wire import wire
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
-from invoices.moving import Step, move_one
 from invoices.opening import learn
-from invoices.providers import build
 from invoices.providers.simulator import Simulator
 from invoices.replay import replay
 from invoices.skip import skip
 from invoices.sweep import fail_the_late, give_refused_buyers_up, give_up_on_the_abandoned
 from merchants.models import ProviderAccount
 from tests import cast
+from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "the buyer called"}
-
-
-def in_doubt(**overrides: Any) -> Invoice:
-    """An invoice that a provider may have."""
-    invoice = cast.sending(**overrides)
-    doubt = {"doubted_at": clock.now(), "look_again_at": clock.now() + timedelta(days=1), "attempts": 1}
-    return move_one(invoice, lambda _: Step(State.UNCERTAIN, "uncertain", changes=doubt), actor="worker")
 
 
 def test_a_failed_invoice_that_no_provider_knows_is_sent_again_with_a_new_budget() -> None:
@@ -48,7 +37,7 @@ def test_a_failed_invoice_that_no_provider_knows_is_sent_again_with_a_new_budget
 
 
 def test_a_failed_invoice_that_a_provider_may_know_is_asked_about_never_sent() -> None:
-    invoice = skip(in_doubt(), **WHO)
+    invoice = skip(cast.in_doubt(), **WHO)
     assert invoice.exposed
     assert replay(invoice, **WHO).state == State.UNCERTAIN
 
@@ -112,7 +101,7 @@ def test_the_buyer_may_mend_only_what_was_refused_in_the_buyer_s_fields() -> Non
 
 
 def test_nothing_may_change_while_a_provider_may_know_it_nor_before_the_last_look() -> None:
-    exposed = skip(in_doubt(), **WHO)
+    exposed = skip(cast.in_doubt(), **WHO)
     with pytest.raises(WrongState, match="may be known to a provider"):
         amend(exposed, **WHO, buyer=cast.PERSON)
     doubted = cast.failed()
@@ -140,7 +129,7 @@ def _payment(data: dict[str, Any]) -> Any:
 
 
 def test_a_refund_while_a_provider_may_know_it_waits_for_the_answer() -> None:
-    invoice = in_doubt()
+    invoice = cast.in_doubt()
     data = {"orderId": invoice.order_id, "merchantId": invoice.merchant.code, "total": invoice.total}
     learn(refund(cast.refund(data)), actor="test")
     invoice.refresh_from_db()
@@ -182,24 +171,18 @@ def test_an_abandoned_send_becomes_uncertain_once_the_longest_call_is_over() -> 
 
 
 def test_a_skipped_invoice_frees_its_lane_for_the_next_day() -> None:
-    stuck = in_doubt()
+    stuck = cast.in_doubt()
     assert skip(stuck, **WHO).failure == "skipped"
     with pytest.raises(WrongState):
         skip(cast.issued(), **WHO)
 
 
-def seller_at(provider: Simulator) -> Any:
-    merchant = cast.seller(url=provider.url)
-    provider.tenants([cast.tenant(merchant)])
-    return merchant
-
-
 def test_the_last_look_ends_a_doubt_or_finds_a_conflict(provider: Simulator) -> None:
     merchant = seller_at(provider)
-    absent, present = skip(in_doubt(merchant=merchant), **WHO), skip(in_doubt(merchant=merchant), **WHO)
+    absent, present = skip(cast.in_doubt(merchant=merchant), **WHO), skip(cast.in_doubt(merchant=merchant), **WHO)
     for invoice in (absent, present):
         Invoice.objects.filter(pk=invoice.pk).update(exposed_at=None, exposed_by=None)
-    _issue_at_the_provider(present)
+    issue_at_the_provider(present)
     with clock.frozen(clock.now() + timedelta(days=2)):
         assert last_looks() == 2
         assert last_looks() == 0
@@ -209,20 +192,11 @@ def test_the_last_look_ends_a_doubt_or_finds_a_conflict(provider: Simulator) -> 
     assert (present.state, present.failure) == (State.FAILED, "conflict")
 
 
-def _issue_at_the_provider(invoice: Invoice) -> None:
-    (call,) = look_ups([invoice.issuances.get().pk], clock.now())
-
-    async def issue(http: Any) -> Any:
-        return await build("viettel", call.account, http).issue(read(invoice.document))
-
-    wire().run(issue)
-
-
 def test_an_operator_adopts_what_the_provider_has(provider: Simulator) -> None:
-    invoice = skip(in_doubt(merchant=seller_at(provider)), **WHO)
+    invoice = skip(cast.in_doubt(merchant=seller_at(provider)), **WHO)
     with pytest.raises(WrongState, match="does not know"):
         adopt(invoice, **WHO)
-    _issue_at_the_provider(invoice)
+    issue_at_the_provider(invoice)
     adopted = adopt(invoice, **WHO)
     assert (adopted.state, adopted.number) == (State.ISSUED, "1")
 

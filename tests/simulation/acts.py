@@ -9,14 +9,18 @@ from config import clock
 from invoices import facts, sweep
 from invoices.adopt import adopt
 from invoices.amend import amend
+from invoices.cancel import cancel
+from invoices.issue_now import issue_now
 from invoices.issuing import later
 from invoices.issuing.record import record
 from invoices.issuing.take import take, take_asks
 from invoices.lifecycle import ASKED, State, WrongState
+from invoices.look_up import look_up
 from invoices.models import Invoice, Partition
 from invoices.opening import learn
 from invoices.providers.base import ProviderError
 from invoices.replay import replay
+from invoices.resnapshot import resnapshot
 from invoices.skip import skip
 from merchants.models import ProviderAccount
 from merchants.pause import pause, resume
@@ -256,6 +260,10 @@ def operate(world: World, free: list[Worker]) -> Act | None:
             (2, ("amend", lambda: amend(invoice, buyer=cast.PERSON, **by).state)),
             (1, ("skip", lambda: skipping(world, invoice, **by))),
             (1, ("adopt", lambda: adopt(invoice, **by).state)),
+            (1, ("look up", lambda: look_up(invoice, **by).told)),
+            (0.5, ("issue now", lambda: issue_now(invoice, **by).state)),
+            (0.3, ("cancel", lambda: cancel(invoice, **by).state)),
+            (1, ("re-snapshot", lambda: resnapshot(invoice, **by).symbol)),
             (1, ("pause the account of", lambda: accounts.update(paused=True))),
             (2, ("open the account of", lambda: accounts.update(paused=False, parked_until=None))),
             (1, ("pause the merchant of", lambda: pause(invoice.merchant, **by))),

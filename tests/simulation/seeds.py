@@ -10,11 +10,10 @@ from unittest.mock import patch
 from django.db import connection
 
 from config import clock
-from invoices import adopt, partitions
+from invoices import look_up, partitions
 from invoices.issuing import later, take
 from invoices.issuing.calls import Answered, Call
 from invoices.models import LegalRules
-from invoices.providers.base import ProviderError
 from tests.simulation.acts import step
 from tests.simulation.interleave import Interleaver
 from tests.simulation.rest import come_to_rest
@@ -58,7 +57,7 @@ def surroundings(world: World) -> Iterator[None]:
             (__import__("invoices.replay", fromlist=["ring"]), "ring", ring),
             (take, "time", types.SimpleNamespace(monotonic=lambda: world.mono)),
             (later, "wire", lambda: prompt),
-            (adopt, "look_up", prompt.look_up),
+            (look_up, "wire", lambda: prompt),
             (LegalRules, "_known_until", float("inf")),
         ):
             stack.enter_context(patch.object(target, name, value))
@@ -79,12 +78,6 @@ class Prompt:
 
     def run(self, work: Any) -> None:
         """A probe."""
-
-    def look_up(self, invoice: Any) -> Any:
-        found = self.world.vendor.find(invoice.account_id, str(invoice.reference), self.world.true)
-        if isinstance(found, ProviderError):
-            raise found
-        return found
 
 
 def clear_away() -> None:

@@ -1,0 +1,70 @@
+"""Ask the provider now what it knows, by an operator's word. The answer counts like one that the pump asked for."""
+
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from config import clock
+from invoices.issuing.calls import Answer, Answered, Call
+from invoices.issuing.record import record
+from invoices.issuing.take import look_ups
+from invoices.issuing.wire import wire
+from invoices.lifecycle import State, WrongState
+from invoices.models import Invoice, InvoiceIssuance
+from invoices.moving import Step, move
+from invoices.providers.base import Found, ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """`answer` is a Found, None (it is not there) or the ProviderError of a look-up that proves nothing."""
+
+    invoice: Invoice  # as it is afterwards
+    answer: Answer
+    told: str
+
+
+def look_up(invoice: Invoice, *, actor: str, reason: str) -> Looked:
+    """Raises WrongState where nothing was sent, or is just being sent."""
+    return look_up_all([invoice], actor=actor, reason=reason)[0]
+
+
+def look_up_all(invoices: Sequence[Invoice], *, actor: str, reason: str) -> list[Looked]:
+    """All at once, so only a few. What follows from each answer is the pump's rule; that it was asked is audited."""
+    answered = {a.call.invoice_id: a for a in ask([latest(invoice) for invoice in invoices])}
+    record(list(answered.values()))
+
+    def tell(row: Invoice) -> Step:
+        answer = answered[row.pk].answer
+        outcome = "failed" if isinstance(answer, ProviderError) else "ok"
+        return Step(State(row.state), "looked_up", outcome, f"{reason} – {told(answer)}")
+
+    rows = {row.pk: row for row, _ in move(answered, tell, actor=actor).moved}
+    return [Looked(rows[pk], a.answer, told(a.answer)) for pk, a in answered.items()]
+
+
+def ask(issuances: Sequence[InvoiceIssuance]) -> list[Answered]:
+    """No transaction may be open: this is the network."""
+    calls: list[Call] = look_ups([issuance.pk for issuance in issuances], clock.now())
+    answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
+    for call in calls:
+        wire().start(call, answers)
+    return [answers.get() for _ in calls]
+
+
+def latest(invoice: Invoice) -> InvoiceIssuance:
+    """The attempt that a look-up asks about. Raises WrongState."""
+    if invoice.state == State.SENDING:
+        raise WrongState(f"Order {invoice.order_id} is just being sent: its answer comes by itself.")
+    issuance = InvoiceIssuance.objects.filter(invoice=invoice).order_by("-id").first()
+    if issuance is None:
+        raise WrongState(f"Order {invoice.order_id} was never sent: no provider can know it.")
+    return issuance
+
+
+def told(answer: Answer) -> str:
+    """What a look-up came to, in words."""
+    if isinstance(answer, Found):
+        how = f"refused by the tax authority: {answer.rejected}" if answer.rejected else f"code {answer.code or 'none'}"
+        return f"the provider has it as {answer.symbol} {answer.number}, {how}"
+    return f"the look-up failed: {answer}" if isinstance(answer, ProviderError) else "the provider does not know it"
