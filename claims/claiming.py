@@ -1,12 +1,12 @@
 """The buyer says who they are: claim, edit until it is taken, and what becomes of a sale that nobody claimed."""
 
-import logging
 import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models, transaction
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices import buyers
@@ -17,7 +17,7 @@ from invoices.models import Invoice, InvoiceRequest
 from invoices.moving import Step, move
 from invoices.opening import learn, lock_order, unclaimed
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,43}")
 STEP = 1000  # rows in one transaction of expiry
 
@@ -105,7 +105,7 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
         else:
             claimed = learn(said, actor="buyer").invoice
     assert claimed is not None
-    log.info("[claimed] order: %s edited: %s", invoice.order_id, locked.claimed_at is not None)
+    log.info("[claimed]", edited=locked.claimed_at is not None, **invoice.about)
     return claimed
 
 

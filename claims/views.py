@@ -1,7 +1,6 @@
 """The buyer's page: what was bought, who it is for, and how far the invoice is. Works without JavaScript."""
 
 import io
-import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -14,6 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
+from structlog.stdlib import get_logger
 
 from claims import claiming, form, language, rates
 from claims.claiming import Closed, Taken, Unknown, find
@@ -27,7 +27,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceFile
 from invoices.money import Bill
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 View = Callable[..., HttpResponseBase]
 TYPES = {"pdf": "application/pdf", "xml": "application/xml"}
 

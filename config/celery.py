@@ -1,11 +1,45 @@
 """The Celery application: a doorbell and an alarm clock. PostgreSQL is the queue."""
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task, signals
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("hoadon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def logs_are_ours(**_: Any) -> None:
+    """Whoever answers this signal keeps Celery from setting handlers, levels and formats of its own."""
+
+
+@signals.celeryd_after_setup.connect
+def _worker(**_: Any) -> None:
+    _serve_as("worker")
+
+
+@signals.beat_init.connect
+def _beat(**_: Any) -> None:
+    _serve_as("beat")
+
+
+def _serve_as(part: str) -> None:
+    from config.logging import serve_as
+
+    serve_as(part)
+
+
+@signals.task_prerun.connect
+def _begin(task_id: str, task: Task, **_: Any) -> None:
+    clear_contextvars()
+    bind_contextvars(request=task_id, task=task.name)
+
+
+@signals.task_postrun.connect
+def _end(**_: Any) -> None:
+    clear_contextvars()

@@ -1,6 +1,5 @@
 """Errors as RFC 9457 problem documents with a stable `code`."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -9,8 +8,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
+from structlog.stdlib import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 API = "/v1/api/"
 
 

@@ -1,14 +1,14 @@
 """How many requests a minute one caller may make: a count in Redis. With Redis down nobody is turned away."""
 
 import hashlib
-import logging
 import time
 
 import redis
 from django.conf import settings
 from django.core.cache import cache
+from structlog.stdlib import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 MINUTE = 60
 
 
@@ -20,6 +20,6 @@ def seconds_to_wait(kind: str, caller: str) -> int:
         cache.add(key, 0, 2 * MINUTE)
         count = cache.incr(key)
     except (redis.RedisError, ValueError):  # ValueError: the key was flushed in between
-        log.warning("[ratesUnavailable] kind: %s", kind)
+        log.warning("[ratesUnavailable]", kind=kind)
         return 0
     return 0 if count <= settings.RATES[kind] else MINUTE - int(now % MINUTE)

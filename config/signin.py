@@ -5,7 +5,6 @@ counted before the password is looked at: a hundred guesses at once are a hundre
 """
 
 import ipaddress
-import logging
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,11 +14,12 @@ from django.db import connection
 from django.db.models import F
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
+from structlog.stdlib import get_logger
 
 from config import clock, crypto
 from config.models import SignInTries
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 COUNT = """
 INSERT INTO config_signintries (mark, tries, until) SELECT mark, 1, %(until)s FROM unnest(%(marks)s::text[]) AS mark
@@ -36,7 +36,7 @@ class SignIn(AdminAuthenticationForm):
         assert self.request is not None  # the view hands it over
         name, address = _marks(self.cleaned_data["username"], address_of(self.request))
         if minutes := _minutes_to_wait([name, address]):
-            log.warning("[signInThrottled] name: %s address: %s", name, address)
+            log.warning("[signInThrottled]", name_mark=name, address_mark=address)
             wait = f"{minutes} minutes" if minutes > 1 else "a minute"
             raise ValidationError(f"Too many failed sign-ins. Please wait {wait} and try again.", code="throttled")
         cleaned = super().clean()  # raises where the password is wrong

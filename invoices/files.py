@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-import logging
 from datetime import timedelta
 from xml.etree import ElementTree
 
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices import mail
@@ -23,7 +23,7 @@ from invoices.providers import build
 from invoices.providers.base import Files, Found, ProviderError
 from invoices.providers.http import Http
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 BATCH = 50
 AT_ONCE = 8
 LEASE = timedelta(minutes=5)
@@ -120,9 +120,10 @@ def _keep(invoice: Invoice, files: Files) -> None:
                 file.save()
     mail.send_invoice(invoice, files)
     Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
+    log.info("[filesKept]", tries=invoice.files_tries, **invoice.about)
 
 
 def _try_later(invoice: Invoice, error: ProviderError) -> None:
     delay = timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else ask_delay(invoice.files_tries - QUICK_TRIES)
-    log.warning("[filesNotReady] order: %s tries: %s code: %s", invoice.order_id, invoice.files_tries, error.code)
+    log.warning("[filesNotReady]", tries=invoice.files_tries, code=error.code, **invoice.about)
     Invoice.objects.filter(pk=invoice.pk).update(files_due=clock.now() + delay)

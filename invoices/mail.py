@@ -1,15 +1,14 @@
 """The issued invoice by e-mail, from us, to the buyer who left an address."""
 
-import logging
-
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.utils import translation
+from structlog.stdlib import get_logger
 
 from invoices.models import Invoice
 from invoices.providers.base import Files
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def send_invoice(invoice: Invoice, files: Files) -> bool:
@@ -28,6 +27,6 @@ def send_invoice(invoice: Invoice, files: Files) -> bool:
     try:
         message.send()
     except OSError as error:  # the invoice is issued and stays so; the buyer still has the page
-        log.error("[mailFailed] order: %s %s", invoice.order_id, type(error).__name__)
+        log.error("[mailFailed]", error=type(error).__name__, **invoice.about)
         return False
     return True

@@ -4,13 +4,13 @@ Set-based: a batch of any size costs four statements, so a worker's two hundred 
 """
 
 import copy
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
 from django.dispatch import Signal
+from structlog.stdlib import get_logger
 
 from config import clock
 from config.models import Snowflake
@@ -19,7 +19,7 @@ from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice
 from invoices.tallying import tally
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 # Inside the transaction: `moved` is [(invoice, the state it was in)], `changed` the names of each one's new fields.
 # An invoice that was just opened comes out of no state: None.
 invoices_moved = Signal()
@@ -101,6 +101,7 @@ def move(
             audit.write(tracings)
             audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
             invoices_moved.send(sender=Invoice, moved=result.moved, changed=changed)
+            transaction.on_commit(lambda: _tell(result.moved, actor))
             queued = [invoice for invoice, source in result.moved if invoice.state == State.QUEUED != source]
             if queued:
                 transaction.on_commit(lambda: announce(queued))
@@ -128,9 +129,18 @@ def _foreseen(invoice: Invoice, decide: Decide) -> Invoice:
 
 def announce(queued: list[Invoice]) -> None:
     for invoice in queued:
-        log.info("[enqueueIssuance] order: %s partition: %s", invoice.order_id, invoice.partition)
+        log.info("[enqueueIssuance] order: %(order)s partition: %(partition)s", **invoice.about)
     for partition in {invoice.partition for invoice in queued}:
         partitions.ring(partition)
+
+
+def _tell(moved: list[tuple[Invoice, State]], actor: str) -> None:
+    """A line a new state, but for those that have one of their own: [enqueueIssuance] and [providerCall]."""
+    for invoice, source in moved:
+        own = {State.QUEUED, State.SENDING, *(NUMBERED if actor == "worker" else ())}
+        if invoice.state != source and invoice.state not in own:
+            told = {"came_from": source.value, "state": invoice.state, "reason": invoice.failure, "actor": actor}
+            log.info("[invoiceMoved]", **told, **invoice.about)
 
 
 def _check(invoice: Invoice, source: State, step: Step) -> None:

@@ -4,13 +4,13 @@ Every fact takes the order's lock, is stored, and `converge` runs: what comes ou
 arrived before the invoice was first taken, never on their order or repetition.
 """
 
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, models, transaction
+from structlog.stdlib import get_logger
 
 from config import clock
 from config.models import new_ids
@@ -25,7 +25,7 @@ from invoices.partitions import partition_of
 from invoices.snapshots import snapshot
 from merchants.models import Merchant, ProviderAccount
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
         account=account,
         config_snapshot=snapshot(merchant, account),
         partition=partition_of(payment.order_id),
+        trace=payment.trace,
         state=state,
         not_before=now,
         issue_date=sale_day,
@@ -139,7 +140,7 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
         request.invoice = invoice
     if payment.parked:
         Payment.objects.filter(pk=payment.pk).update(parked="")
-    log.info("[handlePaymentSuccess] order: %s state: %s why: %s", invoice.order_id, state, why)
+    log.info("[handlePaymentSuccess]", state=state.value, **invoice.about)
     invoices_moved.send(sender=Invoice, moved=[(invoice, None)], changed=[frozenset({"state"})])
     if state == State.QUEUED:
         transaction.on_commit(lambda: announce([invoice]))
@@ -267,7 +268,9 @@ def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
             already = invoice.tracings.filter(event_type="payment_conflict").exists()
             if not already:
                 why = f"payment {payment.payment_id} says {payment.body['total']} đồng, the invoice {invoice.total}"
-                log.error("[paymentConflict] order: %s %s", invoice.order_id, why)
+                log.error(
+                    "[paymentConflict] another payment with other money", payment=payment.payment_id, **invoice.about
+                )
                 move_one(
                     invoice, State(invoice.state), actor=actor, event="payment_conflict", outcome="refused", reason=why
                 )
@@ -278,6 +281,6 @@ def _heaviest(requests: list[InvoiceRequest]) -> InvoiceRequest | None:
 
 
 def _park(payment: Payment, why: str) -> None:
-    log.info("[handlePaymentSuccess] order: %s state: parked why: %s", payment.order_id, why)
+    log.info("[handlePaymentSuccess]", state="parked", reason=why, **payment.about)
     if payment.parked != why:
         Payment.objects.filter(pk=payment.pk).update(parked=why, parked_at=clock.now())

@@ -4,7 +4,6 @@ Rows carry the truth; a bell only says "look". One that is lost costs at most a 
 request and never waits for long.
 """
 
-import logging
 import threading
 import time
 
@@ -14,8 +13,9 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from structlog.stdlib import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ERRANDS = "invoice-errands"  # files, last looks, probes: HTTP that may take its time and holds up no sweep
 DELIVERIES = "webhook-deliveries"
@@ -57,7 +57,7 @@ def ring(partition: int, *, regardless: bool = False) -> None:
             _publish(partition)
     except (redis.RedisError, OperationalError, OSError) as error:
         _silent_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("The doorbell of partition %s is silent, the sweep will ring: %s", partition, type(error).__name__)
+        log.warning("[doorbellSilent] the sweep will ring", partition=partition, error=type(error).__name__)
 
 
 def answer(partition: int) -> None:
@@ -65,7 +65,7 @@ def answer(partition: int) -> None:
     try:
         _wires.redis.delete(_pending(partition))
     except redis.RedisError as error:
-        log.warning("The doorbell of partition %s could not be cleared: %s", partition, type(error).__name__)
+        log.warning("[doorbellNotCleared]", partition=partition, error=type(error).__name__)
 
 
 def _publish(partition: int) -> None:

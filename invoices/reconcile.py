@@ -1,9 +1,10 @@
 """Our books against the providers' for one day, account by account. Reads only; what differs is for people to mend."""
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices.issuing import stop
@@ -16,7 +17,7 @@ from invoices.providers.base import Listed, ProviderError
 from invoices.providers.http import Http
 from merchants.models import ProviderAccount
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ def reconcile_yesterday() -> None:
     """Each night: what differs is an alarm in the log."""
     result = reconcile(clock.today_vn() - timedelta(days=1))
     for difference in result.differences:
-        log.error("[reconcile] %s %s %s: %s", result.day, difference.kind, difference.account, difference.what)
-    log.info("[reconcile] %s accounts: %s ours: %s theirs: %s", result.day, result.accounts, result.ours, result.theirs)
+        log.error("[reconcile]", day=result.day, kind=difference.kind, account=difference.account, why=difference.what)
+    log.info("[reconcile]", day=result.day, accounts=result.accounts, ours=result.ours, theirs=result.theirs)
 
 
 def _accounts(day: date) -> Iterator[ProviderAccount]:

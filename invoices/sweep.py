@@ -1,11 +1,11 @@
 """What must happen although nobody asked: found by partial indexes, in steps, safe to run twice at once. SQL only."""
 
-import logging
 from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import models, transaction
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices import partitions
@@ -20,7 +20,7 @@ from invoices.moving import Step, move
 from invoices.opening import converge, lock_order
 from merchants.models import Merchant
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 STEP = 1000
 LAST_CALL = timedelta(minutes=10)  # before the issue limit
 
@@ -98,7 +98,9 @@ def revive_parked() -> None:
                     lock_order(merchant_code, order_id)
                     converge(merchant_code, order_id, actor="sweep")
             except Unacceptable as error:
-                log.error("[handlePaymentSuccess] order: %s refused: %s", order_id, error)
+                log.error(
+                    "[handlePaymentSuccess]", state="refused", code=error.code, merchant=merchant_code, order=order_id
+                )
                 Payment.objects.filter(pk=last).update(parked=Payment.Parked.REFUSED, problem=str(error))
 
 

@@ -4,12 +4,12 @@ What is written is the difference from what we hold, whatever the envelope says 
 one MerchantChange row: it is the lock, it knows how far we have heard, and what we heard last.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
+from structlog.stdlib import get_logger
 
 from config import clock
 from merchants import envelopes, tax_data
@@ -18,7 +18,7 @@ from merchants.models import Merchant, MerchantChange, TaxInfo
 from merchants.quarantine import Message, Poison
 from merchants.written import Written
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 HEARD = ["op", "row", "lsn", "ts_ms", "heard_at"]
 
 
@@ -87,7 +87,7 @@ def _one_by_one(changes: list[tuple[Message, Change]]) -> list[Poison]:
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001  (its traceback could quote the data)
-            log.error("[handleMerchantCDC] message: %s %s", message.source, type(error).__name__)
+            log.error("[handleMerchantCDC]", source=message.source, error=type(error).__name__)
             poison.append(Poison(message, type(error).__name__))
     return poison
 
@@ -116,7 +116,7 @@ class Held:
         """Act on a change unless we have heard newer ones."""
         heard = self.heard[change.code]
         if not change.position.after(Position(heard.lsn, heard.ts_ms)):
-            log.info("[handleMerchantCDC] op=%s merchant: %s older than what we know, SKIP", change.op, change.code)
+            log.info("[handleMerchantCDC] op=%(op)s older than what we know, SKIP", op=change.op, merchant=change.code)
             return Outcome.STALE
         outcome = self.store(change, source)
         heard.op = change.op
@@ -145,7 +145,7 @@ class Held:
         else:
             news, fields = self._difference(change, merchant)
         if merchant and not news and not fields:
-            log.info("[handleMerchantCDC] op=%s tax unchanged, SKIP", change.op)
+            log.info("[handleMerchantCDC] op=%(op)s tax unchanged, SKIP", op=change.op, merchant=change.code)
             return Outcome.UNCHANGED
         if merchant is None:
             merchant = self.merchants[change.code] = Merchant(code=change.code)
@@ -155,7 +155,7 @@ class Held:
             info = self.infos.setdefault(change.code, TaxInfo(merchant=merchant))
             self._written.enter(info, {**fields, "deleted_at": None}, source)
         told = ", ".join([*news, *(["tax data"] if fields else [])])
-        log.info("[handleMerchantCDC] op=%s merchant: %s stored: %s", change.op, change.code, told)
+        log.info("[handleMerchantCDC] op=%(op)s stored", op=change.op, merchant=change.code, told=told)
         return Outcome.STORED
 
     def _difference(self, change: Change, merchant: Merchant | None) -> tuple[dict[str, Any], dict[str, Any]]:

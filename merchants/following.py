@@ -3,7 +3,6 @@
 A crash between the two brings a batch twice, which changes nothing; the other way round it would be lost.
 """
 
-import logging
 from collections import defaultdict
 from threading import Event
 
@@ -11,14 +10,22 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as Raw
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from structlog.stdlib import get_logger
 
 from merchants import quarantine
 from merchants.quarantine import Message, Poison, reader_of
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 BATCH = 500  # messages of one transaction
 WAIT = 0.2  # seconds for a batch to fill
 BACKOFF = [0.2, 0.5, 1, 2, 5, 10]  # seconds between tries while the database is away
+
+
+class _Kafka:
+    """What librdkafka says: of servers and connections, never of a message."""
+
+    def log(self, level: int, template: str, facility: str, client: str, text: str) -> None:
+        log.log(level, "[kafka]", facility=facility, why=text)
 
 
 def consumer(bootstrap: str) -> Consumer:
@@ -35,7 +42,7 @@ def consumer(bootstrap: str) -> Consumer:
             "client.id": settings.SERVICE_CODE,
             **settings.KAFKA_OPTIONS,
         },
-        logger=log,
+        logger=_Kafka(),
     )
 
 
@@ -66,7 +73,7 @@ class Follower:
             except (OperationalError, InterfaceError) as error:
                 wait = BACKOFF[min(tries, len(BACKOFF) - 1)]
                 tries += 1
-                log.warning("[followMerchants] database: %s, again in %s s", type(error).__name__, wait)
+                log.warning("[followMerchants] the database is away", error=type(error).__name__, delay=wait)
                 connection.close()
                 if self._sleep(wait, batch):
                     return  # told to stop: what is not committed comes again
@@ -94,7 +101,8 @@ class Follower:
             failure = error.args[0]
             if failure.fatal():
                 raise
-            log.warning("[followMerchants] commit: %s", failure.name())  # the next one covers it, or it comes again
+            # The next one covers it, or it comes again.
+            log.warning("[followMerchants] not committed", code=failure.name())
 
     def _messages(self, raws: list[Raw]) -> list[Message]:
         messages = []
@@ -102,11 +110,12 @@ class Follower:
             if failure := raw.error():
                 if failure.fatal():
                     raise KafkaException(failure)
-                log.warning("[followMerchants] kafka: %s", failure.name())
+                log.warning("[followMerchants]", code=failure.name())
             else:
                 topic, partition, offset = raw.topic(), raw.partition(), raw.offset()
                 assert topic is not None and partition is not None and offset is not None  # only errors lack them
-                messages.append(Message(topic, partition, offset, _bytes(raw.key()), _bytes(raw.value())))
+                key, value = _bytes(raw.key()), _bytes(raw.value())
+                messages.append(Message(topic, partition, offset, key, value, _traceparent(raw)))
         return messages
 
 
@@ -121,7 +130,12 @@ def keep(batch: list[Message]) -> None:
     if poisons:
         quarantine.keep(poisons)
         for message, error in poisons:
-            log.error("[quarantined] message: %s %s", message.source, error)
+            log.error("[quarantined]", source=message.source, why=error)
+
+
+def _traceparent(raw: Raw) -> str:
+    given = _bytes(dict(raw.headers() or []).get("traceparent")) or b""
+    return given.decode("ascii", "replace")
 
 
 def _bytes(text: str | bytes | None) -> bytes | None:

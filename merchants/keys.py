@@ -5,7 +5,6 @@ only after a success, and holds its lock, and with it every caller, through a fe
 """
 
 import json
-import logging
 import threading
 import time
 import urllib.request
@@ -16,8 +15,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from jwt import PyJWK, PyJWTError
+from structlog.stdlib import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 LARGEST = 1024 * 1024  # bytes of a key set
 ALGORITHM = "ES256"
 
@@ -75,7 +75,7 @@ class Keys:
             if not known:
                 raise ValueError("it holds no key that we could use")
         except (OSError, HTTPException, ValueError) as error:
-            log.warning("[keysUnavailable] %s", error)
+            log.warning("[keysUnavailable]", error=type(error).__name__, why=str(error))
             return
         self._known, self._read_at = known, time.monotonic()
 

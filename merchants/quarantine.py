@@ -17,6 +17,7 @@ class Message(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    traceparent: str = ""  # W3C, of whoever wrote the message
 
     @property
     def source(self) -> str:

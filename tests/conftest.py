@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from config.logging import Line
 from invoices import partitions
 from invoices.issuing import calls
 from invoices.providers.simulator import Simulator, running
@@ -69,6 +70,13 @@ def quick(settings: Any) -> Iterator[None]:
 def forget_limits() -> None:
     calls.overrides.cache_clear()
     calls.limits_of.cache_clear()
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """`text` is what stdout would say."""
+    caplog.handler.setFormatter(Line())
+    return caplog
 
 
 @pytest.fixture

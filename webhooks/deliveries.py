@@ -4,7 +4,6 @@ The row is the queue, as it is for invoices. A worker that dies leaves a row tha
 may hear an event twice, with the same webhook-id, and never not at all.
 """
 
-import logging
 import queue
 import random
 import time
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from structlog.stdlib import get_logger
 
 from config import clock, crypto
 from invoices.issuing import stop
@@ -20,7 +20,7 @@ from webhooks import outcomes
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.sending import Call, Outcome, wire
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 MARGIN = 30.0  # seconds between the longest possible call and another worker's turn
 LOOK_SECONDS = 0.25  # how often a worker that waits for slow receivers looks for new work
 STEP = 1000  # rows that a replay locks at once
@@ -110,14 +110,14 @@ def replay(endpoint: WebhookEndpoint, since: datetime, *, delivered: bool, dry_r
     if dry_run:
         return rows.count()
     count = _send_again(rows)
-    log.info("[webhooksReplayed] endpoint: %s since: %s count: %s actor: %s", endpoint.pk, since, count, actor)
+    log.info("[webhooksReplayed]", endpoint=endpoint.pk, since=since, count=count, actor=actor)
     return count
 
 
 def replay_one(delivery: WebhookDelivery, *, actor: str) -> None:
     """Send one again, with the same webhook-id, body and place in its invoice's order."""
     _send_again(WebhookDelivery.objects.filter(pk=delivery.pk))
-    log.info("[webhookReplayed] delivery: %s actor: %s", delivery.pk, actor)
+    log.info("[webhookReplayed]", delivery=delivery.pk, actor=actor)
 
 
 def _send_again(rows: QuerySet[WebhookDelivery]) -> int:
@@ -145,7 +145,7 @@ def _secrets(endpoint: WebhookEndpoint) -> list[str]:
     try:
         return [secret.value for secret in endpoint.live_secrets()]
     except crypto.CannotOpen:
-        log.exception("[webhookSecretsSealed] endpoint: %s", endpoint.pk)
+        log.exception("[webhookSecretsSealed]", endpoint=endpoint.pk)
         return []
 
 

@@ -9,6 +9,7 @@ from simple_history.models import HistoricalRecords
 
 from config import clock, crypto, webhook_secrets
 from config.models import Record
+from config.tracing import trace_id
 
 
 class WebhookEvent(Record):
@@ -37,6 +38,7 @@ class WebhookEvent(Record):
     merchant_code = models.CharField(max_length=64, blank=True)  # two merchants may have an order of one name
     tries = models.PositiveSmallIntegerField(default=1)
     not_before = models.DateTimeField(null=True, blank=True)  # when the sweep acts again on a failed one
+    trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that brought it
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["route", "webhook_id"], name="one_event_an_id")]
@@ -51,6 +53,11 @@ class WebhookEvent(Record):
 
     def __str__(self) -> str:
         return f"{self.type} {self.status}"
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a line of the log says of it."""
+        return {"webhook": self.pk, "type": self.type, "order": self.order_id}
 
 
 class EndpointSecret(NamedTuple):

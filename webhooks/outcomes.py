@@ -3,7 +3,6 @@
 Written under the locks in the order of `take`: endpoints by id, then deliveries by id.
 """
 
-import logging
 import random
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
+from structlog.stdlib import get_logger
 
 from config import clock
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.sending import Outcome
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 GONE = 410
 LONGEST_PAUSE = timedelta(minutes=1)  # between two tries of an endpoint that has been failing for ten minutes
 JITTER = 0.1
@@ -56,7 +56,7 @@ def _row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
         delivered_at = now
     elif call.attempt > len(settings.WEBHOOK_STEPS):
         state = WebhookDelivery.State.DEAD
-        log.error("[webhookDead] delivery: %s endpoint: %s %s", call.delivery_id, call.endpoint_id, outcome.error)
+        log.error("[webhookDead]", delivery=call.delivery_id, endpoint=call.endpoint_id, why=outcome.error)
     else:
         state = WebhookDelivery.State.PENDING
         wait = settings.WEBHOOK_STEPS[call.attempt - 1] * random.uniform(1, 1 + JITTER)
@@ -118,4 +118,4 @@ def _disable(endpoint: Any, reason: str) -> None:
     endpoint.disabled_reason, endpoint.failing_since, endpoint.held_until = reason, None, None
     endpoint._change_reason = "worker"
     endpoint.save(update_fields=["disabled_reason", "failing_since", "held_until", "updated_at"])
-    log.error("[webhookEndpointDisabled] endpoint: %s merchant: %s %s", endpoint.pk, endpoint.merchant_id, reason)
+    log.error("[webhookEndpointDisabled]", endpoint=endpoint.pk, why=reason)

@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-import logging
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
+from structlog.stdlib import get_logger
 
-from config import clock
+from config import clock, tracing
 from invoices.facts import Unacceptable
 from webhooks import events
 from webhooks.models import WebhookEvent
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 Answer = tuple[int, dict[str, Any]]
 
 ACTED = ["status", "answer_status", "answer", "error", "not_before", "tries", "updated_at"]
@@ -100,13 +100,13 @@ def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
         row.status, row.answer_status = WebhookEvent.Status.DONE, 202
         row.answer = events.answer(row.pk, opening, row.order_id)
     except Unacceptable as error:
-        log.warning("[webhookRefused] event: %s type: %s order: %s %s", row.pk, row.type, row.order_id, error.code)
+        log.warning("[webhookRefused]", code=error.code, **row.about)
         row.status, row.answer_status, row.error = WebhookEvent.Status.REFUSED, 422, str(error)
         row.answer = {"code": error.code, "field": error.field, "detail": error.message, "eventId": str(row.pk)}
     except OperationalError:
         raise  # the database is going away: nothing can be kept, so nothing is promised
     except Exception as error:  # our fault: the event is kept, an operator sees it, the sweep tries again
-        log.exception("[webhookFailed] event: %s type: %s order: %s", row.pk, row.type, row.order_id)
+        log.exception("[webhookFailed]", **row.about)
         delay = ACT_AGAIN[min(row.tries, len(ACT_AGAIN)) - 1]
         row.status, row.answer_status, row.error = WebhookEvent.Status.FAILED, 202, type(error).__name__
         row.not_before = clock.now() + timedelta(seconds=delay)
@@ -126,7 +126,8 @@ def act_again() -> int:
             row = due.select_for_update(no_key=True, skip_locked=True).filter(pk=pk).first()
             if row:
                 row.tries += 1
-                _act(row, parse(row.body.encode()))
+                with tracing.continuing(row.trace):
+                    _act(row, parse(row.body.encode()))
                 acted += 1
     return acted
 

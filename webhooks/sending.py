@@ -5,7 +5,6 @@ Of an answer we keep its status and nothing else: what a server says must not be
 
 import asyncio
 import atexit
-import logging
 import queue
 import threading
 from collections.abc import Sequence
@@ -16,10 +15,11 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from django.conf import settings
 from standardwebhooks.webhooks import Webhook
+from structlog.stdlib import get_logger
 
 from webhooks.addresses import Forbidden, check_url, connector
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 LARGEST = 64 * 1024  # bytes of an answer that we listen to before we hang up
 LONGEST_HOLD = 86400.0  # seconds that a Retry-After may ask for
 CONNECTIONS = 2000
@@ -102,7 +102,7 @@ class Wire:
         try:
             outcome = await send(self._open_session(), call)
         except Exception as error:  # our own fault: the delivery must not hang
-            log.exception("[webhookDeliveryBroke] delivery: %s", call.delivery_id)
+            log.exception("[webhookDeliveryBroke]", delivery=call.delivery_id)
             outcome = Outcome(call, error=f"our fault: {type(error).__name__}")
         outcomes.put(outcome)
 

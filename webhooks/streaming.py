@@ -1,14 +1,15 @@
 """Events that the platform streams over Kafka instead of posting them: the same bodies, kept and acted on alike."""
 
-import logging
 from collections.abc import Sequence
 
 from django.db import InterfaceError, OperationalError
+from structlog.stdlib import get_logger
 
+from config import tracing
 from merchants.quarantine import Message, Poison
 from webhooks.receiving import Malformed, Reused, receive
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def take(messages: Sequence[Message]) -> list[Poison]:
@@ -21,12 +22,13 @@ def take(messages: Sequence[Message]) -> list[Poison]:
         if message.value is None:
             continue  # a tombstone
         try:
-            receive("internal", message.source, message.value, "kafka")
+            with tracing.within(message.traceparent, request=message.source):
+                receive("internal", message.source, message.value, "kafka")
         except (OperationalError, InterfaceError):
             raise
         except (Malformed, Reused) as error:
             poison.append(Poison(message, str(error)))
         except Exception as error:  # noqa: BLE001  (its traceback could quote the data)
-            log.error("[handlePaymentSuccess] message: %s %s", message.source, type(error).__name__)
+            log.error("[handlePaymentSuccess]", source=message.source, error=type(error).__name__)
             poison.append(Poison(message, type(error).__name__))
     return poison

@@ -1,9 +1,8 @@
-import logging
-
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
+from structlog.stdlib import get_logger
 
 from config import tallies
 from config.problems import problem
@@ -11,7 +10,7 @@ from webhooks.figures import REJECTED
 from webhooks.receiving import Malformed, Reused, receive
 from webhooks.signatures import Unverified, verify
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @csrf_exempt
@@ -22,18 +21,18 @@ def webhook(request: HttpRequest, route: str) -> HttpResponse:
         label = verify(route, request.body, request.headers)
         status, body = receive(route, request.headers["webhook-id"][:200], request.body, label)
     except Unverified as error:
-        log.warning("[webhookRejected] route: %s %s", route, error)
+        log.warning("[webhookRejected]", route=route, code="signature", why=str(error))
         _count_rejected(route, "signature")
         return problem(401, "signature", str(error))
     except Malformed as error:
-        log.warning("[webhookRejected] route: %s %s", route, error.code)
+        log.warning("[webhookRejected]", route=route, code=error.code)
         _count_rejected(route, error.code)
         return problem(400, error.code, str(error))
     except Reused as error:
         _count_rejected(route, "webhook_id_reused")
         return problem(409, "webhook_id_reused", str(error))
     except (OperationalError, InterfaceError):
-        log.exception("[webhookUnavailable] route: %s", route)
+        log.exception("[webhookUnavailable]", route=route)
         answer = problem(503, "database", "The database does not answer; please send this again.")
         answer["Retry-After"] = "5"
         return answer
@@ -48,4 +47,4 @@ def _count_rejected(route: str, reason: str) -> None:
     try:
         tallies.add({(REJECTED, f"{route}:{reason}"): 1})
     except DatabaseError:
-        log.exception("[webhookRejected] route: %s not counted", route)
+        log.exception("[webhookRejected] not counted", route=route)

@@ -1,5 +1,6 @@
 """What a worker holds of an invoice that it took: enough to call, nothing to save."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -8,7 +9,17 @@ from typing import Any
 from django.conf import settings
 
 from invoices.providers import PROVIDERS
-from invoices.providers.base import Account, Found, Issued, Limits, ProviderError, Submitted
+from invoices.providers.base import (
+    Account,
+    Found,
+    Issued,
+    Limits,
+    ProviderError,
+    Refused,
+    Submitted,
+    Unavailable,
+    Uncertain,
+)
 from merchants.models import ProviderAccount
 
 MARGIN = timedelta(seconds=5)  # between the longest possible call and calling it abandoned
@@ -22,6 +33,8 @@ class Call:
     account: Account
     started_at: datetime
     reference: str
+    about: Mapping[str, Any]  # what the log says of the invoice
+    attempt: int
     document: str = ""  # a send carries one, a look-up does not
     start_by: float | None = None  # monotonic; a send's first byte leaves before it, or never
     on_trial: bool = False  # the one invoice that a parked account lets through
@@ -30,7 +43,14 @@ class Call:
     def is_send(self) -> bool:
         return bool(self.document)
 
+    @property
+    def traceparent(self) -> str:
+        """W3C: the invoice's trace, and the issuance as the span that calls."""
+        trace = self.about.get("trace")
+        return f"00-{trace}-{self.issuance_id:016x}-01" if trace else ""
 
+
+OUTCOMES = (Issued, Submitted, Found, Refused, Unavailable, Uncertain)  # a vendor's own kinds are told as these
 Answer = Issued | Submitted | Found | ProviderError | None  # None: a look-up's positive "not found"
 
 
@@ -40,6 +60,10 @@ class Answered:
     answer: Answer
     ended_at: datetime
     response: dict[str, object] | None = None  # redacted, for the issuance's row
+
+    @property
+    def outcome(self) -> str:
+        return next((kind.__name__.lower() for kind in OUTCOMES if isinstance(self.answer, kind)), "not_found")
 
 
 @cache

@@ -1,11 +1,11 @@
 """What is asked of providers at leisure: last looks at what ended in doubt, and whether a parked login works again."""
 
-import logging
 import queue
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices.issuing.calls import Answered, account_of, overrides
@@ -19,7 +19,7 @@ from invoices.providers.base import ProviderError
 from invoices.providers.http import Http
 from merchants.models import ProviderAccount
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 BATCH = 100
 LEASE = timedelta(minutes=10)
 
@@ -57,7 +57,7 @@ def probe_parked() -> int:
             parked = {"parked_until": now + timedelta(seconds=settings.PARK_SECONDS), "parked_reason": problem[:200]}
         else:
             parked = {"parked_until": None, "parked_reason": "", "parked_for_login": False}
-            log.info("[accountReopened] account: %s", row.pk)
+            log.info("[accountReopened]", account=row.pk)
             opened += 1
         ProviderAccount.objects.filter(pk=row.pk, parked_for_login=True).update(**parked)
     return opened

@@ -1,12 +1,12 @@
 """One worker's turn at a partition: take, call, record, and take again for as long as there is something to do."""
 
-import logging
 import queue
 import threading
 import time
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from structlog.stdlib import get_logger
 
 from invoices import partitions
 from invoices.issuing.calls import Answered, Call
@@ -14,7 +14,7 @@ from invoices.issuing.record import record
 from invoices.issuing.take import take, take_asks
 from invoices.issuing.wire import wire
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 stop = threading.Event()  # set at SIGTERM: take no more, finish what is open, record it, leave
 
 LOOK_SECONDS = 0.25  # how often a worker that waits for slow answers looks for new work
@@ -41,7 +41,7 @@ def issue_due(partition: int) -> int:
             except (OperationalError, InterfaceError):
                 if not in_flight:
                     raise
-                log.exception("[takeFailed] partition: %s", partition)  # what is on the wire is still recorded
+                log.exception("[takeFailed]", partition=partition)  # what is on the wire is still recorded
                 connection.close()
             # A worker that is full goes on behind the lane where it stopped, so that no lane starves another.
             after = max((call.account.id for call in taken if call.is_send), default=0) if len(taken) == room else 0
@@ -66,7 +66,7 @@ def _record(finished: list[Answered]) -> None:
         except (OperationalError, InterfaceError):
             if time.monotonic() > until:
                 raise
-            log.exception("[recordFailed] answers held: %s", len(finished))
+            log.exception("[recordFailed] answers are held", count=len(finished))
             connection.close()
             time.sleep(HOLD_STEP)
 

@@ -1,12 +1,13 @@
 """Record answers, in groups: each on its own issuance, and what follows for its invoice. No answer is thrown away."""
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from psycopg.types.json import Jsonb
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices.issuing import outcomes
@@ -14,12 +15,11 @@ from invoices.issuing.calls import Answered, limits_of
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
-from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted, Unavailable, Uncertain
+from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
 from merchants.models import ProviderAccount
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 ISSUANCE = InvoiceIssuance._meta.db_table
-OUTCOMES = (Issued, Submitted, Refused, Unavailable, Uncertain)  # a vendor's own kinds of them are told as these
 
 
 def record(answered: list[Answered]) -> None:
@@ -57,7 +57,7 @@ def _record(answered: Iterable[Answered]) -> None:
                 return outcomes.beside_a_number(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
             return outcomes.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
 
-        tell(move([*sends, *asks], decide, actor="worker"))
+        tell(move([*sends, *asks], decide, actor="worker"), sends)
 
 
 def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
@@ -103,7 +103,7 @@ def _row(answered: Answered) -> tuple[object, ...]:
     symbol = answer.symbol if isinstance(answer, Issued | Submitted) else ""
     return (
         a.call.issuance_id,
-        next(kind.__name__.lower() for kind in OUTCOMES if isinstance(answer, kind)),
+        a.outcome,
         answer.scope.value if isinstance(answer, Refused) else "",
         answer.code[:80] if isinstance(answer, ProviderError) else "",
         answer.message if isinstance(answer, ProviderError) else "",
@@ -136,7 +136,7 @@ def park(answered: Iterable[Answered]) -> None:
         if isinstance(a.answer, Refused) and a.answer.scope == Scope.ACCOUNT
     }
     for account_id, answer in sorted(refused.items()):
-        log.error("[accountParked] account: %s code: %s login: %s", account_id, answer.code, answer.login)
+        log.error("[accountParked]", account=account_id, code=answer.code, login=answer.login)
         ProviderAccount.objects.filter(pk=account_id).update(
             parked_until=clock.now() + timedelta(seconds=settings.PARK_SECONDS),
             parked_reason=f"{answer.code}: {answer.message}"[:200],
@@ -144,21 +144,19 @@ def park(answered: Iterable[Answered]) -> None:
         )
 
 
-def tell(moves: Moves) -> None:
-    """The log's markers for what did not go well."""
+def tell(moves: Moves, sends: Mapping[int, Answered] = MappingProxyType({})) -> None:
+    """The log's markers for what did not go well; `sends`: what each invoice was answered."""
     for row, source in moves.moved:
-        facts = (row.order_id, row.partition, row.attempts)
+        answer = sends[row.pk].answer if row.pk in sends else None
+        why = {"error": type(answer).__name__, "code": answer.code} if isinstance(answer, ProviderError) else {}
+        facts = {**row.about, "attempt": row.attempts, **why}
         if row.state == State.FAILED != source and row.failure == Reason.EXHAUSTED:
-            log.error("[DLQ] invoice-issuance order: %s partition: %s attempts: %s class: %s", *facts, row.failure_code)
+            log.error("[DLQ] invoice-issuance", **facts)
         elif row.state == State.QUEUED and source == State.SENDING and row.attempts:
             delay = (row.not_before - clock.now()).total_seconds()
-            log.warning(
-                "[_handleIssuanceFailure] Scheduling retry order: %s partition: %s attempt: %s delay: %.0f",
-                *facts,
-                delay,
-            )
+            log.warning("[_handleIssuanceFailure] Scheduling retry", delay=delay, **facts)
         elif row.state == State.FAILED and row.failure == Reason.CONFLICT:
-            log.critical("[conflict] order: %s partition: %s attempts: %s %s", *facts, row.failure_message)
+            log.critical("[conflict]", why=row.failure_message, **facts)
 
 
 def _record_conflict(one: Answered, error: IntegrityError) -> None:

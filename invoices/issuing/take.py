@@ -128,6 +128,8 @@ def look_ups(issuance_ids: list[int], now: datetime) -> list[Call]:
             ),
             started_at=now,
             reference=str(issuance.reference),
+            about=issuance.invoice.about,
+            attempt=issuance.attempt,
         )
         for issuance in issuances
     ]
@@ -190,6 +192,8 @@ def _send(invoice: Invoice, accounts: dict[int, ProviderAccount], started: float
         account=account_of(account, invoice.seller_tax_code, invoice.form, invoice.symbol, template),
         started_at=invoice.exposed_at,
         reference=str(invoice.reference),
+        about=invoice.about,
+        attempt=invoice.attempts + 1,
         document=invoice.document,
         start_by=started + settings.START_WITHIN,
         on_trial=account.parked_until is not None,

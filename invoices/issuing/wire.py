@@ -1,20 +1,22 @@
 """The event loop, in a thread of its own. It does HTTP only; the database stays with the task's thread."""
 
 import asyncio
-import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices.documents import read
 from invoices.issuing.calls import Answer, Answered, Call, overrides
 from invoices.providers import build
 from invoices.providers.base import ProviderError, Uncertain
-from invoices.providers.http import LAST, START_BY, Http
+from invoices.providers.http import LAST, START_BY, TRACEPARENT, Http
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -39,16 +41,20 @@ class Wire:
 
     async def _call(self, call: Call, answers: "queue.SimpleQueue[Answered]") -> None:
         answer: Answer
+        began = time.monotonic()
+        TRACEPARENT.set(call.traceparent)
         try:
             answer = await self._ask_or_send(call)
         except ProviderError as error:
             answer = error
         except Exception as error:  # our own fault, and a byte may have left: the invoice must not hang in SENDING
-            log.exception("[providerCallBroke] invoice: %s", call.invoice_id)
+            log.exception("[providerCallBroke]", **call.about)
             answer = Uncertain("bug", type(error).__name__)
         exchange = LAST.get()
         response = {"status": exchange.status, "code": exchange.code, "text": exchange.text} if exchange else None
-        answers.put(Answered(call, answer, clock.now(), response))
+        answered = Answered(call, answer, clock.now(), response)
+        answers.put(answered)
+        _tell(answered, time.monotonic() - began)
 
     async def _ask_or_send(self, call: Call) -> Answer:
         provider = build(call.provider, call.account, self._session(), **overrides())
@@ -61,6 +67,23 @@ class Wire:
         if self._http is None:
             self._http = Http()
         return self._http
+
+
+def _tell(answered: Answered, seconds: float) -> None:
+    """One line a call: which, of whom, how it went and how long it took."""
+    call, response = answered.call, answered.response or {}
+    log.info(
+        "[providerCall]",
+        act="send" if call.is_send else "ask",
+        provider=call.provider,
+        attempt=call.attempt,
+        outcome=answered.outcome,
+        code=getattr(answered.answer, "code", None) if isinstance(answered.answer, ProviderError) else None,
+        number=getattr(answered.answer, "number", None),
+        status=response.get("status"),
+        seconds=seconds,
+        **call.about,
+    )
 
 
 _wire: Wire | None = None

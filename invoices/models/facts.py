@@ -4,6 +4,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from config.models import Record
+from config.tracing import trace_id
 
 
 class Payment(Record):
@@ -24,6 +25,7 @@ class Payment(Record):
     parked = models.CharField(max_length=11, choices=Parked.choices, blank=True)
     parked_at = models.DateTimeField(null=True, blank=True)
     problem = models.TextField(blank=True)
+    trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that told us
 
     class Meta:
         constraints = [
@@ -36,6 +38,12 @@ class Payment(Record):
 
     def __str__(self) -> str:
         return f"payment {self.payment_id} of order {self.order_id}"
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a line of the log says of it."""
+        told = {"order": self.order_id, "merchant": self.merchant_code, "payment": self.payment_id}
+        return told | ({"trace": self.trace.hex} if self.trace else {})
 
 
 class Refund(Record):

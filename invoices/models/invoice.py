@@ -17,7 +17,7 @@ from invoices.lifecycle import ASKED, NUMBERED, OWED, UNEXPOSED, Reason, State
 REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys; never change it
 
 # What simple-history leaves out: personal data, secrets, and what never changes.
-UNHISTORIED = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message"]
+UNHISTORIED = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message", "trace"]
 
 
 class Invoice(Record):
@@ -56,6 +56,7 @@ class Invoice(Record):
     )  # see by_account
     config_snapshot = models.JSONField(default=dict)  # seller, policy, account: as they were at opening
     partition = models.PositiveSmallIntegerField()
+    trace = models.UUIDField(null=True, editable=False)  # the payment's, so that its story is one in the log
 
     # How far
     state = models.CharField(max_length=9, choices=[(s.value, s.value) for s in State])
@@ -185,6 +186,13 @@ class Invoice(Record):
     @property
     def claim_url(self) -> str:
         return f"{settings.PUBLIC_URL}/claims/{self.claim_token}" if self.claim_token else ""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What every line of the log says of it."""
+        merchant = self.config_snapshot.get("merchant", {}).get("code")
+        told = {"order": self.order_id, "invoice": self.pk, "merchant": merchant, "partition": self.partition}
+        return told | ({"trace": self.trace.hex} if self.trace else {})
 
     @property
     def policy(self) -> dict[str, Any]:

@@ -23,6 +23,9 @@ from invoices.providers.base import Limits, Unavailable, Uncertain
 START_BY: ContextVar[float | None] = ContextVar("START_BY", default=None)
 """time.monotonic() after which no byte of a call may leave any more. The caller sets it; None means whenever."""
 
+TRACEPARENT: ContextVar[str] = ContextVar("TRACEPARENT", default="")
+"""W3C: which trace a call belongs to. The caller sets it."""
+
 MEGABYTE = 1 << 20
 T = TypeVar("T")
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
@@ -117,6 +120,8 @@ class Http:
             exchange.sent = True
             bound.reschedule(loop.time() + limits.total)
 
+        if traceparent := TRACEPARENT.get():
+            headers = {**headers, "traceparent": traceparent}
         _first_byte.set(first_byte)
         try:
             async with asyncio.timeout(limits.connect) as bound:

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from config.logging import serve_as
 from merchants.following import Follower, consumer
 
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
         bootstrap = settings.KAFKA_BOOTSTRAP_SERVERS or own_broker()
         if not settings.KAFKA_READERS:
             raise CommandError("There is nothing to follow: KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC are empty.")
+        serve_as("consumer")
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,246 @@
+"""Secrets and people go into every logging path there is; not one comes out."""
+
+import asyncio
+import base64
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from celery import Celery
+from django.db import IntegrityError, connection, transaction
+from django.test import Client, RequestFactory
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.stdlib import get_logger
+
+from config import tracing
+from config.logging import Line, serve_as
+from invoices.providers.base import Limits, ProviderError
+from invoices.providers.http import Http
+from merchants.following import _Kafka, keep
+from merchants.models import Merchant
+from merchants.quarantine import Message
+from tests import cast
+
+stdlib, ours = logging.getLogger("somebody.else"), get_logger("invoices.somewhere")
+
+
+def encoded(size: int) -> st.SearchStrategy[str]:
+    return st.binary(min_size=size, max_size=size).map(lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="))
+
+
+def digits(count: int) -> st.SearchStrategy[str]:
+    return st.text("0123456789", min_size=count, max_size=count)
+
+
+token = encoded(24)
+shaped = st.one_of(
+    st.tuples(encoded(30), encoded(60), encoded(64)).map(lambda parts: "eyJ" + ".".join(parts)),  # a JWT
+    encoded(32).map(lambda text: f"whsec_{text}"),
+    token,
+    token.map(lambda text: f"https://invoice.example.vn/claims/{text}"),
+    digits(10),  # tax codes, of a branch too
+    st.tuples(digits(10), digits(3)).map("-".join),
+    digits(12),  # personal ids
+    digits(9).map(lambda text: f"0{text}"),
+    st.tuples(digits(3), digits(3), digits(3)).map(lambda parts: "+84 " + " ".join(parts)),
+    st.tuples(st.from_regex(r"[a-z]{2,8}\.[a-z]{2,8}", fullmatch=True), digits(2)).map(
+        lambda parts: f"{parts[0]}{parts[1]}@gmail.example"
+    ),
+    st.sampled_from(["Nguyễn Thị Mai", "Trần Đức Bình", "Công ty TNHH Hoa Sen Trắng", "12 Tràng Tiền, Hà Nội"]),
+)
+anything = st.one_of(shaped, st.sampled_from(["Nguyen Van An", "hunter2 is my password", "Le Loi Street"]))
+
+
+def args(secret: str) -> None:
+    stdlib.warning("hello %s of %s", secret, [secret])
+    stdlib.warning("hello %(who)s, task %(name)s", {"who": secret, "name": secret, "why": None})
+    stdlib.warning("%d of %s", 10**9, secret)  # does not fit once the number is hidden
+    ours.warning("hello %s", secret)
+
+
+def unknown_keys(secret: str) -> None:
+    stdlib.warning("hello", extra={"buyer": secret, "headers": {"Authorization": secret}})
+    ours.warning("hello", buyer=secret, password=secret, body=secret.encode())
+
+
+def keys_of_words(secret: str) -> None:
+    ours.warning("hello", why=f"it said {secret}, twice: {secret}", told=secret)
+
+
+def keys_of_codes(secret: str) -> None:
+    ours.warning(
+        "hello", code=secret, reason=secret, actor=f"api:{secret}", error=secret, status=secret, attempt=secret
+    )
+
+
+def sentences(secret: str) -> None:
+    stdlib.warning(f"{secret} was not found, neither was x={secret}")
+    stdlib.warning(f"future: {ValueError(secret)!r}")
+
+
+def exceptions(secret: str) -> None:
+    for logger in (stdlib, ours):
+        try:
+            try:
+                raise KeyError(secret)
+            except KeyError as error:
+                raise RuntimeError(f"hello {secret}") from error
+        except RuntimeError as error:
+            logger.exception("it broke")
+            logger.error("it broke: %s", error)
+
+
+def warned(secret: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        serve_as("test")
+        warnings.warn(f"hello {secret}", stacklevel=1)
+        serve_as("")
+
+
+def requests(secret: str) -> None:
+    client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {secret}"})
+    for path in (f"/claims/{secret}", f"/nowhere/{secret}?token={secret}", f"/v1/api/invoices?taxCode={secret}"):
+        client.get(path)
+    client.post("/v1/api/webhooks/internal", secret, content_type=f"text/{secret.encode('ascii', 'replace').decode()}")
+    client.get("/claims/", headers={"host": secret.encode("ascii", "replace").decode(), "traceparent": secret})
+    client.get("/nowhere", headers={"x-request-id": f" {secret}"})
+
+
+def failing_views(secret: str) -> None:
+    def view(_: Any) -> Any:
+        raise ValueError(secret)
+
+    from django.core.handlers.exception import convert_exception_to_response
+
+    request = RequestFactory().post(f"/x/{secret}", secret, content_type="text/plain")
+    tracing.Traced(convert_exception_to_response(view))(request)
+
+
+def celery_tasks(secret: str) -> None:
+    app = Celery(set_as_current=False)
+
+    @app.task(name="test.fails")
+    def fails(told: str) -> None:
+        raise ValueError(told)
+
+    fails.apply(args=[secret], kwargs={}, throw=False)
+
+
+def provider_calls(secret: str) -> None:
+    async def call() -> None:
+        limits = Limits(in_flight=1, asks_in_flight=1, settle=1, key_unique_for=None, connect=1, total=1)  # type: ignore[arg-type]
+        async with Http() as http:
+            try:
+                await http.post("http://127.0.0.1:9/", secret.encode(), {"Cookie": ascii(secret)}, limits)
+            except ProviderError:
+                ours.exception("[providerCallBroke]")
+        raise aiohttp.InvalidURL(secret)
+
+    try:
+        asyncio.run(call())
+    except aiohttp.InvalidURL:
+        ours.exception("[providerCallBroke]")
+
+
+def librdkafka(secret: str) -> None:
+    _Kafka().log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-1", f"sasl_plaintext://x: {secret} is refused")
+
+
+@contextmanager
+def lines(style: str) -> Iterator[io.StringIO]:
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(Line(style))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield handler.stream
+    finally:
+        root.removeHandler(handler)
+
+
+patient = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+WITHOUT_DATABASE = [args, unknown_keys, exceptions, warned, failing_views, celery_tasks, provider_calls]
+OF_FREE_TEXT = [keys_of_words, keys_of_codes, sentences, librdkafka]
+
+
+def check(path: Callable[[str], None], secret: str, style: str) -> None:
+    with lines(style) as stream:
+        path(secret)
+    told = stream.getvalue()
+    assert told and secret not in told and json.dumps(secret)[1:-1] not in told, told
+    assert all(line.startswith(("time=", "{")) for line in told.splitlines())
+
+
+@pytest.mark.parametrize("path", WITHOUT_DATABASE)
+@patient
+@given(secret=anything, style=st.sampled_from(["logfmt", "json"]))
+def test_nothing_that_is_not_on_the_list_is_written(path: Callable[[str], None], secret: str, style: str) -> None:
+    check(path, secret, style)
+
+
+@pytest.mark.parametrize("path", OF_FREE_TEXT)
+@patient
+@given(secret=shaped, style=st.sampled_from(["logfmt", "json"]))
+def test_free_text_keeps_no_secret_and_nobody(path: Callable[[str], None], secret: str, style: str) -> None:
+    check(path, secret, style)
+
+
+@pytest.mark.django_db
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(secret=anything)
+def test_requests_are_told_by_their_route(secret: str) -> None:
+    check(requests, secret, "logfmt")
+
+
+@pytest.mark.django_db
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(secret=anything)
+def test_neither_is_a_row_that_postgresql_quotes(secret: str) -> None:
+    def twice(secret: str) -> None:
+        try:
+            with transaction.atomic():
+                Merchant.objects.create(code=secret, name=secret)
+                with transaction.atomic():
+                    Merchant.objects.create(code=secret, name=secret)
+        except IntegrityError as error:
+            assert secret in str(error)
+            ours.exception("it broke")
+
+    secret = secret[:64]
+    check(twice, secret, "logfmt")
+    Merchant.objects.filter(code=secret).delete()
+
+
+@pytest.mark.django_db
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(secret=anything)
+def test_neither_is_a_poison_of_kafka(secret: str, settings: Any) -> None:
+    bodies = [secret, json.dumps({"op": "c", "after": {"id": secret * 9, "name": secret}}), json.dumps({"op": secret})]
+
+    def poison(_: str) -> None:
+        topics = settings.KAFKA_MERCHANT_TOPIC, "payments"
+        settings.KAFKA_READERS = dict(zip(topics, ["merchants.changes.take", "webhooks.streaming.take"], strict=True))
+        keep([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
+
+    check(poison, secret, "logfmt")
+
+
+def test_what_broke_is_told_all_the_same(db: Any, caplog: pytest.LogCaptureFixture) -> None:
+    merchant = cast.seller()
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO merchants_merchant SELECT * FROM merchants_merchant WHERE id = %s", [merchant.pk]
+            )
+    except IntegrityError:
+        ours.exception("[somethingBroke]")
+    assert "error=IntegrityError cause=UniqueViolation sqlstate=23505 constraint=merchants_merchant_pkey" in caplog.text
+    assert "tests/config/test_redaction.py:" in caplog.text
