@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import models, transaction
 from simple_history.models import HistoricalRecords
@@ -55,7 +55,7 @@ class WebhookEvent(Record):
         return f"{self.type} {self.status}"
 
     @property
-    def about(self) -> dict[str, object]:
+    def about(self) -> dict[str, Any]:
         """What a line of the log says of it."""
         return {"webhook": self.pk, "type": self.type, "order": self.order_id}
 

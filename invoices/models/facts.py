@@ -1,5 +1,7 @@
 """What we were told of an order. Facts are kept as they came; `opening.converge` draws the conclusion."""
 
+from typing import Any
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
@@ -40,7 +42,7 @@ class Payment(Record):
         return f"payment {self.payment_id} of order {self.order_id}"
 
     @property
-    def about(self) -> dict[str, object]:
+    def about(self) -> dict[str, Any]:
         """What a line of the log says of it."""
         told = {"order": self.order_id, "merchant": self.merchant_code, "payment": self.payment_id}
         return told | ({"trace": self.trace.hex} if self.trace else {})
