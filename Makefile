@@ -44,12 +44,16 @@ bench: .venv/ready ## Payments and invoices a second, CPU, latency, memory (ROUN
 bench-changes: .venv/ready ## Merchant changes a second over Kafka, and their end after kills (CHANGES=20000)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.changes --changes $(or $(CHANGES),20000) $(ARGS)
 
-lint: .venv/ready ## Style, types, floors, migrations
+lint: .venv/ready ## Style, types, floors, migrations, manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(MANAGE) makemigrations --check --dry-run
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
 lint-fix: .venv/ready ## Mend what can be mended
 	$(BIN)/ruff check --fix .

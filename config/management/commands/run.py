@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         mode = parser.add_subparsers(dest="mode", required=True, metavar="MODE")
-        mode.add_parser("api", help=f"the HTTP server, at {settings.HOST}:{settings.PORT}")
+        mode.add_parser("api", help=f"the HTTP server, at {settings.API_HOST}:{settings.PORT}")
         worker = mode.add_parser("worker", help="one slot of work, from the queues that are named")
         worker.add_argument(
             "queues", nargs="+", choices=settings.QUEUES, metavar="QUEUE", help=" ".join(settings.QUEUES)
@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, mode: str, **options: Any) -> None:
         match mode:
             case "api":
-                become(modes.api(settings.PORT, settings.HOST))
+                become(modes.api(settings.PORT, settings.API_HOST))
             case "worker":
                 become(modes.worker(options["queues"][0], *options["queues"]))
             case "beat":
