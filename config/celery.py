@@ -6,6 +6,8 @@ from typing import Any
 from celery import Celery, Task, signals
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from config import alive
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("hoadon")
@@ -23,9 +25,16 @@ def _worker(**_: Any) -> None:
     _serve_as("worker")
 
 
+@signals.worker_ready.connect
+def _idle(sender: Any, **_: Any) -> None:
+    sender.timer.call_repeatedly(alive.IDLE, alive.beat, ("worker",))
+
+
 @signals.beat_init.connect
 def _beat(**_: Any) -> None:
     _serve_as("beat")
+    # Sent or not: with Redis away it tries on, and is alive.
+    signals.before_task_publish.connect(lambda **_: alive.beat("beat"), weak=False)
 
 
 def _serve_as(part: str) -> None:

@@ -48,6 +48,39 @@ class Schema(AutoSchema):
         return operation
 
 
+TEXT = {"type": "string"}
+CHECK = {"type": "object", "required": ["ok", "says"], "properties": {"ok": {"type": "boolean"}, "says": TEXT}}
+HEALTH = {
+    "type": "object",
+    "required": ["status", "service", "embedded", "checks"],
+    "properties": {
+        "status": {"enum": ["ok", "degraded", "down"]},
+        "service": TEXT,
+        "embedded": {"type": "boolean", "description": "Whether PostgreSQL comes from a wheel."},
+        "checks": {"type": "object", "additionalProperties": CHECK},
+    },
+}
+LIVE = {
+    "type": "object",
+    "required": ["status", "service"],
+    "properties": {"status": {"enum": ["ok"]}, "service": TEXT},
+}
+
+
+def describe_health(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """config/health.py: plain views, open to everybody."""
+    for path, told, schema, says in (
+        ("health", "What a gateway asks. 503 where no payment could be stored.", HEALTH, {"200": "Yes.", "503": "No."}),
+        ("health/live", "Does this process answer? It asks nobody else.", LIVE, {"200": "Yes."}),
+        ("health/ready", "Is everything there that we need?", HEALTH, {"200": "Yes.", "503": "Something is missing."}),
+    ):
+        content = {"application/json": {"schema": schema}}
+        answers = {status: {"description": words, "content": content} for status, words in says.items()}
+        get = {"operationId": path.replace("/", "_"), "description": told, "tags": ["health"], "security": []}
+        result["paths"][f"/v1/api/{path}"] = {"get": {**get, "responses": answers}}
+    return result
+
+
 def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """What operations refer to."""
     components = result.setdefault("components", {})

@@ -109,7 +109,9 @@ DATABASES = {"default": env.db_url("DATABASE_URL")}  # postgresql://user:passwor
 # seconds that a connection is used again
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=600)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"].setdefault("OPTIONS", {}).update(
+DATABASES["default"].setdefault("OPTIONS", {})
+EMBEDDED = str(DATABASES["default"]["OPTIONS"].get("host", "")).startswith(str(LOCAL.resolve()))  # from a wheel
+DATABASES["default"]["OPTIONS"].update(
     connect_timeout=5,
     options=(
         f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', default=5000)}"  # longest wait for a lock
@@ -366,11 +368,22 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webhooks.openapi.describe",
         "claims.openapi.describe",
+        "config.openapi.describe_health",
         "config.openapi.finish",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",  # from our own static files: no CDN hears of our readers
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+}
+
+# Folder in which workers, beat and consumer give signs of life (config/alive.py); none: a temporary one.
+ALIVE = env.str("HOADON_ALIVE", default="")
+HEALTH = {  # what must be there, and who finds out
+    "database": "config.health.database",
+    "migrations": "config.health.migrations",
+    "secrets": "config.health.secrets",
+    "redis": "config.health.doorbell",
+    "jwks": "merchants.identity.health",
 }
 
 # --- Logs -------------------------------------------------------------------------------------------------------------

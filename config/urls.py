@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from config import health
 from config.openapi import openapi
 
 urlpatterns = [
@@ -9,6 +10,9 @@ urlpatterns = [
     path("v1/api/", include("merchants.urls")),
     path("v1/api/", include("invoices.urls")),
     path("v1/api/", include("webhooks.urls")),
+    path("v1/api/health", health.health, name="health"),
+    path("v1/api/health/live", health.live, name="health-live"),
+    path("v1/api/health/ready", health.ready, name="health-ready"),
     path("v1/api/openapi.json", openapi, name="openapi"),
     path("v1/api/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi"), name="docs"),
     path("", include("claims.urls")),

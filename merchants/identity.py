@@ -5,13 +5,15 @@ Times are judged by the machine's clock, never by HOADON_CLOCK: a moved business
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import jwt
 from django.conf import settings
 from django.db.models import Model, QuerySet
 
-from merchants.keys import ALGORITHM, Keys, UnknownKey
+from merchants.keys import ALGORITHM, Keys, NoKeys, UnknownKey
 
 PERMISSIONS = (
     "invoice.read",
@@ -65,7 +67,7 @@ class Principal:
 
 class Verifier:
     def __init__(self, keys: Keys, *, issuer: str, audience: str, leeway: float) -> None:
-        self._keys, self._issuer, self._audience, self._leeway = keys, issuer, audience, leeway
+        self.keys, self._issuer, self._audience, self._leeway = keys, issuer, audience, leeway
 
     def principal(self, token: str) -> Principal:
         """Raises InvalidToken; keys.NoKeys where no token can be judged."""
@@ -78,7 +80,7 @@ class Verifier:
                 raise InvalidToken(f"The token must be signed with {ALGORITHM} by a key with a name.")
             claims = jwt.decode(
                 token,
-                self._keys.get(kid),
+                self.keys.get(kid),
                 algorithms=[ALGORITHM],
                 issuer=self._issuer,
                 audience=self._audience,
@@ -101,6 +103,18 @@ def _principal(claims: dict[str, Any]) -> Principal:
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise InvalidToken(f"The claim {name} must be a list of texts.")
     return Principal(sub, frozenset(permissions), "*" if "*" in merchants else frozenset(merchants))
+
+
+def health() -> str:
+    """Can tokens be judged? "" where they can."""
+    parts = urlsplit(settings.JWKS_URL)
+    if parts.scheme == "file" and not Path(unquote(parts.path)).exists():
+        return ""  # a developer's machine makes its keys with its first token
+    try:
+        verifier().keys.hold()
+    except NoKeys:
+        return "No key set of the identity service is known: callers' tokens cannot be judged. See JWKS_URL."
+    return ""
 
 
 @cache

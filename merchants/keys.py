@@ -62,6 +62,15 @@ class Keys:
         except KeyError:
             raise UnknownKey from None
 
+    def hold(self) -> None:
+        """Have a set in hand. Raises NoKeys."""
+        if self._age() > self._stale:
+            with self._fetching:
+                if self._age() > self._stale:
+                    self._fetch()
+        if self._age() > self._stale:
+            raise NoKeys
+
     def _age(self) -> float:
         return time.monotonic() - self._read_at
 

@@ -1,15 +1,22 @@
-"""What an operator sees of real processes: the story of an order in their logs."""
+"""What an operator sees of real processes: the story of an order in their logs, who is alive, what is missing."""
 
 import itertools
+import json
+import os
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
+from django.db import connections
 
 from config.modes import api, beat, worker
 from invoices.models import Invoice
+from tests.chaos import servers
 from tests.chaos.house import House, all_issued, house, until
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')  # of logfmt
@@ -18,12 +25,27 @@ PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')  # of logfmt
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
     root = tmp_path_factory.mktemp("watching")
-    with house(root, django_db_blocker, SWEEP_SECONDS="1", ISSUANCE_RETRY_STEPS="1") as home:
+    ours = {"SWEEP_SECONDS": "1", "ISSUANCE_RETRY_STEPS": "1", "HOADON_ALIVE": str(root / "alive")}
+    with house(root, django_db_blocker, **ours) as home:
         home.crew.start("api", *api(home.ports[0]))
         home.crew.start("worker", *worker("watched", *settings.QUEUES))
         home.crew.start("beat", *beat())
         home.crew.wait_for("api", f"{home.url()}/admin/login/")
         yield home
+
+
+def ask(home: House, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"{home.url()}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read().decode()
+
+
+def missing(home: House, path: str = "/v1/api/health/ready") -> tuple[int, set[str]]:
+    """The status, and which checks fail."""
+    status, body = ask(home, path)
+    return status, {name for name, check in json.loads(body)["checks"].items() if not check["ok"]}
 
 
 def lines(home: House, *words: str) -> list[dict[str, str]]:
@@ -59,3 +81,44 @@ def test_one_orders_id_or_its_trace_greps_its_whole_story_across_processes(home:
     }
     request = lines(home, f"trace={story[0]['trace']}", "marker=request ")
     assert [line["request"] for line in request] == [story[0]["request"]]
+
+
+def test_ready_turns_503_and_back_when_postgresql_stops_and_returns(home: House) -> None:
+    until(lambda: missing(home) == (200, set()))
+    servers.stop_postgres(home.root)
+    try:
+        until(lambda: missing(home) == (503, {"database", "migrations"}))
+        assert missing(home, "/v1/api/health")[0] == 503
+        assert ask(home, "/v1/api/health/live")[0] == 200
+    finally:
+        servers.start_postgres(home.root)
+        connections["default"].close()
+    until(lambda: missing(home) == (200, set()))
+
+
+def test_ready_turns_503_and_back_when_redis_stops_and_returns_and_payments_are_taken_throughout(home: House) -> None:
+    until(lambda: missing(home) == (200, set()))
+    servers.stop_valkey(home.redis_url)
+    try:
+        until(lambda: missing(home) == (503, {"redis"}))
+        assert missing(home, "/v1/api/health") == (200, {"redis"})
+        assert home.pay().status == 202
+    finally:
+        servers.start_valkey(home.root)
+    until(lambda: missing(home) == (200, set()))
+    until(all_issued)
+
+
+def test_a_redis_that_hangs_is_missed_like_one_that_is_away(home: House) -> None:
+    pid = redis.Redis.from_url(home.redis_url).info("server")["process_id"]
+    with servers.frozen(pid):
+        until(lambda: missing(home) == (503, {"redis"}))
+    until(lambda: missing(home) == (200, set()))
+
+
+def test_a_worker_and_beat_give_signs_of_life_though_they_have_nothing_to_do(home: House) -> None:
+    for part in ("worker", "beat"):
+        sign = home.root / "alive" / f"{part}-{home.crew.running[part].pid}"
+        until(sign.exists)
+        os.utime(sign, (0, 0))
+        until(lambda: sign.stat().st_mtime > 0)  # noqa: B023

@@ -1,13 +1,13 @@
 """`manage.py follow_merchants`: keep what the platform streams over Kafka, until SIGTERM."""
 
 import signal
-from threading import Event
 from typing import Any
 
 from confluent_kafka import KafkaException
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from config.alive import Stop
 from config.logging import serve_as
 from merchants.following import Follower, consumer
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         if not settings.KAFKA_READERS:
             raise CommandError("There is nothing to follow: KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC are empty.")
         serve_as("consumer")
-        stop = Event()
+        stop = Stop("consumer")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         self.stdout.write(
