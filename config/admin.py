@@ -19,8 +19,6 @@ from simple_history.admin import SimpleHistoryAdmin
 from config.models import Configuration
 from config.signin import SignIn
 
-admin.site.site_header = admin.site.site_title = "Hoadon"
-admin.site.index_title = "Operations"
 admin.site.login_form = SignIn
 admin.site.disable_action("delete_selected")
 

@@ -2,12 +2,21 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.admin import apps as admin
 from django.db import connections
 from django.db.models.signals import post_migrate
 
 
+class ConsoleApp(admin.AdminConfig):
+    """Django's admin with our site."""
+
+    default = False  # named in INSTALLED_APPS, beside ConfigApp
+    default_site = "config.console.Console"
+
+
 class ConfigApp(AppConfig):
     name = "config"
+    default = True
 
     def ready(self) -> None:
         from config import checks  # noqa: F401  (registers itself)

@@ -66,6 +66,9 @@ class Configuration(Record):
     history = HistoricalRecords(excluded_fields=["value"])
     seed_only = True  # see loaddata
 
+    class Meta:
+        verbose_name = "setting"
+
     def __str__(self) -> str:
         return self.key
 

@@ -25,6 +25,11 @@ SUM = """
 SELECT name, label, sum(count)::bigint FROM config_tally WHERE at >= %s AND name = ANY(%s) GROUP BY name, label
 """
 
+BY_TIME = """
+SELECT date_bin(%s, at, %s), name, label, sum(count)::bigint FROM config_tally
+WHERE at >= %s AND name = ANY(%s) GROUP BY 1, 2, 3
+"""
+
 
 def add(counts: Mapping[tuple[str, str], int]) -> None:
     """Count by (name, label): one statement, in the transaction of what is counted."""
@@ -40,6 +45,13 @@ def since(at: datetime, names: Iterable[str]) -> dict[tuple[str, str], int]:
     with connection.cursor() as cursor:
         cursor.execute(SUM, [slot(at), list(names)])
         return {(name, label): count for name, label, count in cursor.fetchall()}
+
+
+def by_time(since: datetime, step: timedelta, names: Iterable[str]) -> list[tuple[datetime, str, str, int]]:
+    """(begin of the step, name, label, count), steps counted from `since`."""
+    with connection.cursor() as cursor:
+        cursor.execute(BY_TIME, [step, since, since, list(names)])
+        return cursor.fetchall()
 
 
 def slot(at: datetime) -> datetime:

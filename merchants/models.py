@@ -31,6 +31,9 @@ class AdministrativeUnit(models.Model):
     unit_type = models.CharField(max_length=16)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="communes")
 
+    class Meta:
+        verbose_name = "commune"
+
     def __str__(self) -> str:
         return f"{self.full_name}, {self.parent.full_name}" if self.parent else self.full_name
 
@@ -224,6 +227,7 @@ class MerchantChange(models.Model):
     drift = models.CharField(max_length=400, blank=True)  # where our tax data was not this, when we last compared
 
     class Meta:
+        verbose_name = "platform change"
         indexes = [models.Index(fields=["code"], condition=~models.Q(drift=""), name="changes_that_drift")]
 
     def __str__(self) -> str:

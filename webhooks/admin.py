@@ -38,9 +38,6 @@ class WebhookEventAdmin(Shown):
     )
     readonly_fields = ("result", "told", "answered", "created_at")
 
-    class Media:
-        css = {"all": ("invoices/admin.css",)}
-
     @admin.display(description="status")
     def result(self, row: WebhookEvent) -> SafeString:
         return badge(row.status)

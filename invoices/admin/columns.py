@@ -22,7 +22,7 @@ def dong(amount: int) -> str:
 
 
 def badge(word: str) -> SafeString:
-    """A state or an outcome, coloured by invoices/admin.css."""
+    """A state or an outcome, coloured by config/console.css."""
     return format_html('<span class="badge badge-{}">{}</span>', word.lower(), word)
 
 

@@ -14,9 +14,6 @@ class Fact(Shown):
     search_help_text = "An order, or how it begins. Lists end after 10,000 rows."
     show_facets = admin.ShowFacets.NEVER
 
-    class Media:
-        css = {"all": ("invoices/admin.css",)}
-
 
 @admin.register(Payment)
 class PaymentAdmin(Fact):

@@ -45,7 +45,7 @@ class InvoiceAdmin(Historied, Shown):
     readonly_fields = ("money", "tax", "refund", "legal_number", "lookup", "reference")
 
     class Media:
-        css = {"all": ("invoices/admin.css", "invoices/page.css")}
+        css = {"all": ("invoices/page.css",)}
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Invoice | None:
         """With all that its page needs of the rows around it."""

@@ -17,9 +17,6 @@ class OfInvoice(Shown):
     search_help_text = "An order, or how it begins. Lists end after 10,000 rows."
     show_facets = admin.ShowFacets.NEVER
 
-    class Media:
-        css = {"all": ("invoices/admin.css",)}
-
 
 @admin.register(InvoiceIssuance)
 class InvoiceIssuanceAdmin(OfInvoice):

@@ -30,6 +30,7 @@ class InvoiceAuditTracing(models.Model):
     hash = models.CharField(max_length=64)
 
     class Meta:
+        verbose_name = "audit record"
         constraints = [models.UniqueConstraint(fields=["invoice", "seq"], name="one_tracing_a_seq")]
         ordering = ["invoice_id", "seq"]
 

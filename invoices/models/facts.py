@@ -92,6 +92,7 @@ class InvoiceRequest(Record):
     too_late = models.BooleanField(default=False)  # came after the take: offered as a correction
 
     class Meta:
+        verbose_name = "buyer request"
         constraints = [
             models.UniqueConstraint(fields=["merchant_code", "order_id", "request_id"], name="one_row_a_request"),
         ]

@@ -39,6 +39,7 @@ class InvoiceIssuance(Record):
     not_found_at = models.DateTimeField(null=True, blank=True)  # when the last of them ended
 
     class Meta:
+        verbose_name = "issuance"
         indexes = [models.Index(fields=["invoice", "id"], name="issuances_of_invoice")]
 
     def __str__(self) -> str:
@@ -61,6 +62,7 @@ class InvoiceFile(Record):
     size = models.PositiveIntegerField()  # bytes
 
     class Meta:
+        verbose_name = "file"
         constraints = [models.UniqueConstraint(fields=["invoice", "kind"], name="one_file_a_kind")]
 
     def __str__(self) -> str:

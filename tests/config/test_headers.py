@@ -101,7 +101,7 @@ class TestInABrowser:
         desk.get_by_label("Username").fill("root")
         desk.get_by_label("Password").fill("right")
         desk.get_by_role("button", name="Log in").click()
-        expect(desk.get_by_role("heading", name="Operations")).to_be_visible()
+        expect(desk.get_by_role("heading", name="Today by outcome")).to_be_visible()
         pages = [
             "invoices_invoice_changelist", "merchants_provideraccount_changelist", "merchants_provideraccount_add",
             "merchants_taxinfo_add", "webhooks_webhookendpoint_add", "webhooks_webhookevent_changelist",

@@ -1,0 +1,43 @@
+"""The operators' console: Django admin, ordered by what operators do, with a home page that shows the day."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.module_loading import import_string
+
+HOME = "invoices.admin.home.told"  # what the home page shows, by name: the ground knows no room
+GROUPS = {  # heading, its lists in the order of their use; what is not named here comes last
+    "Invoices": [
+        "invoices.Invoice", "invoices.InvoiceIssuance", "invoices.InvoiceFile", "invoices.InvoiceAuditTracing",
+    ],
+    "Sales": ["invoices.Payment", "invoices.Refund", "invoices.InvoiceRequest"],
+    "Merchants": [
+        "merchants.Merchant", "merchants.TaxInfo", "merchants.ProviderAccount", "merchants.MerchantChange",
+        "merchants.AdministrativeUnit",
+    ],
+    "Webhooks": [
+        "webhooks.WebhookEvent", "webhooks.WebhookDelivery", "webhooks.WebhookEndpoint", "merchants.Quarantine",
+    ],
+    "Running it": ["invoices.Partition", "config.Configuration", "invoices.LegalRules", "auth.User", "auth.Group"],
+}  # fmt: skip
+
+
+class Console(AdminSite):
+    site_header = site_title = "Hoadon"
+    index_title = "Today"
+    index_template = "invoices/home.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().index(request, {**import_string(HOME)(request), **(extra_context or {})})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The lists that the user may see, grouped for the navigation; one app's own for Django's page of it."""
+        apps = super().get_app_list(request, app_label)
+        if app_label:
+            return apps
+        lists = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
+        groups = [(name, [lists.pop(label) for label in labels if label in lists]) for name, labels in GROUPS.items()]
+        groups.append(("More", list(lists.values())))
+        return [{"name": name, "app_label": "", "app_url": "", "models": models} for name, models in groups if models]
