@@ -170,6 +170,7 @@ class WebhookDelivery(Record):
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "webhook deliveries"
         constraints = [models.UniqueConstraint(fields=["endpoint", "event_id"], name="one_delivery_an_event")]
         indexes = [
             models.Index(fields=["endpoint", "not_before"], condition=models.Q(state="pending"), name="deliveries_due"),

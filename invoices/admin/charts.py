@@ -10,7 +10,8 @@ from django.utils import timezone
 from invoices.tallying import STEP
 
 WIDTH, HEIGHT = 960, 200
-LANDMARKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 7200: "2 h"}
+NARROW = 600  # of the durations, which stand beside the day
+LANDMARKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 7200: "2 h"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,14 @@ def durations(counts: Mapping[int, int]) -> Chart:
     """How many took how long, on a scale on which each step is longer by a fixed factor."""
     first, last = min(counts, default=0), max(counts, default=0)
     first, last = min(first, math.floor(math.log(1, STEP))), max(last, math.ceil(math.log(7200, STEP)))
-    width, top = WIDTH / (last - first + 1), max(counts.values(), default=1)
+    width, top = NARROW / (last - first + 1), max(counts.values(), default=1)
     bars = []
     for at, count in sorted(counts.items()):
         height = max(count / top * HEIGHT, 1.5)
         block = Block((at - first) * width + 1, HEIGHT - height, width - 2, height)
         bars.append(Bar([block], f"{span(STEP**at)} to {span(STEP ** (at + 1))}: {count:,}"))
     marks = [Mark((math.log(s, STEP) - first) * width, text) for s, text in LANDMARKS.items()]
-    return Chart(bars, marks, [])
+    return Chart(bars, marks, [], NARROW)
 
 
 def nice(value: float) -> int:
@@ -89,10 +90,10 @@ def nice(value: float) -> int:
 
 
 def short(number: float) -> str:
-    """1234567 → 1.2M."""
-    for size, letter in ((1_000_000, "M"), (10_000, "k")):
-        if number >= size:
-            return f"{number / (size if letter == 'M' else 1000):.3g}{letter}"
+    """4000 → 4k, 1234567 → 1.23M; a small number as it is."""
+    for size, letter in ((1_000_000, "M"), (1000, "k")):
+        if number >= 10 * size or (number >= size and not number % (size / 10)):
+            return f"{number / size:.3g}{letter}"
     return f"{number:,.0f}"
 
 

@@ -122,7 +122,7 @@ def partition(counted: Mapping[str, Figure], number: int) -> dict[str, Any]:
     for state in OPEN:
         key = (state.value, str(number))
         seconds, count = late.of(*key), depth.of(*key)
-        words = f"partition {number}, {state}: {charts.short(count)}, the oldest {charts.span(seconds)} late"
+        words = f"Partition {number} {state}, {charts.span(seconds)} late"
         how = tone(seconds, *LATE[state]) if count else CALM
         age = charts.span(seconds) if count and seconds >= 1 else ""
         cells.append(Tile(words, charts.short(count), how, depth.link_of(*key), age))
