@@ -26,7 +26,7 @@ SELECT name, label, sum(count)::bigint FROM config_tally WHERE at >= %s AND name
 """
 
 BY_TIME = """
-SELECT date_bin(%s, at, %s), name, label, sum(count)::bigint FROM config_tally
+SELECT date_bin(%s::interval, at, %s), name, label, sum(count)::bigint FROM config_tally
 WHERE at >= %s AND name = ANY(%s) GROUP BY 1, 2, 3
 """
 
@@ -50,7 +50,7 @@ def since(at: datetime, names: Iterable[str]) -> dict[tuple[str, str], int]:
 def by_time(since: datetime, step: timedelta, names: Iterable[str]) -> list[tuple[datetime, str, str, int]]:
     """(begin of the step, name, label, count), steps counted from `since`."""
     with connection.cursor() as cursor:
-        cursor.execute(BY_TIME, [step, since, since, list(names)])
+        cursor.execute(BY_TIME, [f"{step.total_seconds():.0f} s", since, since, list(names)])
         return cursor.fetchall()
 
 

@@ -143,9 +143,6 @@ class WebhookDeliveryAdmin(Shown):
     readonly_fields = ("result", "told", "created_at", "updated_at")
     actions = ("replay",)
 
-    class Media:
-        css = {"all": ("invoices/admin.css",)}
-
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("webhooks.change_webhookdelivery")
 
