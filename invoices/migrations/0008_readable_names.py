@@ -4,26 +4,25 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('invoices', '0007_trace'),
+        ("invoices", "0007_trace"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='invoiceaudittracing',
-            options={'ordering': ['invoice_id', 'seq'], 'verbose_name': 'audit record'},
+            name="invoiceaudittracing",
+            options={"ordering": ["invoice_id", "seq"], "verbose_name": "audit record"},
         ),
         migrations.AlterModelOptions(
-            name='invoicefile',
-            options={'verbose_name': 'file'},
+            name="invoicefile",
+            options={"verbose_name": "file"},
         ),
         migrations.AlterModelOptions(
-            name='invoiceissuance',
-            options={'verbose_name': 'issuance'},
+            name="invoiceissuance",
+            options={"verbose_name": "issuance"},
         ),
         migrations.AlterModelOptions(
-            name='invoicerequest',
-            options={'verbose_name': 'buyer request'},
+            name="invoicerequest",
+            options={"verbose_name": "buyer request"},
         ),
     ]
