@@ -292,6 +292,7 @@ if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
 # --- The console -----------------------------------------------------------------------------------------------------
 
 TIMELINE = ["merchants.timeline.told", "webhooks.timeline.told", "invoices.timeline.told"]  # see config/timeline.py
+SEARCH = ["invoices.search.found.invoices", "webhooks.search.events"]  # what the search box looks through
 
 # --- People ----------------------------------------------------------------------------------------------------------
 

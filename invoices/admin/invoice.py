@@ -13,6 +13,7 @@ from config.admin import Historied, Shown
 from invoices.admin.columns import NOTHING, badge, dong, moment
 from invoices.admin.filters import OfMerchant, OfPartition, ToDo
 from invoices.admin.page import page_of
+from invoices.admin.search import search
 from invoices.models import Invoice, InvoiceFile
 
 SALE = ("merchant", ("order_id", "document_no"), ("kind", "relates_to"), "payment_id", "paid_at")
@@ -94,7 +95,11 @@ class InvoiceAdmin(Historied, Shown):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.file)
-        return [path("<int:pk>/files/<str:kind>/", view, name="invoices_invoice_file"), *super().get_urls()]
+        return [
+            path("search/", self.admin_site.admin_view(search), name="invoices_invoice_search"),
+            path("<int:pk>/files/<str:kind>/", view, name="invoices_invoice_file"),
+            *super().get_urls(),
+        ]
 
     def file(self, request: HttpRequest, pk: int, kind: str) -> FileResponse:
         """The PDF or XML, to save: never opened on the console's own origin."""

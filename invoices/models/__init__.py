@@ -4,8 +4,10 @@ from invoices.models.invoice import Invoice
 from invoices.models.issuance import InvoiceFile, InvoiceIssuance
 from invoices.models.partition import Partition
 from invoices.models.rules import LegalRules
+from invoices.models.terms import BuyerTerms
 
 __all__ = [
+    "BuyerTerms",
     "Invoice",
     "InvoiceAuditTracing",
     "InvoiceFile",

@@ -36,6 +36,8 @@ class Payment(Record):
         indexes = [
             models.Index(fields=["merchant_code", "id"], condition=~models.Q(parked=""), name="parked_payments"),
             models.Index(fields=["parked", "id"], condition=~models.Q(parked=""), name="payments_by_parking"),
+            models.Index(fields=["payment_id"], name="payments_by_id"),
+            models.Index(fields=["order_id"], condition=~models.Q(parked=""), name="parked_by_order"),
         ]
 
     def __str__(self) -> str:

@@ -40,7 +40,10 @@ class InvoiceIssuance(Record):
 
     class Meta:
         verbose_name = "issuance"
-        indexes = [models.Index(fields=["invoice", "id"], name="issuances_of_invoice")]
+        indexes = [
+            models.Index(fields=["invoice", "id"], name="issuances_of_invoice"),
+            models.Index(fields=["reference"], name="issuances_by_reference"),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.attempt}: {self.outcome} {self.code}".strip()

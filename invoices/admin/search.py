@@ -1,0 +1,30 @@
+"""The search box's answer: the page itself where there is one, a list where there are several."""
+
+import logging
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from invoices.search import find
+
+log = logging.getLogger(__name__)
+
+
+@require_http_methods(["GET", "POST"])
+def search(request: HttpRequest) -> HttpResponse:
+    """POST `q`: what is typed may be personal, and bodies are logged by nobody. GET is the empty box."""
+    if not request.user.has_perm("invoices.view_invoice"):
+        raise PermissionDenied
+    text = request.POST.get("q", "").strip()
+    context = {**admin.site.each_context(request), "title": "Search"}
+    if not text:
+        return render(request, "invoices/search.html", context)
+    found = find(text, request.user.has_perm)
+    kinds = ", ".join(sorted({hit.how for hit in found.hits})) or "nothing"
+    log.info("[search] user: %s found: %s as: %s", request.user.pk, len(found.hits), kinds)  # never what was typed
+    if found.sole:
+        return redirect(found.sole.link)
+    return render(request, "invoices/search.html", {**context, "text": text, "found": found})
