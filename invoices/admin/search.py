@@ -1,16 +1,15 @@
 """The search box's answer: the page itself where there is one, a list where there are several."""
 
-import logging
-
+import structlog
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from invoices.search import find
+from invoices.search import Kind, find
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 @require_http_methods(["GET", "POST"])
@@ -23,8 +22,8 @@ def search(request: HttpRequest) -> HttpResponse:
     if not text:
         return render(request, "invoices/search.html", context)
     found = find(text, request.user.has_perm)
-    kinds = ", ".join(sorted({hit.how for hit in found.hits})) or "nothing"
-    log.info("[search] user: %s found: %s as: %s", request.user.pk, len(found.hits), kinds)  # never what was typed
+    kinds = sorted({Kind(hit.how).name.lower() for hit in found.hits})
+    log.info("[search]", actor=f"user:{request.user.pk}", kind=",".join(kinds), count=len(found.hits))  # never the text
     if found.sole:
         return redirect(found.sole.link)
     return render(request, "invoices/search.html", {**context, "text": text, "found": found})

@@ -50,12 +50,12 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 
 def looks(text: str) -> list[Look]:
     """All that the text may be, the surest first. Nothing for nothing."""
-    text = " ".join(unicodedata.normalize("NFC", text).split())[:LONGEST]
+    text = " ".join(unicodedata.normalize("NFC", text.replace("\x00", "")).split())[:LONGEST].rstrip()
     if link := CLAIM_LINK.search(text):
         return [Look(Kind.CLAIM, link[1])]
     if link := CONSOLE_LINK.search(text):
         return [Look(Kind.INVOICE, link[1])]
-    return list(_looks(text.replace("\x00", ""))) if text else []
+    return list(_looks(text)) if text else []
 
 
 def _looks(text: str) -> Iterator[Look]:
@@ -78,11 +78,21 @@ def _looks(text: str) -> Iterator[Look]:
 
 
 def _of_buyer(text: str) -> Iterator[Look]:
-    if TAX_CODE.fullmatch(code := tax_codes.normalise(text)):
-        yield Look(Kind.TAX_CODE, code)
+    numbers = []
     if PHONE.fullmatch(digits := re.sub(r"[\s.()-]", "", text)):
-        yield Look(Kind.PHONE, "0" + digits[3:] if digits.startswith("+84") else digits.lstrip("+"))
+        numbers.append(Look(Kind.PHONE, "0" + digits[3:] if digits.startswith("+84") else digits.lstrip("+")))
+    if TAX_CODE.fullmatch(code := tax_codes.normalise(text)):
+        numbers.insert(0 if _is_sound(code) else 1, Look(Kind.TAX_CODE, code))  # ten digits may be either
+    yield from numbers
     if EMAIL.fullmatch(text):
         yield Look(Kind.EMAIL, text.lower())
     elif WORD.search(text) and (" " in text or WORD.fullmatch(text)):  # "order-1" is nobody's name
         yield Look(Kind.NAME, text)
+
+
+def _is_sound(code: str) -> bool:
+    try:
+        tax_codes.check(code)
+    except tax_codes.ImpossibleTaxCode:
+        return False
+    return True

@@ -47,7 +47,7 @@ DROP FUNCTION plain_words(text);
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("invoices", "0006_view_buyer"),
+        ("invoices", "0008_readable_names"),
         ("merchants", "0004_merchant_paused"),
     ]
 
