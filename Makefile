@@ -26,7 +26,7 @@ dev: .venv/ready migrate ## Server, worker, Kafka consumer and beat with reload
 migrate: .venv/ready ## Tables and seed data
 	$(MANAGE) run migrate
 
-test: .venv/ready .venv/chromium ## The whole suite
+test: .venv/ready .venv/programs ## The whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 simulate: .venv/ready ## Seeds of the deterministic simulation (SEEDS=10000, or SEED=123 PERSONALITY=strict)
@@ -70,9 +70,9 @@ clean: ## Stop the embedded servers and remove what was made here
 	-[ -x $(BIN)/python ] && $(BIN)/python -m config.broker stop .local .local/*/ .local/*/*/
 	rm -rf .venv .local static .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# The page tests need a browser; the suite says so where none can be had.
-.venv/chromium: .venv/ready
-	@command -v chromium >/dev/null || $(BIN)/python tests/install_chromium.py
+# The tests of pages need a browser, those of the gateway nginx; the suite says so where none can be had.
+.venv/programs: .venv/ready
+	@for program in chromium nginx; do command -v $$program >/dev/null || $(BIN)/python tests/install.py $$program; done
 	@touch $@
 
 .PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes lint lint-fix lock rebuild clean
