@@ -215,6 +215,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=18, minute=30),  # 01:30 in Việt Nam
         "options": {"queue": "invoice-errands", "expires": 3600},
     },
+    "verify-audit": {
+        "task": "invoices.verify_by_night",
+        "schedule": crontab(hour="17-21"),  # each minute from midnight to 05:00 in Việt Nam, until the round is over
+        "options": {"queue": "invoice-errands", "expires": 60},
+    },
     "deliver": every(DELIVER_SECONDS, "webhooks.deliver_due", "webhook-deliveries"),
     "forget-tallies": every(3600, "config.forget_tallies", "hoadon"),
     "find-tax-drift": every(3600, "merchants.find_drift", "invoice-errands"),
@@ -270,6 +275,7 @@ ASK_STEPS = env.list("ISSUANCE_ASK_STEPS", cast=float, default=[60, 120, 300, 90
 PROVIDER_SETTLE = env.float("PROVIDER_SETTLE", default=0)
 PROVIDER_TIMEOUT = env.float("PROVIDER_TIMEOUT", default=0)  # of a whole call; 0: the vendor's own Limits
 BATCH = env.int("ISSUANCE_BATCH", default=200)  # sends that one worker has open at once
+AUDIT_BITE = positive("AUDIT_BITE_SECONDS", 20)  # of each minute of the night in which the audit is verified
 PARK_SECONDS = positive("ACCOUNT_PARK_SECONDS", 300)  # until a parked account lets one invoice try
 CLAIM_GRACE = positive("CLAIM_GRACE_SECONDS", 120)  # a claim stays editable this long before it is due
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from config import clock, tallies
 from config.figures import Figure, listed, one, rows
 from invoices.lifecycle import Reason, State
-from invoices.models import Invoice, LegalRules, Partition, Payment
+from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
 from invoices.tallying import COUNTED, quantile
 from invoices.work import condition
 
@@ -32,6 +32,7 @@ def read() -> Iterable[Figure]:
     yield from _today()
     yield from _owed()
     yield from _law()
+    yield from _audit()
 
 
 def _open() -> Iterable[Figure]:
@@ -143,3 +144,14 @@ def _law() -> Iterable[Figure]:
         days,
         listed("invoices_legalrules"),
     )
+
+
+def _audit() -> Iterable[Figure]:
+    rounds = list(AuditVerification.objects.order_by("-started_at")[:2])
+    running = [r for r in rounds[:1] if not r.ended_at]
+    ended = [r for r in rounds if r.ended_at][:1]
+    link = listed("invoices_auditverification")
+    broken = max((r.broken for r in running + ended), default=0)
+    yield one("audit_broken", "Invoices whose audit is not as it was written, by the last verification.", broken, link)
+    age = (clock.now() - ended[0].started_at).total_seconds() if ended else 0
+    yield one("audit_verified_seconds", "How long ago the last whole verification of the audit began.", age, link)

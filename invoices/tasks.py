@@ -4,6 +4,7 @@ from celery.signals import worker_shutting_down
 from invoices import files, issuing, numbers
 from invoices import reconcile as reconciling
 from invoices import sweep as sweeping
+from invoices import verify as verifying
 from invoices.issuing import later
 
 
@@ -30,6 +31,11 @@ def probe_parked() -> None:
 @shared_task(name="invoices.reconcile_yesterday")
 def reconcile_yesterday() -> None:
     reconciling.reconcile_yesterday()
+
+
+@shared_task(name="invoices.verify_by_night")
+def verify_by_night() -> None:
+    verifying.verify_by_night()
 
 
 @shared_task(name="invoices.fetch_files")

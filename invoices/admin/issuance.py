@@ -5,7 +5,7 @@ from django.utils.safestring import SafeString
 
 from config.admin import Shown
 from invoices.admin.columns import as_json, badge, changes, file_link
-from invoices.models import InvoiceAuditTracing, InvoiceFile, InvoiceIssuance
+from invoices.models import AuditVerification, InvoiceAuditTracing, InvoiceFile, InvoiceIssuance
 
 
 class OfInvoice(Shown):
@@ -76,3 +76,14 @@ class InvoiceAuditTracingAdmin(OfInvoice):
     @admin.display(description="changed")
     def what(self, row: InvoiceAuditTracing) -> str:
         return changes(row.told)
+
+
+@admin.register(AuditVerification)
+class AuditVerificationAdmin(Shown):
+    list_display = ("started_at", "ended_at", "invoices", "rows", "broken", "until", "digest")
+    fields = (("started_at", "ended_at"), ("invoices", "rows"), "broken", "first", ("until", "digest"))
+    readonly_fields = ("first",)
+
+    @admin.display(description="broken, the first of them")
+    def first(self, row: AuditVerification) -> SafeString | str:
+        return as_json(row.first_broken)

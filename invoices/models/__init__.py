@@ -5,8 +5,10 @@ from invoices.models.issuance import InvoiceFile, InvoiceIssuance
 from invoices.models.partition import Partition
 from invoices.models.rules import LegalRules
 from invoices.models.terms import BuyerTerms
+from invoices.models.verification import AuditVerification
 
 __all__ = [
+    "AuditVerification",
     "BuyerTerms",
     "Invoice",
     "InvoiceAuditTracing",

@@ -12,6 +12,7 @@ from django.db import connection
 
 from config import webhook_secrets
 from config.settings import ROOT
+from tests import cast
 from tests.config.test_deployment import GOOD
 
 DOCS = (ROOT / "docs" / "security.md").read_text()
@@ -42,6 +43,8 @@ def shell(transactional_db: None):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_does_what_it_says(shell, command: str) -> None:
+    if "order-7" in command:
+        cast.waiting(orderId="order-7")
     done = shell(command)
     assert done.returncode == 0, done.stderr
     if "openssl" in command:
@@ -50,8 +53,8 @@ def test_a_command_of_the_page_does_what_it_says(shell, command: str) -> None:
         assert "the previous one may go" in done.stdout
 
 
-def test_the_page_shows_five_commands_and_every_variable_it_names_is_ours() -> None:
-    assert len(COMMANDS) == 5
+def test_the_page_shows_eight_commands_and_every_variable_it_names_is_ours() -> None:
+    assert len(COMMANDS) == 8
     settings = (ROOT / "config" / "settings.py").read_text()
     for name in set(re.findall(r"`([A-Z][A-Z_]{3,})`", DOCS)):
         assert f'"{name}"' in settings, name
