@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models, transaction
 from structlog.stdlib import get_logger
 
-from config import clock
+from config import clock, tallies
 from invoices import buyers
 from invoices.amend import amend
 from invoices.issuing import stop
@@ -19,6 +19,7 @@ from invoices.opening import learn, lock_order, unclaimed
 
 log = get_logger(__name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,43}")
+CLAIMED = "claimed"  # the tally's name
 STEP = 1000  # rows in one transaction of expiry
 
 
@@ -104,6 +105,7 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
             claimed: Invoice | None = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
         else:
             claimed = learn(said, actor="buyer").invoice
+        tallies.add({(CLAIMED, "edited" if locked.claimed_at else "first"): 1})
     assert claimed is not None
     log.info("[claimed]", edited=locked.claimed_at is not None, **invoice.about)
     return claimed

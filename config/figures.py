@@ -4,7 +4,7 @@ Each room counts its own in a module `figures.py`; `settings.FIGURES` names them
 index and grows with the work that is open, never with what is done.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ class Figure:
     values: Mapping[Any, float] = field(default_factory=dict)  # by the labels' values: () where there are none
     link: str = ""  # the console's list of what is counted
     links: Mapping[Any, str] = field(default_factory=dict)  # the same, narrowed to one combination
+    every: Iterable[Any] = ()  # combinations that /metrics tells though nothing was counted: an alert needs a 0
 
     @property
     def total(self) -> float:
@@ -57,7 +58,7 @@ def listed(model: str, **filters: Any) -> str:
     return f"{address}?{urlencode(filters)}" if filters else address
 
 
-def rows(sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+def rows(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()

@@ -87,6 +87,16 @@ class Configuration(Record):
         self.save()
 
 
+class Total(models.Model):
+    """How often something happened, ever: what the tallies of slots that are over came to (see tallies)."""
+
+    pk = models.CompositePrimaryKey("name", "label")
+    name = models.CharField(max_length=20)
+    label = models.CharField(max_length=60)
+    count = models.BigIntegerField()
+    until = models.DateTimeField(db_index=True)  # the tallies from here on are not in it
+
+
 class SignInTries(models.Model):
     """How often one user name or one address failed to sign in (see signin)."""
 

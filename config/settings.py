@@ -221,6 +221,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": "invoice-errands", "expires": 60},
     },
     "deliver": every(DELIVER_SECONDS, "webhooks.deliver_due", "webhook-deliveries"),
+    "fold-tallies": every(300, "config.fold_tallies", "hoadon"),
     "forget-tallies": every(3600, "config.forget_tallies", "hoadon"),
     "find-tax-drift": every(3600, "merchants.find_drift", "invoice-errands"),
     "count-numbers-left": every(3600, "invoices.count_numbers_left", "invoice-errands"),
@@ -263,6 +264,14 @@ FIGURES = [  # what the home page, /metrics and the alerts read, room by room
     "claims.figures.read",
     "webhooks.figures.read",
 ]
+
+COUNTERS = [  # what only /metrics reads
+    "merchants.counters.read",
+    "invoices.counters.read",
+    "claims.counters.read",
+    "webhooks.counters.read",
+]
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # what Prometheus sends as its bearer token; none: it need not
 
 # --- Issuing (seconds) -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config import health
+from config import health, metrics
 from config.openapi import openapi
 
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("v1/api/", include("merchants.urls")),
     path("v1/api/", include("invoices.urls")),
     path("v1/api/", include("webhooks.urls")),
+    path("metrics", metrics.scraped, name="metrics"),
     path("v1/api/health", health.health, name="health"),
     path("v1/api/health/live", health.live, name="health-live"),
     path("v1/api/health/ready", health.ready, name="health-ready"),

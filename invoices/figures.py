@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.conf import settings
+
 from config import clock, tallies
 from config.figures import Figure, listed, one, rows
 from invoices.lifecycle import Reason, State
@@ -13,6 +15,7 @@ from invoices.work import condition
 RECENT = timedelta(minutes=15)
 LIST = "invoices_invoice"
 
+OPEN_STATES = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 # One scan of each partial index of open work. Since when: the deadline, the turn or the send that is overdue.
 OPEN = """
 SELECT 'WAITING', partition, count(*), min(claim_deadline) FROM invoices_invoice WHERE state = 'WAITING' GROUP BY 2
@@ -40,6 +43,7 @@ def _open() -> Iterable[Figure]:
     found = [((state, str(partition)), count, since) for state, partition, count, since in rows(OPEN)]
     links = {key: listed(LIST, state__exact=key[0], partition=key[1]) for key, _, _ in found}
     by_state = ("state", "partition")
+    every = [(state.value, str(partition)) for state in OPEN_STATES for partition in range(settings.PARTITIONS)]
     yield Figure(
         "invoices_open",
         "Invoices that are not ended, by state and partition.",
@@ -47,6 +51,7 @@ def _open() -> Iterable[Figure]:
         {key: count for key, count, _ in found},
         listed(LIST),
         links,
+        every,
     )
     yield Figure(
         "invoices_oldest_seconds",
@@ -55,6 +60,7 @@ def _open() -> Iterable[Figure]:
         {key: max(0.0, (now - since).total_seconds()) for key, _, since in found if since},
         listed(LIST),
         links,
+        every,
     )
     paused = Partition.objects.filter(paused=True).count()
     yield one("partitions_paused", "Partitions that an operator holds.", paused, listed("invoices_partition"))

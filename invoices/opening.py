@@ -23,6 +23,7 @@ from invoices.models.rules import issue_limit
 from invoices.moving import Step, announce, invoices_moved, move_one
 from invoices.partitions import partition_of
 from invoices.snapshots import snapshot
+from invoices.tallying import tally_opened
 from merchants.models import Merchant, ProviderAccount
 
 log = get_logger(__name__)
@@ -141,6 +142,7 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
     if payment.parked:
         Payment.objects.filter(pk=payment.pk).update(parked="")
     log.info("[handlePaymentSuccess]", state=state.value, **invoice.about)
+    tally_opened(actor)
     invoices_moved.send(sender=Invoice, moved=[(invoice, None)], changed=[frozenset({"state"})])
     if state == State.QUEUED:
         transaction.on_commit(lambda: announce([invoice]))

@@ -9,16 +9,22 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 
 COUNTED = (State.ISSUED, State.FAILED, State.CANCELLED, State.EXPIRED)
+OPENED, CALL, RETRY = "opened", "provider_call", "retry"
 STEP = math.sqrt(2)  # from one bucket of seconds to the next
 
 
 def tally(moved: Iterable[tuple[Invoice, State]]) -> None:
-    """Count the moves that end an invoice: ISSUED by its bucket of seconds, FAILED by its reason."""
+    """Count the moves that end an invoice: ISSUED by its bucket of seconds, FAILED by its reason; and the doubts."""
     counts: Counter[tuple[str, str]] = Counter()
     for invoice, source in moved:
-        if invoice.state in COUNTED and invoice.state != source:
+        if invoice.state in (*COUNTED, State.UNCERTAIN) and invoice.state != source:
             counts[invoice.state, _label(invoice)] += 1
     tallies.add(counts)
+
+
+def tally_opened(actor: str) -> None:
+    """By who told us: a route of the webhooks, the api, the sweep."""
+    tallies.add({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): 1})
 
 
 def bucket(seconds: float) -> int:

@@ -3,6 +3,7 @@
 A crash between the two brings a batch twice, which changes nothing; the other way round it would be lost.
 """
 
+import time
 from collections import defaultdict
 from threading import Event
 
@@ -12,12 +13,13 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from structlog.stdlib import get_logger
 
-from merchants import quarantine
+from merchants import lag, quarantine
 from merchants.quarantine import Message, Poison, reader_of
 
 log = get_logger(__name__)
 BATCH = 500  # messages of one transaction
 WAIT = 0.2  # seconds for a batch to fill
+TELL_SECONDS = 5.0
 BACKOFF = [0.2, 0.5, 1, 2, 5, 10]  # seconds between tries while the database is away
 
 
@@ -51,16 +53,29 @@ class Follower:
 
     def __init__(self, kafka: Consumer, stop: Event) -> None:
         self.kafka, self.stop = kafka, stop
+        self._tell_at = 0.0
 
     def run(self) -> None:
         """Raises KafkaException where Kafka refuses us for good."""
         self.kafka.subscribe(list(settings.KAFKA_READERS))
         try:
             while not self.stop.is_set():
+                self._tell()
                 if batch := self._messages(self.kafka.consume(BATCH, WAIT)):
                     self._insist(batch)
         finally:
             self.kafka.close()  # static membership: our partitions wait for us for a session
+
+    def _tell(self) -> None:
+        """Write down how far we are behind, now and then: /metrics asks the database, never us."""
+        if time.monotonic() < self._tell_at:
+            return
+        self._tell_at = time.monotonic() + TELL_SECONDS
+        try:
+            close_old_connections()
+            lag.write(self.kafka)
+        except (OperationalError, InterfaceError, KafkaException) as error:
+            log.warning("[followMerchants] lag not told", error=type(error).__name__)
 
     def _insist(self, batch: list[Message]) -> None:
         """Keep a batch however long the database is away; nothing is committed before."""

@@ -71,6 +71,10 @@ class Keys:
         if self._age() > self._stale:
             raise NoKeys
 
+    def seconds_left(self) -> float:
+        """Until the set in hand is too old to be trusted."""
+        return max(0.0, self._stale - self._age())
+
     def _age(self) -> float:
         return time.monotonic() - self._read_at
 

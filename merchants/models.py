@@ -234,6 +234,16 @@ class MerchantChange(models.Model):
         return self.code
 
 
+class ConsumerLag(models.Model):
+    """How far a consumer is behind on one partition of a topic, as it told last."""
+
+    pk = models.CompositePrimaryKey("topic", "partition")
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    lag = models.BigIntegerField()  # messages
+    told_at = models.DateTimeField()
+
+
 class Quarantine(Record):
     """A message from Kafka that could not be acted on, kept as it came; those behind it went on."""
 

@@ -5,12 +5,19 @@ from datetime import timedelta
 
 from config import clock, tallies
 from config.figures import Figure, listed, one, rows
+from webhooks.events import HANDLERS
 from webhooks.models import WebhookEvent
 
 REJECTED = "webhook_rejected"
+REASONS = ("signature", "not_json", "no_type", "webhook_id_reused", "refused")
 HOUR = timedelta(hours=1)
 DEAD_MOST = 10_000  # dead deliveries are kept for ever: counted no further
 
+OTHER = "other"  # types that we do not know: a label may not be anybody's to choose
+NOT_ACTED = f"""
+SELECT status, CASE WHEN type = ANY(%s) THEN type ELSE '{OTHER}' END, count(*)
+FROM webhooks_webhookevent WHERE status <> 'done' GROUP BY 1, 2
+"""
 PENDING = """
 SELECT count(*), min(d.not_before) FROM webhooks_webhookdelivery d
 JOIN webhooks_webhookendpoint e ON e.id = d.endpoint_id
@@ -37,15 +44,17 @@ def _inbound() -> Iterable[Figure]:
         ("route", "reason"),
         {tuple(label.split(":", 1)): count for (_, label), count in rejected.items()},
         listed("webhooks_webhookevent", status__exact=WebhookEvent.Status.REFUSED),
+        every=[(route, reason) for route in WebhookEvent.Route.values for reason in REASONS],
     )
-    found = rows("SELECT status, type, count(*) FROM webhooks_webhookevent WHERE status <> 'done' GROUP BY 1, 2")
+    found = rows(NOT_ACTED, [list(HANDLERS["internal"])])
     yield Figure(
         "webhooks_not_acted",
         "Verified events that were refused or failed, by status and type. A refused payment was paid all the same.",
         ("status", "type"),
         {(status, kind): count for status, kind, count in found},
         listed("webhooks_webhookevent", status__exact=WebhookEvent.Status.REFUSED),
-        {(s, kind): listed("webhooks_webhookevent", status__exact=s, type=kind) for s, kind, _ in found},
+        {(s, t): listed("webhooks_webhookevent", status__exact=s, type=t) for s, t, _ in found if t != OTHER},
+        every=[(status, kind) for status in ("refused", "failed") for kind in (*HANDLERS["internal"], OTHER)],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from structlog.stdlib import get_logger
 
-from config import clock, tracing
+from config import clock, tallies, tracing
 from invoices.facts import Unacceptable
 from webhooks import events
 from webhooks.models import WebhookEvent
@@ -17,6 +17,8 @@ from webhooks.models import WebhookEvent
 log = get_logger(__name__)
 Answer = tuple[int, dict[str, Any]]
 
+ACCEPTED = "accepted"  # the tally's name; what opened an invoice is counted there, in the same statement
+COUNTED_AT_OPENING = ("opened", "not_required")
 ACTED = ["status", "answer_status", "answer", "error", "not_before", "tries", "updated_at"]
 ACT_AGAIN = [10, 60, 300, 900, 3600]  # seconds until the sweep tries a failed event again
 
@@ -99,6 +101,8 @@ def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
             opening = events.act(row.route, event, f"webhook:{row.route}")
         row.status, row.answer_status = WebhookEvent.Status.DONE, 202
         row.answer = events.answer(row.pk, opening, row.order_id)
+        if opening.outcome not in COUNTED_AT_OPENING:
+            tallies.add({(ACCEPTED, f"{row.route}:{opening.outcome}"): 1})
     except Unacceptable as error:
         log.warning("[webhookRefused]", code=error.code, **row.about)
         row.status, row.answer_status, row.error = WebhookEvent.Status.REFUSED, 422, str(error)

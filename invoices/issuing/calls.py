@@ -44,6 +44,10 @@ class Call:
         return bool(self.document)
 
     @property
+    def act(self) -> str:
+        return "send" if self.is_send else "ask"
+
+    @property
     def traceparent(self) -> str:
         """W3C: the invoice's trace, and the issuance as the span that calls."""
         trace = self.about.get("trace")
@@ -60,6 +64,7 @@ class Answered:
     answer: Answer
     ended_at: datetime
     response: dict[str, object] | None = None  # redacted, for the issuance's row
+    seconds: float = 0.0  # that the call took
 
     @property
     def outcome(self) -> str:

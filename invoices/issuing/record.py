@@ -1,5 +1,6 @@
 """Record answers, in groups: each on its own issuance, and what follows for its invoice. No answer is thrown away."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -9,13 +10,14 @@ from django.db import IntegrityError, connection, transaction
 from psycopg.types.json import Jsonb
 from structlog.stdlib import get_logger
 
-from config import clock
+from config import clock, tallies
 from invoices.issuing import outcomes
 from invoices.issuing.calls import Answered, limits_of
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
 from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
+from invoices.tallying import CALL, RETRY, bucket
 from merchants.models import ProviderAccount
 
 log = get_logger(__name__)
@@ -57,7 +59,16 @@ def _record(answered: Iterable[Answered]) -> None:
                 return outcomes.beside_a_number(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
             return outcomes.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
 
-        tell(move([*sends, *asks], decide, actor="worker"), sends)
+        moves = move([*sends, *asks], decide, actor="worker")
+        _tally(answered, moves)
+        tell(moves, sends)
+
+
+def _tally(answered: Iterable[Answered], moves: Moves) -> None:
+    """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
+    counts = Counter((CALL, f"{a.call.provider}:{a.call.act}:{a.outcome}:{bucket(a.seconds)}") for a in answered)
+    counts[RETRY, ""] += sum(row.state == State.QUEUED and source == State.SENDING for row, source in moves.moved)
+    tallies.add(+counts)
 
 
 def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:

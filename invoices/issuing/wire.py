@@ -52,9 +52,9 @@ class Wire:
             answer = Uncertain("bug", type(error).__name__)
         exchange = LAST.get()
         response = {"status": exchange.status, "code": exchange.code, "text": exchange.text} if exchange else None
-        answered = Answered(call, answer, clock.now(), response)
+        answered = Answered(call, answer, clock.now(), response, time.monotonic() - began)
         answers.put(answered)
-        _tell(answered, time.monotonic() - began)
+        _tell(answered)
 
     async def _ask_or_send(self, call: Call) -> Answer:
         provider = build(call.provider, call.account, self._session(), **overrides())
@@ -69,19 +69,19 @@ class Wire:
         return self._http
 
 
-def _tell(answered: Answered, seconds: float) -> None:
+def _tell(answered: Answered) -> None:
     """One line a call: which, of whom, how it went and how long it took."""
     call, response = answered.call, answered.response or {}
     log.info(
         "[providerCall]",
-        act="send" if call.is_send else "ask",
+        act=call.act,
         provider=call.provider,
         attempt=call.attempt,
         outcome=answered.outcome,
         code=getattr(answered.answer, "code", None) if isinstance(answered.answer, ProviderError) else None,
         number=getattr(answered.answer, "number", None),
         status=response.get("status"),
-        seconds=seconds,
+        seconds=answered.seconds,
         **call.about,
     )
 

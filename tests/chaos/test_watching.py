@@ -18,6 +18,7 @@ from config.modes import api, beat, worker
 from invoices.models import Invoice
 from tests.chaos import servers
 from tests.chaos.house import House, all_issued, house, until
+from tests.test_metrics import WANTED, scrape
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')  # of logfmt
 
@@ -90,10 +91,13 @@ def test_ready_turns_503_and_back_when_postgresql_stops_and_returns(home: House)
         until(lambda: missing(home) == (503, {"database", "migrations"}))
         assert missing(home, "/v1/api/health")[0] == 503
         assert ask(home, "/v1/api/health/live")[0] == 200
+        until(lambda: "hoadon_up 0.0" in ask(home, "/metrics")[1])
+        assert ask(home, "/metrics")[0] == 200
     finally:
         servers.start_postgres(home.root)
         connections["default"].close()
     until(lambda: missing(home) == (200, set()))
+    until(lambda: "hoadon_up 1.0" in ask(home, "/metrics")[1])
 
 
 def test_ready_turns_503_and_back_when_redis_stops_and_returns_and_payments_are_taken_throughout(home: House) -> None:
@@ -122,3 +126,22 @@ def test_a_worker_and_beat_give_signs_of_life_though_they_have_nothing_to_do(hom
         until(sign.exists)
         os.utime(sign, (0, 0))
         until(lambda: sign.stat().st_mtime > 0)  # noqa: B023
+
+
+def test_a_scrape_is_complete_after_a_flow_and_stays_so_when_no_worker_is_up(home: House) -> None:
+    home.pay()
+    until(all_issued)
+    count = Invoice.objects.count()
+    sends = ("send", "issued", "viettel")
+    until(lambda: scrape(ask(home, "/metrics")[1])["ended_total{state}"][("ISSUED",)] == count)
+    home.crew.stop("worker")
+    home.crew.stop("beat")
+    waiting = home.pay().json()["invoiceId"]
+    partition = str(Invoice.objects.get(pk=waiting).partition)
+    depth = (partition, "QUEUED")
+    until(lambda: scrape(ask(home, "/metrics")[1])["invoices_open{partition,state}"][depth] == 1)
+    found = scrape(ask(home, "/metrics")[1])
+    assert [words for words, name in WANTED.items() if not found.get(name)] == []
+    assert found["provider_calls_total{act,outcome,provider}"][sends] == count
+    assert found["events_accepted_total{outcome,route}"][("opened", "internal")] == count + 1
+    assert found["time_to_issue_seconds_count"][()] == count

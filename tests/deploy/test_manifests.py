@@ -56,7 +56,7 @@ def test_the_api_is_the_deployment_invoice_at_the_port_where_the_gateway_looks()
     (container,) = api.raw["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": 31140}]
     asked = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
-    live, ready = "/v1/api/health/live", "/v1/api/health/ready"
+    live, ready = "/v1/api/health/live", "/v1/api/health"
     assert asked == {"startup": live, "readiness": ready, "liveness": live}
     nginx = (ROOT / "deploy" / "nginx.conf").read_text()
     assert re.search(r"upstream invoice_upstream \{\s+server 127\.0\.0\.1:31140;", nginx)

@@ -12,6 +12,8 @@ from config import broker
 from tests import cast
 from tests.merchants.stream import STATE, House, endure, house, story
 
+LAG = "SELECT topic, sum(lag)::int FROM merchants_consumerlag GROUP BY 1"
+
 
 def test_the_end_is_the_last_change_of_each_whatever_dies_on_the_way() -> None:
     """One test, for the servers' sake: kills and a restart, then poison, then a farewell."""
@@ -20,6 +22,7 @@ def test_the_end_is_the_last_change_of_each_whatever_dies_on_the_way() -> None:
         endure(home, told, kills=1)
         assert home.ask(STATE) == told.end
         assert home.ask("SELECT count(*) FROM merchants_quarantine") == [(0,)]
+        home.wait(lambda: home.ask(LAG) == [(home.topic, 0)], "the consumer did not tell that it has caught up")
         poison_is_put_away(home)
         assert home.stop(signal.SIGTERM) == 0
         log = home.log.read_text()

@@ -1,0 +1,15 @@
+"""What Prometheus counts of claims."""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import Metric
+
+from claims.claiming import CLAIMED
+from config.metrics import Totals, counter, labelled
+
+
+def read(totals: Totals) -> Iterable[Metric]:
+    kinds = [("first",), ("edited",)]
+    yield counter(
+        "claims", "Buyers who said who they are, at first and again.", ["kind"], labelled(totals, CLAIMED), kinds
+    )
