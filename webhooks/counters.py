@@ -15,7 +15,9 @@ OUTCOMES = ("opened", "exists", "parked", "stored")
 
 def read(totals: Totals) -> Iterable[Metric]:
     routes = WebhookEvent.Route.values
-    opened: dict[tuple[str, ...], int] = {(route, "opened"): totals.get((OPENED, f"webhook:{route}"), 0) for route in routes}
+    opened: dict[tuple[str, ...], int] = {
+        (route, "opened"): totals.get((OPENED, f"webhook:{route}"), 0) for route in routes
+    }
     yield counter(
         "events_accepted",
         "Events that were stored and acted on, by route and outcome.",
