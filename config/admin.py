@@ -16,7 +16,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from simple_history.admin import SimpleHistoryAdmin
 
+from config.history import differences
 from config.models import Configuration
+from config.reasons import AsksWhy, Reasoned
 from config.signin import SignIn
 
 admin.site.login_form = SignIn
@@ -64,22 +66,32 @@ class Historied(SimpleHistoryAdmin):
     def revert_disabled(self, request: HttpRequest, obj: Any = None) -> bool:
         return True
 
+    object_history_list_template = "config/history.html"
+
     def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method != "GET":
             raise PermissionDenied
         return super().history_form_view(request, *args, **kwargs)
 
+    def set_history_delta_changes(self, request: HttpRequest, historical_records: Any, **_: Any) -> None:
+        """simple-history's own would show secrets' marks and people's numbers, and hide what nobody types."""
+        versions = list(historical_records)
+        oldest = versions[-1].prev_record if versions else None
+        for version, before in zip(versions, [*versions[1:], oldest], strict=True):
+            version.differences = differences(version, before) if before else []
 
-class Edited(Historied, Kept):
+
+class Edited(AsksWhy, Historied, Kept):
     """Typed by people. `fixed` names what may be chosen once and never changed."""
 
+    form: type[forms.ModelForm] = Reasoned
     fixed: tuple[str, ...] = ()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*super().get_readonly_fields(request, obj), *(self.fixed if obj else ())]
 
 
-class ConfigurationForm(forms.ModelForm):
+class ConfigurationForm(Reasoned):
     text = forms.CharField(
         label="Value",
         required=False,

@@ -18,7 +18,7 @@ class Difference(NamedTuple):
 
 
 def differences(version: Any, before: Any) -> list[Difference]:
-    """Field by field, from two history rows of one object; of links between tables (groups' permissions) too."""
+    """Field by field, from two history rows of one object."""
     found = []
     for field in version.tracked_fields:  # not diff_against: it leaves out what nobody types, such as deleted_at
         old, new = getattr(before, field.attname), getattr(version, field.attname)

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from config.admin import Edited, Shown
+from config.reasons import Reasoned
 from merchants import quarantine, tax_codes
 from merchants.models import AdministrativeUnit, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
 
@@ -33,6 +34,7 @@ def plain(text: str) -> str:
 
 @admin.register(Merchant)
 class MerchantAdmin(Edited):
+    reason_required = True
     fixed = ("code",)
     fields = (
         "code",
@@ -55,7 +57,7 @@ class MerchantAdmin(Edited):
     ordering = ("name",)
 
 
-class TaxInfoForm(forms.ModelForm):
+class TaxInfoForm(Reasoned):
     class Meta:
         model = TaxInfo
         fields = ("merchant", "tax_code", "legal_name", "address", "commune", "email", "phone", "method")
@@ -69,6 +71,7 @@ class TaxInfoForm(forms.ModelForm):
 
 @admin.register(TaxInfo)
 class TaxInfoAdmin(Edited):
+    reason_required = True
     form = TaxInfoForm
     fixed = ("merchant",)
     fields = (*TaxInfoForm.Meta.fields, ("created_at", "updated_at", "deleted_at"))
@@ -81,7 +84,7 @@ class TaxInfoAdmin(Edited):
     ordering = ("legal_name",)
 
 
-class ProviderAccountForm(forms.ModelForm):
+class ProviderAccountForm(Reasoned):
     NEVER_SHOWN = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
     username = forms.CharField(
@@ -112,6 +115,7 @@ class ProviderAccountForm(forms.ModelForm):
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(Edited):
+    reason_required = True
     form = ProviderAccountForm
     fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row
     fieldsets = (

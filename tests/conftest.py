@@ -83,3 +83,9 @@ def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def media(settings: Any, tmp_path: Any) -> Any:
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
+
+
+@pytest.fixture
+def groups(db: None) -> None:
+    """The console's groups of users, with what each may do."""
+    call_command("loaddata", "permissions", verbosity=0)

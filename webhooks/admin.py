@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from config import crypto, webhook_secrets
 from config.admin import Edited, Shown
+from config.reasons import Reasoned
 from invoices.admin.columns import as_json, badge
 from webhooks import deliveries
 from webhooks.addresses import Forbidden, check_url
@@ -54,7 +55,7 @@ class WebhookEventAdmin(Shown):
         return as_json(row.answer)
 
 
-class WebhookEndpointForm(forms.ModelForm):
+class WebhookEndpointForm(Reasoned):
     secret = forms.CharField(
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.contrib import admin
 
 from config.admin import Edited, Shown
+from config.reasons import Reasoned
 from invoices.models import LegalRules, Partition
 
 
@@ -13,7 +14,7 @@ class LegalRulesAdmin(Shown):
     list_display = ("effective_from", "source", "forms", "symbol_letters", "vat_rates", "consumer_text")
 
 
-class PartitionForm(forms.ModelForm):
+class PartitionForm(Reasoned):
     class Meta:
         model = Partition
         fields = ("number", "paused")
@@ -28,6 +29,8 @@ class PartitionForm(forms.ModelForm):
 @admin.register(Partition)
 class PartitionAdmin(Edited):
     form = PartitionForm
+    fields = ("number", "paused")
+    reason_required = True
     fixed = ("number",)
     list_display = ("number", "paused")
     ordering = ("number",)

@@ -41,7 +41,7 @@ def typed(admin_client: Client, caplog: Any) -> dict[str, str]:
     caplog.set_level(logging.INFO)
     merchant = cast.seller()
     lane = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
-    login = {"base_url": "https://a.example", "username": f"{MARKER}-name", "password": f"{MARKER}-1"}
+    login = {"base_url": "https://a.example", "username": f"{MARKER}-name", "password": f"{MARKER}-1", "reason": "r"}
     assert post(admin_client, "/admin/merchants/provideraccount/add/", lane | login).status_code == 302
     account = merchant.accounts.get(symbol="C27TAA")
     page = admin_url(account, "change")

@@ -1,5 +1,6 @@
 """An invoice to which everything has happened that its page can tell."""
 
+import json
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -27,10 +28,8 @@ def seller_with_endpoint() -> Merchant:
 
 
 def event(kind: str, data: dict[str, Any]) -> None:
-    import json
-
     body = json.dumps(cast.event(kind, data), ensure_ascii=False).encode()
-    receive("internal", f"msg-{data['orderId']}-{kind}", body, "1")
+    receive("internal", f"{kind} of {data['orderId']} at {data['merchantId']}", body, "1")
 
 
 def eventful(by: User) -> Invoice:

@@ -33,11 +33,6 @@ def console(client):
     return client
 
 
-@pytest.fixture
-def groups():
-    call_command("loaddata", "permissions", verbosity=0)
-
-
 def as_one_of(client, group: str) -> User:
     user = User.objects.create_user(group, password="x", is_staff=True)
     user.groups.add(Group.objects.get(name=group))
@@ -219,6 +214,7 @@ class TestProviderAccounts:
             "is_active": "on",
             "username": "",
             "password": "",
+            "reason": "a test",
         } | changes
 
     def test_a_login_is_typed_and_never_shown(self, console):
@@ -260,7 +256,7 @@ class TestProviderAccounts:
     def test_the_login_of_a_new_account_can_be_read_back_by_the_code(self, console):
         merchant = cast.seller()
         lane = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
-        new = {**lane, "base_url": "https://a.example", "username": "u", "password": "p"}
+        new = {**lane, "base_url": "https://a.example", "username": "u", "password": "p", "reason": "r"}
         assert console.post("/admin/merchants/provideraccount/add/", new).status_code == 302
         assert merchant.accounts.get(symbol="C27TAA").credentials == {"username": "u", "password": "p"}
         assert "has an account" in text(console.post("/admin/merchants/provideraccount/add/", new))

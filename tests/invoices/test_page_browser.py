@@ -58,7 +58,7 @@ def shoot(page: Page, folder: Path, name: str) -> None:
         for scheme in ("light", "dark"):
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("window.scrollTo(0, 0) ?? document.documentElement.scrollWidth") <= width
             page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
 
 

@@ -20,7 +20,7 @@ from invoices.opening import learn
 from invoices.search import Kind, find, looks
 from invoices.search.found import _payments, branch
 from tests import cast
-from tests.invoices.test_admin import as_one_of, groups, text  # noqa: F401  (a fixture)
+from tests.invoices.test_admin import as_one_of, text
 
 SEARCH = "/admin/invoices/invoice/search/"
 TOKEN = "Zx3-qWeRtYuIoPaSdFgHjKlZxCvBnM_1"
@@ -274,19 +274,19 @@ class TestTheBox:
             counts.append(len(seen))
         assert counts[0] == counts[1] <= 6  # session, user, payments, ids, invoices, events
 
-    def test_who_may_not_see_buyers_does_not_find_them(self, client: Client, groups: None) -> None:  # noqa: F811
+    def test_who_may_not_see_buyers_does_not_find_them(self, client: Client, groups: None) -> None:
         cast.waiting(buyer=cast.PERSON)
         as_one_of(client, "finance")
         told = text(client.post(SEARCH, {"q": "0901234567"}))
         assert "may not see buyers: phone" in told.replace("tax code or personal number, ", "")
         assert cast.PERSON["name"] not in told and "Found as" not in told
 
-    def test_support_finds_buyers(self, client: Client, groups: None) -> None:  # noqa: F811
+    def test_support_finds_buyers(self, client: Client, groups: None) -> None:
         cast.waiting(buyer=cast.PERSON)
         as_one_of(client, "support")
         assert client.post(SEARCH, {"q": "0901234567"}).status_code == 302
 
-    def test_who_may_see_no_invoice_may_not_search(self, client: Client, groups: None) -> None:  # noqa: F811
+    def test_who_may_see_no_invoice_may_not_search(self, client: Client, groups: None) -> None:
         as_one_of(client, "security")
         assert client.post(SEARCH, {"q": "x"}).status_code == 403
         client.logout()

@@ -1,0 +1,42 @@
+"""Whoever changes something says why; the answer is kept with the version that they make."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin.utils import flatten_fieldsets
+from django.http import HttpRequest
+
+LONGEST = 100  # characters, as long as history_change_reason
+
+
+class Reasoned(forms.ModelForm):
+    reason = forms.CharField(
+        max_length=LONGEST,
+        required=False,
+        widget=forms.TextInput(attrs={"size": 80, "autocomplete": "off"}),
+        help_text="Why: kept in the history beside your name. Nobody's personal data, please.",
+    )
+
+
+class AsksWhy:
+    """For an admin whose form is Reasoned: the question stands last, and where it must be answered it is required."""
+
+    reason_required = False  # True where an edit changes what is issued, or whether
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = list(super().get_fieldsets(request, obj))  # type: ignore[misc]
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)  # type: ignore[attr-defined]
+        if may and "reason" not in flatten_fieldsets(fieldsets):
+            fieldsets.append(("Why", {"fields": ("reason",)}))
+        return fieldsets
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **options)  # type: ignore[misc]
+        if "reason" in form.base_fields:
+            form.base_fields["reason"].required = self.reason_required
+        return form
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        row = super().save_form(request, form, change)  # type: ignore[misc]
+        row._change_reason = form.cleaned_data.get("reason") or None
+        return row

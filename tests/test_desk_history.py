@@ -1,0 +1,132 @@
+"""Every editable row has its history: who changed what, when and why; and nobody learns a secret from it."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from config.admin import Edited, Historied
+from config.models import Configuration
+from invoices.models import Partition
+from merchants.models import Merchant, ProviderAccount, TaxInfo
+from tests import cast
+from webhooks.models import WebhookEndpoint
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def console(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("thu", password="x"))
+    return client
+
+
+def address(row: object, page: str = "change") -> str:
+    meta = row._meta  # type: ignore[attr-defined]
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_{page}", args=[row.pk])  # type: ignore[attr-defined]
+
+
+def history_of(client: Client, row: object) -> str:
+    answer = client.get(address(row, "history"))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def tax_form(info: TaxInfo, **changes: str) -> dict[str, str]:
+    kept = {name: getattr(info, name) for name in ("tax_code", "legal_name", "address", "email", "phone", "method")}
+    return kept | {"commune": "", "reason": ""} | changes
+
+
+def test_whatever_people_may_edit_has_a_history(rf: object) -> None:
+    request = rf.get("/")  # type: ignore[attr-defined]
+    request.user = User.objects.create_superuser("root")
+    edited = [m for m, at in admin.site._registry.items() if at.has_change_permission(request)]
+    without = {m for m in edited if not (hasattr(m, "history") and isinstance(admin.site._registry[m], Historied))}
+    assert without <= {User, Group}  # Django keeps a log of its own of these
+    assert {Merchant, TaxInfo, ProviderAccount, WebhookEndpoint, Configuration, Partition} <= set(edited)
+
+
+@pytest.mark.parametrize("model", [Merchant, TaxInfo, ProviderAccount, Partition])
+def test_an_edit_that_changes_issuing_must_say_why(console: Client, model: type) -> None:
+    row = cast.seller() if model is not Partition else Partition.objects.create(number=0)
+    row = row if model in (Merchant, Partition) else model.objects.get()  # type: ignore[attr-defined]
+    at = admin.site._registry[model]
+    assert isinstance(at, Edited) and at.reason_required
+    answer = console.post(address(row), {"reason": ""})
+    assert answer.status_code == 200
+    assert "reason" in answer.context["adminform"].form.errors
+
+
+@pytest.mark.parametrize("model", [Configuration, WebhookEndpoint])
+def test_others_may_say_why(console: Client, model: type) -> None:
+    assert not admin.site._registry[model].reason_required  # type: ignore[attr-defined]
+
+
+def test_who_what_and_why_are_told_and_people_are_not(console: Client) -> None:
+    info = cast.seller().tax_info
+    form = tax_form(info, address="7 Hàng Bài", phone="0241234567", reason="moved to another street")
+    assert console.post(address(info), form).status_code == 302
+    told = history_of(console, info)
+    assert "<td>thu</td>" in told and "moved to another street" in told
+    assert "<dt>address</dt><dd><del>1 Phan Chu Trinh</del> → <ins>7 Hàng Bài</ins></dd>" in told
+    assert "<dt>phone</dt><dd><del>–</del> → <ins>•••</ins></dd>" in told and "0241234567" not in told
+
+
+def test_a_new_login_is_told_without_its_mark(console: Client) -> None:
+    account = cast.seller().accounts.get()
+    form = {"base_url": account.base_url, "template": "1/001", "is_active": "on", "username": "u", "password": "p4ss"}
+    console.post(address(account), form | {"reason": "the vendor gave a new one"})
+    told = history_of(console, account)
+    account.refresh_from_db()
+    assert "credentials mark" in told and "the vendor gave a new one" in told
+    assert account.credentials_mark not in told and "p4ss" not in told
+
+
+def test_a_configurations_reason_is_kept_though_it_saves_in_its_own_way(console: Client) -> None:
+    console.post("/admin/config/configuration/add/", {"key": "k", "text": "v", "reason": "for the fair"})
+    version = Configuration.objects.get(key="k").history.get()
+    assert (version.history_change_reason, version.history_user.username) == ("for the fair", "thu")
+
+
+def test_a_held_partition_says_who_and_why(console: Client) -> None:
+    console.post("/admin/invoices/partition/add/", {"number": 0, "paused": "on", "reason": "the provider is down"})
+    told = history_of(console, Partition.objects.get())
+    assert "the provider is down" in told and "thu" in told
+
+
+def test_the_platforms_changes_say_where_they_came_from(console: Client) -> None:
+    merchant = cast.seller()
+    merchant._change_reason = "platform.public.merchants-0-7"  # type: ignore[attr-defined]
+    merchant.name = "Sương Mai Coffee"
+    merchant.save()
+    told = history_of(console, merchant)
+    assert "the system" in told and "platform.public.merchants-0-7" in told and "Sương Mai Coffee" in told
+
+
+def test_who_may_only_look_is_asked_nothing(client: Client) -> None:
+    user = User.objects.create_user("lan", is_staff=True)
+    from django.contrib.auth.models import Permission
+
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_merchant", "view_partition"]))
+    client.force_login(user)
+    for row in (cast.seller(), Partition.objects.create(number=0)):
+        page = client.get(address(row))
+        assert page.status_code == 200 and 'name="reason"' not in page.content.decode()
+
+
+def test_a_long_history_asks_as_often_as_a_short_one_and_shows_every_difference(console: Client) -> None:
+    merchant = cast.seller()
+    history_of(console, merchant)
+    counts = []
+    for more in (1, 120):
+        for at in range(more):
+            merchant.name = f"{more} {at}"
+            merchant.save()
+        with CaptureQueriesContext(connection) as seen:
+            told = history_of(console, merchant)
+        counts.append(len(seen))
+    assert counts[0] == counts[1] <= 8
+    assert told.count("<dt>name</dt>") == 100  # the oldest of a page is compared with the next page's first
