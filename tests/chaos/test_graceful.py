@@ -3,13 +3,17 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from django.conf import settings
 from django.db import connection, transaction
+from psycopg.errors import LockNotAvailable
 
+from config.management.commands.run import patience
 from config.modes import api, beat, manage, worker
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
@@ -76,6 +80,22 @@ def test_a_rolling_deployment_under_load_loses_nothing_and_no_client_sees_an_err
     assert Invoice.objects.filter(order_id__in=flow.accepted).count() == len(flow.accepted)
     assert not InvoiceIssuance.objects.exclude(outcome=InvoiceIssuance.Outcome.ISSUED).exists()
     assert InvoiceIssuance.objects.count() == Invoice.objects.count() == len(home.provider.ledger())
+
+
+def test_a_migration_that_meets_a_slow_report_gives_up_before_payments_do(home: House) -> None:
+    """Who waits for a whole table holds up all who come after: they get through within the migration's patience."""
+    connect = partial(psycopg.connect, **connection.get_connection_params())
+    with Flow(home) as flow, connect() as report, connect(autocommit=True) as migration:
+        report.execute("SELECT FROM invoices_invoice LIMIT 1")  # and its transaction stays open
+        migration.execute(patience())
+        with pytest.raises(LockNotAvailable):
+            migration.execute("ALTER TABLE invoices_invoice ADD COLUMN later integer")
+        flow.goes_on()
+        report.rollback()
+        migration.execute("ALTER TABLE invoices_invoice ADD COLUMN later integer")
+        flow.goes_on()
+        migration.execute("ALTER TABLE invoices_invoice DROP COLUMN later")
+    assert flow.wrong == []
 
 
 def test_an_api_that_is_told_to_stop_answers_what_it_has_begun(home: House) -> None:
