@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.core.management import load_command_class
+from django.urls import resolve
 
 from config.environment import knobs
 from config.settings import ROOT
@@ -56,8 +57,9 @@ def test_the_api_is_the_deployment_invoice_at_the_port_where_the_gateway_looks()
     (container,) = api.raw["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": 31140}]
     asked = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
-    live, ready = "/v1/api/health/live", "/v1/api/health"
-    assert asked == {"startup": live, "readiness": ready, "liveness": live}
+    live, health = "/v1/api/health/live", "/v1/api/health"
+    assert asked == {"startup": live, "readiness": health, "liveness": live}
+    assert resolve(live) and resolve(health)
     nginx = (ROOT / "deploy" / "nginx.conf").read_text()
     assert re.search(r"upstream invoice_upstream \{\s+server 127\.0\.0\.1:31140;", nginx)
     assert "/v1/api/health/live" in (ROOT / "deploy" / "healthcheck.py").read_text()
@@ -68,6 +70,14 @@ def test_the_deployments_of_the_partitions_differ_in_their_number_only() -> None
     assert [part.name for part in parts] == [f"invoice-issuance-{p}" for p in range(settings.PARTITIONS)]
     texts = {str(part.raw).replace(f"issuance-{p}", "issuance-P") for p, part in enumerate(parts)}
     assert len(texts) == 1
+
+
+def test_every_other_part_is_asked_for_a_sign_of_life() -> None:
+    for part in [*manifests.pods(), *manifests.services()]:
+        mode = part.arguments[0]
+        if mode in ("worker", "beat", "consumer"):
+            probes = re.findall(r"config/alive\.py', '(\w+)'", str(part.raw))
+            assert probes == [mode], part.name
 
 
 def test_there_is_one_beat_and_a_consumer_that_keeps_its_name() -> None:
