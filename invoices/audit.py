@@ -27,19 +27,8 @@ def draw_up(
     The record tells every column, the id too (the caller draws it from `snowflake()`): see verify.
     """
     invoice.audit_seq += 1
-    record = canonical(
-        {
-            "id": str(pk),
-            "invoice": str(invoice.pk),
-            "seq": invoice.audit_seq,
-            "eventType": event,
-            "outcome": outcome,
-            "actor": actor,
-            "reason": reason,
-            "before": {field: audited(field, value) for field, value in before.items()},
-            "after": {field: audited(field, value) for field, value in after.items()},
-            "at": at.isoformat(),
-        }
+    record = record_of(
+        pk, invoice.pk, invoice.audit_seq, event, outcome, actor, reason, before=before, after=after, at=at
     )
     invoice.audit_hash = chain(invoice.audit_hash, record)
     return InvoiceAuditTracing(
@@ -52,6 +41,36 @@ def draw_up(
         at=at,
         record=record,
         hash=invoice.audit_hash,
+    )
+
+
+def record_of(
+    pk: int,
+    invoice: int,
+    seq: int,
+    event: str,
+    outcome: str,
+    actor: str,
+    reason: str,
+    *,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    at: datetime,
+) -> str:
+    """The text that is hashed."""
+    return canonical(
+        {
+            "id": str(pk),
+            "invoice": str(invoice),
+            "seq": seq,
+            "eventType": event,
+            "outcome": outcome,
+            "actor": actor,
+            "reason": reason,
+            "before": {field: audited(field, value) for field, value in before.items()},
+            "after": {field: audited(field, value) for field, value in after.items()},
+            "at": at.isoformat(),
+        }
     )
 
 
