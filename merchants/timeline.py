@@ -37,7 +37,7 @@ def edits(model: Any, subject: Subject, what: str, **of: Any) -> list[Moment]:
 
 
 def _edits(newest_first: list[Any], subject: Subject, what: str) -> Iterator[Moment]:
-    for version, before in zip(newest_first, [*newest_first[1:], None], strict=True):
+    for version, before in zip(newest_first, [*newest_first[1:], None], strict=False):
         if version.history_date < subject.since:
             return
         changed = differences(version, before) if before else []

@@ -4,12 +4,14 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from simple_history.utils import bulk_create_with_history
 from stdnum.vn import mst
 
+from config import clock
 from config.models import new_ids
 from invoices import documents
 from invoices.demo.day import COMPANY, MENUS, PEOPLE
@@ -83,9 +85,9 @@ def sellers(count: int, run: str, year: int) -> list[Seller]:
         )
         account.set_credentials({"username": infos[-1].tax_code, "password": "seeded"})
         accounts.append(account)
-    Merchant.objects.bulk_create(merchants)
-    TaxInfo.objects.bulk_create(infos)
-    ProviderAccount.objects.bulk_create(accounts)
+    long_ago = clock.now() - timedelta(days=400)
+    for model, rows in ((Merchant, merchants), (TaxInfo, infos), (ProviderAccount, accounts)):
+        bulk_create_with_history(rows, model, default_change_reason="seeded", default_date=long_ago)
     return [_seller(*of, rank) for rank, of in enumerate(zip(merchants, infos, accounts, strict=True))]
 
 

@@ -29,7 +29,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def indexes() -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'invoices_%%'")
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename LIKE 'invoices_%%'")
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -54,6 +54,10 @@ def test_nobody_can_tell_a_seeded_invoice_from_a_real_one(seeded: None) -> None:
         if invoice.state in NUMBERED:
             assert invoice.issuances.get().number == invoice.number
         assert invoice.history.count() == 2 and invoice.history.earliest().state == State.WAITING
+
+
+def test_verify_audit_finds_seeded_chains_whole(seeded: None) -> None:
+    call_command("verify_audit", json=True)
 
 
 def test_the_home_page_tells_of_what_was_seeded(seeded: None) -> None:
