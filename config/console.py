@@ -11,6 +11,7 @@ HOME = "invoices.admin.home.told"  # what the home page shows, by name: the grou
 GROUPS = {  # heading, its lists in the order of their use; what is not named here comes last
     "Invoices": [
         "invoices.Invoice", "invoices.InvoiceIssuance", "invoices.InvoiceFile", "invoices.InvoiceAuditTracing",
+        "invoices.AuditVerification",
     ],
     "Sales": ["invoices.Payment", "invoices.Refund", "invoices.InvoiceRequest"],
     "Merchants": [

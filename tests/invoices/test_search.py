@@ -213,6 +213,14 @@ def test_each_kind_has_its_index(typed: str, kind: Kind, index: str) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("typed", "forced"), [("nguyen tran", True), ("nguyen", False), ("so-1", False)])
+def test_words_that_never_meet_do_not_have_the_whole_table_read(typed: str, forced: bool) -> None:
+    with CaptureQueriesContext(connection) as seen:
+        find(typed, lambda _: True)
+    assert any("enable_seqscan = off" in query["sql"] for query in seen) == forced
+
+
+@pytest.mark.django_db
 def test_payments_have_theirs() -> None:
     told = plan(_payments(looks("pay-1")))
     assert "payments_by_id" in told and "parked_by_order" in told and "Seq Scan" not in told, told
