@@ -58,7 +58,8 @@ def shoot(page: Page, folder: Path, name: str) -> None:
         for scheme in ("light", "dark"):
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert page.evaluate("window.scrollTo(0, 0) ?? document.documentElement.scrollWidth") <= width
+            page.evaluate("() => { window.scrollTo(0, 0) }")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
             page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
 
 
@@ -90,3 +91,38 @@ def test_an_issued_invoice_shows_its_paper(desk: Page, tmp_path: Path) -> None:
     expect(desk.locator(".paper")).to_contain_text("Một trăm mười nghìn đồng")
     expect(desk.locator(".paper")).to_contain_text("Số 1207")
     shoot(desk, tmp_path, "issued")
+
+
+def test_the_box_on_every_page_finds_a_buyer_without_accents(desk: Page, tmp_path: Path) -> None:
+    merchant = cast.seller()
+    mai, other = cast.waiting(merchant, buyer=cast.PERSON), cast.waiting(merchant, buyer=cast.PERSON)
+    desk.goto("/admin/")
+    box = desk.get_by_role("searchbox", name="Search")
+    box.fill("nguyen mai")
+    box.press("Enter")
+    for invoice in (mai, other):
+        expect(desk.get_by_role("link", name=invoice.order_id, exact=True)).to_be_visible()
+    assert "nguyen" not in desk.url
+    shoot(desk, tmp_path, "several")
+    box.fill("nobody-has-this")
+    box.press("Enter")
+    expect(desk.get_by_text("It was looked for as: order, payment")).to_be_visible()
+    shoot(desk, tmp_path, "nothing")
+    box.fill(f"http://anywhere.example/claims/{mai.claim_token}")
+    box.press("Enter")
+    expect(desk.get_by_role("heading", name=f"Order {mai.order_id}")).to_be_visible()
+
+
+def test_an_edit_asks_why_and_the_history_tells(desk: Page, tmp_path: Path) -> None:
+    info = cast.seller().tax_info
+    desk.goto(f"/admin/merchants/taxinfo/{info.pk}/change/")
+    desk.get_by_label("Address").fill("7 Hàng Bài")
+    desk.get_by_role("button", name="Save", exact=True).click()
+    expect(desk.get_by_text("This field is required.")).to_be_visible()
+    shoot(desk, tmp_path, "why")
+    desk.get_by_label("Reason").fill("moved to another street")
+    desk.get_by_role("button", name="Save", exact=True).click()
+    desk.goto(f"/admin/merchants/taxinfo/{info.pk}/history/")
+    expect(desk.get_by_role("cell", name="moved to another street")).to_be_visible()
+    expect(desk.get_by_text("1 Phan Chu Trinh → 7 Hàng Bài")).to_be_visible()
+    shoot(desk, tmp_path, "history")
