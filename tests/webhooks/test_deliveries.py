@@ -10,6 +10,7 @@ from django.conf import settings as defaults
 from django.db import connections
 
 from config import clock
+from invoices.issuing import stop
 from invoices.lifecycle import State
 from invoices.moving import move_one
 from tests import cast
@@ -203,6 +204,22 @@ def test_a_worker_that_died_leaves_a_row_that_is_due_again(receiver: Receiver) -
     assert deliver_due() == 0
     assert deliver_at(clock.now() + timedelta(minutes=2)) == 1
     assert len(receiver.heard) == 1
+
+
+def test_told_to_stop_a_worker_takes_no_more_and_writes_down_what_it_has_open(
+    receiver: Receiver, settings: Any
+) -> None:
+    settings.WEBHOOK_IN_FLIGHT = 2
+    row = receiver.endpoint()
+    for _ in range(6):
+        write_test(row)
+    receiver.answer = lambda _: (stop.set(), OK)[1]  # SIGTERM sets it
+    try:
+        assert deliver_due() == 2
+    finally:
+        stop.clear()
+    assert WebhookDelivery.objects.filter(state=S.DELIVERED).count() == 2
+    assert WebhookDelivery.objects.filter(state=S.PENDING, taken_at=None, attempts=0).count() == 4
 
 
 def test_a_late_worker_cannot_write_over_another_turn(receiver: Receiver) -> None:
