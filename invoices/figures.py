@@ -9,10 +9,11 @@ from config import clock, tallies
 from config.figures import Figure, listed, one, rows
 from invoices.lifecycle import Reason, State
 from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
+from invoices.opening import DISAGREED
 from invoices.tallying import COUNTED, quantile
 from invoices.work import condition
 
-RECENT = timedelta(minutes=15)
+RECENT, DAY = timedelta(minutes=15), timedelta(days=1)
 LIST = "invoices_invoice"
 
 OPEN_STATES = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
@@ -68,7 +69,8 @@ def _open() -> Iterable[Figure]:
 
 def _failed() -> Iterable[Figure]:
     found = rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
-    recent = tallies.since(clock.now() - RECENT, [State.FAILED])
+    recent = tallies.since(clock.now() - RECENT, COUNTED)
+    ended = {state: sum(n for (name, _), n in recent.items() if name == state) for state in COUNTED}
     reasons = [reason.value for reason in Reason]
     links = {(r,): listed(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
     link = listed(LIST, state__exact=State.FAILED)
@@ -84,9 +86,16 @@ def _failed() -> Iterable[Figure]:
         "invoices_failed_recently",
         "Invoices that failed in the last 15 to 20 minutes, by reason.",
         ("reason",),
-        {**{(r,): 0 for r in reasons}, **{(reason,): count for (_, reason), count in recent.items()}},
+        {(r,): recent.get((State.FAILED, r), 0) for r in reasons},
         link,
         links,
+    )
+    yield Figure(
+        "invoices_ended_recently",
+        "Invoices that ended in the last 15 to 20 minutes, by outcome.",
+        ("outcome",),
+        {(state.value,): count for state, count in ended.items()},
+        listed(LIST),
     )
 
 
@@ -113,6 +122,12 @@ def _today() -> Iterable[Figure]:
 
 
 def _owed() -> Iterable[Figure]:
+    disagreeing = tallies.since(clock.now() - DAY, [DISAGREED])
+    yield one(
+        "payments_disagreeing",
+        "Orders of which a second payment told other money, in the last day.",
+        sum(disagreeing.values()),
+    )
     parked = rows("SELECT parked, count(*) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
     reasons = [reason.value for reason in Payment.Parked]
     yield Figure(
@@ -126,7 +141,7 @@ def _owed() -> Iterable[Figure]:
     for name, work, help in (
         ("corrections_owed", "correction", "Issued invoices that were refunded and need a correction."),
         ("files_missing", "files", "Issued invoices whose PDF and XML are not here yet."),
-        ("issue_limit_near", "limit", "Unsent invoices whose issue limit is less than an hour away."),
+        ("issue_limit_near", "limit", "Invoices that should be sent by now and whose limit is within the hour."),
     ):
         yield one(name, help, Invoice.objects.filter(condition(work)).count(), listed(LIST, work=work))
     since = rows("SELECT min(issued_at) FROM invoices_invoice WHERE files_due IS NOT NULL")[0][0]

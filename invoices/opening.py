@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from structlog.stdlib import get_logger
 
-from config import clock
+from config import clock, tallies
 from config.models import new_ids
 from invoices import audit, money
 from invoices.facts import Unacceptable
@@ -27,6 +27,7 @@ from invoices.tallying import tally_opened
 from merchants.models import Merchant, ProviderAccount
 
 log = get_logger(__name__)
+DISAGREED = "payment_conflict"  # the tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,7 @@ def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
         if payment.body["total"] != invoice.total and payment.payment_id != invoice.payment_id:
             already = invoice.tracings.filter(event_type="payment_conflict").exists()
             if not already:
+                tallies.add({(DISAGREED, ""): 1})
                 why = f"payment {payment.payment_id} says {payment.body['total']} đồng, the invoice {invoice.total}"
                 log.error(
                     "[paymentConflict] another payment with other money", payment=payment.payment_id, **invoice.about

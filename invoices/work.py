@@ -12,11 +12,12 @@ from invoices.lifecycle import State
 
 SOON = timedelta(minutes=15)  # a claim window that closes
 LIMIT = timedelta(hours=1)  # before the issue limit
+HELD_UP = timedelta(minutes=5)  # past its turn
 
 WORK = {  # name, what it is called
     "claimable": "claims open",
     "closing": "claims closing soon",
-    "limit": "unsent, near the issue limit",
+    "limit": "held up, near the issue limit",
     "doubted": "uncertain",
     "failed": "dead letters",
     "correction": "corrections owed",
@@ -30,7 +31,9 @@ def condition(name: str) -> Q:
     return {
         "claimable": Q(state=State.WAITING),
         "closing": Q(state=State.WAITING, claim_deadline__lte=now + SOON),
-        "limit": Q(state=State.QUEUED, issue_until__lte=now + LIMIT),
+        # Held up, or failed once: in the last hour of a day everything unsent is near its limit.
+        "limit": Q(state=State.QUEUED, issue_until__lte=now + LIMIT)
+        & (Q(not_before__lte=now - HELD_UP) | Q(attempts__gt=0)),
         "doubted": Q(state=State.UNCERTAIN),
         "failed": Q(state=State.FAILED),
         "correction": Q(correction_owed=True),

@@ -14,7 +14,7 @@ from config import crypto, webhook_secrets
 from config.admin import Edited, Shown
 from config.reasons import Reasoned
 from invoices.admin.columns import as_json, badge
-from webhooks import deliveries
+from webhooks import deliveries, receiving
 from webhooks.addresses import Forbidden, check_url
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
@@ -38,6 +38,28 @@ class WebhookEventAdmin(Shown):
         "body_sha256",
     )
     readonly_fields = ("result", "told", "answered", "created_at")
+    actions = ("replay", "close")
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("webhooks.change_webhookevent")
+
+    @admin.action(description="Act on it again", permissions=["replay"])
+    def replay(self, request: HttpRequest, rows: QuerySet[WebhookEvent]) -> None:
+        acted = [receiving.replay(pk) for pk in rows.order_by("pk").values_list("pk", flat=True)]
+        for row in acted:
+            self.log_change(request, row, f"acted on again: {row.status}")
+        wrong = [row.error for row in acted if row.status in (row.Status.REFUSED, row.Status.FAILED)]
+        if wrong:
+            self.message_user(request, f"{len(wrong)} are still not done: {wrong[0]}", messages.ERROR)
+        else:
+            self.message_user(request, "Done.", messages.SUCCESS)
+
+    @admin.action(description="Close: nothing is to be done any more", permissions=["replay"])
+    def close(self, request: HttpRequest, rows: QuerySet[WebhookEvent]) -> None:
+        closed = receiving.close(rows.values_list("pk", flat=True))
+        for row in WebhookEvent.objects.filter(pk__in=closed):
+            self.log_change(request, row, "closed")
+        self.message_user(request, f"{len(closed)} closed; only refused events can be.", messages.SUCCESS)
 
     @admin.display(description="status")
     def result(self, row: WebhookEvent) -> SafeString:

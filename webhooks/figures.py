@@ -7,16 +7,17 @@ from config import clock, tallies
 from config.figures import Figure, listed, one, rows
 from webhooks.events import HANDLERS
 from webhooks.models import WebhookEvent
+from webhooks.outcomes import GIVEN_UP
 
 REJECTED = "webhook_rejected"
 REASONS = ("signature", "not_json", "no_type", "webhook_id_reused", "refused")
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DEAD_MOST = 10_000  # dead deliveries are kept for ever: counted no further
 
 OTHER = "other"  # types that we do not know: a label may not be anybody's to choose
 NOT_ACTED = f"""
 SELECT status, CASE WHEN type = ANY(%s) THEN type ELSE '{OTHER}' END, count(*)
-FROM webhooks_webhookevent WHERE status <> 'done' GROUP BY 1, 2
+FROM webhooks_webhookevent WHERE status <> 'done' AND status <> 'closed' GROUP BY 1, 2
 """
 PENDING = """
 SELECT count(*), min(d.not_before) FROM webhooks_webhookdelivery d
@@ -75,3 +76,5 @@ def _outbound() -> Iterable[Figure]:
     link = listed("webhooks_webhookendpoint", disabled_reason__isempty=0)
     yield one("endpoints_disabled", "Endpoints that are switched off.", disabled, link)
     yield one("endpoints_failing", "Endpoints that fail.", failing, listed("webhooks_webhookendpoint"))
+    given_up = sum(tallies.since(clock.now() - DAY, [GIVEN_UP]).values())
+    yield one("endpoints_given_up", "Endpoints that we switched off in the last day: gone, or silent.", given_up, link)

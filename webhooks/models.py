@@ -23,6 +23,7 @@ class WebhookEvent(Record):
         DONE = "done"
         REFUSED = "refused"  # the data does not add up: an operator must see it, for the sale was paid
         FAILED = "failed"  # our fault: the sweep tries again
+        CLOSED = "closed"  # refused, and an operator says that nothing is to be done any more
 
     route = models.CharField(max_length=8, choices=Route.choices)
     webhook_id = models.CharField(max_length=200)

@@ -12,12 +12,13 @@ from django.db import connection, transaction
 from django.db.models import Q
 from structlog.stdlib import get_logger
 
-from config import clock
+from config import clock, tallies
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.sending import Outcome
 
 log = get_logger(__name__)
 GONE = 410
+GIVEN_UP = "endpoint_given_up"  # the tally
 LONGEST_PAUSE = timedelta(minutes=1)  # between two tries of an endpoint that has been failing for ten minutes
 JITTER = 0.1
 
@@ -118,4 +119,5 @@ def _disable(endpoint: Any, reason: str) -> None:
     endpoint.disabled_reason, endpoint.failing_since, endpoint.held_until = reason, None, None
     endpoint._change_reason = "worker"
     endpoint.save(update_fields=["disabled_reason", "failing_since", "held_until", "updated_at"])
+    tallies.add({(GIVEN_UP, ""): 1})
     log.error("[webhookEndpointDisabled]", endpoint=endpoint.pk, why=reason)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -134,6 +135,28 @@ def act_again() -> int:
                     _act(row, parse(row.body.encode()))
                 acted += 1
     return acted
+
+
+def replay(pk: int) -> WebhookEvent:
+    """Act on a refused or failed event once more, by an operator's word. What is done or closed stays as it is."""
+    with transaction.atomic():
+        row = WebhookEvent.objects.select_for_update(no_key=True).get(pk=pk)
+        if row.status in (WebhookEvent.Status.REFUSED, WebhookEvent.Status.FAILED):
+            row.tries += 1
+            with tracing.continuing(row.trace):
+                _act(row, parse(row.body.encode()))
+    return row
+
+
+def close(pks: Iterable[int]) -> list[int]:
+    """Of refused events nobody need hear any more: the sender has sent another, or nothing was sold. Returns which."""
+    refused = WebhookEvent.objects.filter(status=WebhookEvent.Status.REFUSED)
+    with transaction.atomic():
+        ids = list(
+            refused.filter(pk__in=pks).order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+        )
+        WebhookEvent.objects.filter(pk__in=ids).update(status=WebhookEvent.Status.CLOSED, updated_at=clock.now())
+    return ids
 
 
 def _no_number(text: str) -> None:

@@ -1,0 +1,261 @@
+"""What makes each alert fire, and what ends it: by the product's own verbs, never by writing a figure.
+
+Each is a generator: it runs to its first `yield` to bring the condition about, and from there to the second to end it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+
+from config import clock
+from invoices import facts, numbers
+from invoices.adopt import adopt
+from invoices.issuing import issue_due
+from invoices.issuing.later import last_looks
+from invoices.models import Invoice
+from invoices.opening import learn
+from invoices.providers.simulator import Simulator
+from invoices.skip import skip
+from merchants import changes, drift, following
+from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
+from merchants.quarantine import Message
+from tests import cast
+from tests.webhooks.receivers import OK, receiving
+from webhooks.deliveries import deliver_due
+from webhooks.models import WebhookEvent
+from webhooks.news import write_test
+
+Story = Iterator[None]
+WHO: dict[str, Any] = {"actor": "user:1", "reason": "a test"}
+
+
+def seller_at(provider: Simulator) -> Merchant:
+    merchant = cast.seller(url=provider.url)
+    provider.tenants([cast.tenant(merchant)])
+    return merchant
+
+
+def later(**time: float) -> Any:
+    return clock.frozen(clock.now() + timedelta(**time))
+
+
+def send(*invoices: Invoice) -> None:
+    for partition in {invoice.partition for invoice in invoices}:
+        issue_due(partition)
+
+
+def silent(provider: Simulator) -> Story:
+    """The only condition that is not in the database: for `HoadonSilent` the test looks at another process."""
+    yield
+    yield
+
+
+def failures(provider: Simulator) -> Story:
+    merchant = seller_at(provider)
+    provider.faults("invalid-buyer-tax-code")
+    send(*(cast.queued(merchant, buyer=cast.COMPANY) for _ in range(10)))
+    yield
+    with later(minutes=25):
+        yield
+
+
+def dead_letters(provider: Simulator) -> Story:
+    provider.faults("429")
+    steps, settings.RETRY_STEPS = settings.RETRY_STEPS, []
+    try:
+        send(cast.queued(seller_at(provider)))
+    finally:
+        settings.RETRY_STEPS = steps
+    yield
+    with later(minutes=25):
+        yield
+
+
+def two_numbers(provider: Simulator) -> Story:
+    """Given up unexposed, and found at the provider a day later."""
+    merchant = seller_at(provider)
+    provider.faults("issue-then-drop")
+    sent = cast.queued(merchant)
+    send(sent)
+    invoice = skip(Invoice.objects.get(pk=sent.pk), **WHO)
+    with later(days=2):
+        assert last_looks() == 1
+        yield
+        adopt(Invoice.objects.get(pk=invoice.pk), **WHO)
+        yield
+
+
+def two_payments(provider: Simulator) -> Story:
+    invoice = cast.waiting()
+    second = cast.payment(invoice.merchant, orderId=invoice.order_id, total=35000, lines=[
+        {"name": "Cà phê sữa đá", "quantity": 1, "unitPrice": 35000, "vatRate": "8%"}
+    ])  # fmt: skip
+    learn(*facts.payment(second), actor="test")
+    yield
+    with later(days=1, minutes=5):
+        yield
+
+
+def post(kind: str, data: dict[str, Any], **how: Any) -> int:
+    call = cast.signed(cast.event(kind, data), **how)
+    return Client().post("/v1/api/webhooks/internal", **call).status_code
+
+
+def refused_payment(provider: Simulator) -> Story:
+    sale = cast.payment(cast.seller())
+    assert post("payment.succeeded", {**sale, "total": 1}) == 422
+    yield
+    assert post("payment.succeeded", sale) == 202
+    console = Client()
+    console.force_login(User.objects.create_superuser("root"))
+    refused = WebhookEvent.objects.get(status="refused")
+    console.post("/admin/webhooks/webhookevent/", {"action": "close", "_selected_action": [refused.pk]})
+    yield
+
+
+def near_the_limit(provider: Simulator) -> Story:
+    invoice = cast.queued(seller_at(provider))
+    with clock.frozen(invoice.issue_until - timedelta(minutes=30)):
+        yield
+        send(invoice)
+        yield
+
+
+def nobody_works(provider: Simulator) -> Story:
+    invoice = cast.queued(seller_at(provider))
+    with later(minutes=11):
+        yield
+        send(invoice)
+        yield
+
+
+def in_doubt(provider: Simulator) -> Story:
+    provider.faults("issue-then-drop")
+    invoice = cast.queued(seller_at(provider))
+    send(invoice)
+    with later(minutes=31):
+        yield
+        send(invoice)  # asks, and finds it
+        yield
+
+
+def parked(provider: Simulator) -> Story:
+    provider.faults("out-of-quota")
+    invoice = cast.queued(seller_at(provider))
+    send(invoice)
+    yield
+    provider.calm()
+    with later(seconds=settings.PARK_SECONDS + 1):
+        send(invoice)
+        assert Invoice.objects.get().state == "ISSUED"
+        yield
+
+
+def certificate(provider: Simulator) -> Story:
+    account = cast.seller().accounts.get()
+    for left in (29, 400):
+        account.certificate_ends = clock.today_vn() + timedelta(days=left)
+        account.save()
+        yield
+
+
+def few_numbers(provider: Simulator) -> Story:
+    invoice = cast.issued(number="990")
+    for last in (1000, 10_000):
+        ProviderAccount.objects.filter(pk=invoice.account_id).update(last_number=last)
+        numbers.count_left()
+        yield
+
+
+def new_rates(provider: Simulator) -> Story:
+    for day in (date(2026, 12, 2), date(2027, 1, 1)):
+        with clock.frozen(datetime.combine(day, datetime.min.time(), clock.VIETNAM)):
+            yield
+
+
+def drifting(provider: Simulator) -> Story:
+    tax = {"taxCode": "0100109106", "legalName": "Công ty A", "address": "1 Lê Lợi", "method": "deduction"}
+    row = {"id": "a", "name": "A", "status": "active", "metadata": {"tax": tax}}
+    changes.apply({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
+    TaxInfo.objects.update(address="1 Nơi Khác")
+    drift.note()
+    yield
+    call_command("tax_drift", fix=True, stdout=StringIO())
+    yield
+
+
+def poison(provider: Simulator) -> Story:
+    following.keep([Message(settings.KAFKA_MERCHANT_TOPIC, 0, 1, b"k", b"{")])
+    yield
+    Quarantine.objects.update(value=None)  # as if a release had taught us to read it
+    call_command("replay_quarantined", all=True, stdout=StringIO())
+    yield
+
+
+def forged(provider: Simulator) -> Story:
+    call = cast.signed(b"{}")
+    call["headers"]["webhook-signature"] = "v1,AAAA"
+    for _ in range(10):
+        assert Client().post("/v1/api/webhooks/internal", **call).status_code == 401
+    yield
+    with later(minutes=66):
+        yield
+
+
+def untold(provider: Simulator) -> Story:
+    with receiving() as receiver:
+        write_test(receiver.endpoint())
+        with later(minutes=11):
+            yield
+            assert deliver_due() == 1
+            yield
+
+
+def gone(provider: Simulator) -> Story:
+    with receiving() as receiver:
+        row = receiver.endpoint()
+        write_test(row)
+        receiver.answer = lambda _: (410, {})
+        deliver_due()
+        yield
+        receiver.answer = lambda _: OK
+        with later(days=1, minutes=5):
+            yield
+
+
+CAUSES: dict[str, Callable[[Simulator], Story]] = {
+    "HoadonSilent": silent,
+    "IssuanceFailuresSpike": failures,
+    "DeadLettersGrow": dead_letters,
+    "TwoNumbersForOneDocument": two_numbers,
+    "PaymentsDisagree": two_payments,
+    "PaidSalesNotActedOn": refused_payment,
+    "IssueLimitNear": near_the_limit,
+    "WorkStandsStill": nobody_works,
+    "UncertainTooLong": in_doubt,
+    "AccountParked": parked,
+    "CertificateEnding": certificate,
+    "NumbersRunningOut": few_numbers,
+    "VatRatesChange": new_rates,
+    "TaxInfoDrift": drifting,
+    "MessagesQuarantined": poison,
+    "WebhooksRejected": forged,
+    "DeliveriesStandStill": untold,
+    "EndpointGivenUp": gone,
+}
+
+
+def without_a_database() -> subprocess.CompletedProcess[str]:
+    """`alerts --once` of a process whose database is not there."""
+    environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "HOADON_ENV": "development"}
+    command = [sys.executable, "-W", "ignore", "manage.py", "alerts", "--once"]
+    return subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, timeout=60)

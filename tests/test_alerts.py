@@ -1,0 +1,196 @@
+"""Every alert: made to fire by its real cause, and to clear; and what is written from the list is what it says."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings as configured
+from django.core.management import call_command, get_commands
+
+from config import figures
+from config.alert_rules import rules, runbook, within
+from config.alerts import ALERTS, RUNBOOK, Alert
+from config.figures import Figure
+from invoices.providers.simulator import Simulator
+from tests.alert_causes import CAUSES, without_a_database
+
+pytestmark = pytest.mark.django_db
+RULES = configured.ROOT / "deploy" / "prometheus" / "rules.yaml"
+EACH = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+SILENT = ALERTS[0]
+
+
+def once() -> tuple[int, str]:
+    """Exit code and output of `manage.py alerts --once`."""
+    out, code = StringIO(), 0
+    try:
+        call_command("alerts", once=True, stdout=out)
+    except SystemExit as stopped:
+        code = int(str(stopped.code))
+    return code, out.getvalue()
+
+
+def firing(told: str) -> list[str]:
+    return re.findall(r"^FIRES  (\w+):", told, re.MULTILINE)
+
+
+# --- Fire and clear ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alert", ALERTS[1:], ids=lambda alert: alert.name)
+def test_an_alert_fires_for_its_cause_and_clears_with_it(alert: Alert, provider: Simulator, quick: None) -> None:
+    assert once() == (0, "No alert fires.\n")
+    story = CAUSES[alert.name](provider)
+    next(story)
+    code, told = once()
+    assert code == 1 and alert.name in firing(told), told
+    for text in (alert.summary, alert.check, alert.fix, f"Escalate to: {alert.escalate}", f"Runbook: {alert.anchor}"):
+        assert text in told
+    next(story)
+    assert alert.name not in firing(once()[1])
+    story.close()
+
+
+def test_a_database_that_is_down_is_an_alert_too() -> None:
+    done = without_a_database()
+    assert (done.returncode, firing(done.stdout)) == (1, [SILENT.name]), done.stdout + done.stderr
+    assert SILENT.fix in done.stdout
+    assert not SILENT.fires(figures.read())
+
+
+def test_a_few_failures_among_many_invoices_are_no_spike() -> None:
+    spike = next(alert for alert in ALERTS if alert.name == "IssuanceFailuresSpike")
+    calm = figures.read()
+
+    def told(failed: int, issued: int) -> bool:
+        few = {"invoices_failed_recently": {("refused",): failed}}
+        few["invoices_ended_recently"] = {("FAILED",): failed, ("ISSUED",): issued}
+        return spike.fires(calm | {name: replace(calm[name], values=values) for name, values in few.items()})
+
+    assert (told(9, 0), told(10, 190), told(10, 191), told(100, 5000)) == (False, True, False, False)
+    assert not spike.fires(calm)
+
+
+def test_without_once_every_condition_is_listed_with_how_it_stands() -> None:
+    out = StringIO()
+    call_command("alerts", stdout=out)
+    assert re.findall(r"^quiet  (\w+):", out.getvalue(), re.MULTILINE) == [alert.name for alert in ALERTS]
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+@EACH
+def test_an_alert_says_what_to_do_with_commands_that_exist(alert: Alert) -> None:
+    assert alert.name in CAUSES
+    for text in (alert.summary, alert.check, alert.fix):
+        assert text.endswith((".", "?")), text
+        for command in re.findall(r"manage\.py (\w+)", text):
+            assert command in get_commands()
+    assert re.search(rf"^### {alert.name}$", (configured.ROOT / RUNBOOK).read_text(), re.MULTILINE)
+
+
+@EACH
+def test_an_alert_judges_a_figure_that_exists_by_labels_that_it_has(alert: Alert) -> None:
+    told = figures.read()
+    figure = told[alert.figure]
+    assert set(alert.only) <= set(figure.labels)
+    for label, values in alert.only.items():
+        known = {labels[figure.labels.index(label)] for labels in figure.values}
+        assert label != "reason" or set(values) <= known  # a misspelled reason would never fire
+    assert not alert.per or alert.per in told
+
+
+# --- What is written from it ------------------------------------------------------------------------------------------
+
+
+def test_rules_and_runbook_are_what_the_list_says() -> None:
+    told, page = figures.read(), (configured.ROOT / RUNBOOK).read_text()
+    assert RULES.read_text() == rules(ALERTS, told), "it drifted; write it anew: manage.py alerts --write"
+    assert page == within(page, runbook(ALERTS)), "it drifted; write it anew: manage.py alerts --write"
+
+
+def test_every_rule_carries_what_the_list_says() -> None:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    for alert, rule in zip(ALERTS, group["rules"], strict=True):
+        assert (rule["alert"], rule["labels"]["escalate"]) == (alert.name, alert.escalate)
+        assert rule["annotations"]["runbook"] == alert.anchor
+
+
+# --- Prometheus agrees ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if not found:
+        pytest.skip("promtool is not installed (Debian: apt install prometheus): the rules are not tried with it")
+    return found
+
+
+def test_promtool_takes_the_rules(promtool: str) -> None:
+    done = subprocess.run([promtool, "check", "rules", str(RULES)], capture_output=True, text=True)
+    assert done.returncode == 0 and f"{len(ALERTS)} rules found" in done.stdout, done.stdout + done.stderr
+
+
+def test_prometheus_fires_where_we_do_however_many_processes_tell(promtool: str, tmp_path: Path) -> None:
+    calm = figures.read()
+    cases: list[dict[str, Any]] = []
+    for alert in ALERTS:
+        for values in (over(alert, calm[alert.figure]), under(alert, calm[alert.figure])):
+            told = calm | {alert.figure: replace(calm[alert.figure], values=values)}
+            if alert.per:
+                told[alert.per] = replace(calm[alert.per], values={("ISSUED",): sum(values.values()) / alert.threshold})
+            cases.append(case(alert, told))
+    assert [case["promql_expr_test"][0]["exp_samples"] != [] for case in cases] == [True, False] * len(ALERTS)
+    spec = tmp_path / "rules_test.yaml"
+    spec.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": cases}))
+    done = subprocess.run([promtool, "test", "rules", str(spec)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def over(alert: Alert, figure: Figure) -> dict[tuple[str, ...], float]:
+    """Values at which the alert just fires, in two of its label combinations where it adds up."""
+    if alert.fold == "absent":
+        return {}
+    combinations = [tuple(alert.only.get(label, ("x", "y"))[at] for label in figure.labels) for at in (0, -1)]
+    limit = alert.least or alert.threshold
+    if alert.fold == "sum" and combinations[0] != combinations[1]:
+        return dict.fromkeys(combinations, limit / 2)
+    return dict.fromkeys(combinations, limit)
+
+
+def under(alert: Alert, figure: Figure) -> dict[tuple[str, ...], float]:
+    if alert.fold == "absent":
+        return {("1",): 1}
+    by = 1.1 if alert.fold == "min" else 0.9
+    return {labels: value * by for labels, value in over(alert, figure).items()}
+
+
+def case(alert: Alert, told: dict[str, Figure]) -> dict[str, Any]:
+    """A minute of figures from two processes, and whether we say that the alert fires."""
+    series = [
+        {"series": series_of(figure, labels, instance), "values": f"{value:g}x60"}
+        for figure in told.values()
+        for labels, value in figure.values.items()
+        for instance in ("a", "b")
+    ]
+    expected = [{"labels": "{}", "value": 1}] if alert.fires(told) else []
+    ask = f'count(ALERTS{{alertname="{alert.name}", alertstate="firing"}})'
+    return {
+        "interval": "1m",
+        "input_series": series,
+        "promql_expr_test": [{"expr": ask, "eval_time": "30m", "exp_samples": expected}],
+    }
+
+
+def series_of(figure: Figure, labels: tuple[str, ...], instance: str) -> str:
+    pairs = {"instance": instance, **dict(zip(figure.labels, labels, strict=True))}
+    return f"hoadon_{figure.name}{{{', '.join(f'{name}={json.dumps(value)}' for name, value in pairs.items())}}}"
