@@ -8,11 +8,12 @@ written from it by `manage.py alerts --write`. Each condition is one figure agai
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from config.figures import Figure
 
-TEAM, SRE = "invoice-team", "on-call SRE"
+TEAM: Final = "invoice-team"
+SRE: Final = "on-call SRE"
 RUNBOOK = "docs/operations.md"
 
 
