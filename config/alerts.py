@@ -111,6 +111,16 @@ ALERTS = [
         escalate=TEAM,
     ),
     Alert(
+        "AuditBroken",
+        "The audit of an invoice is not as it was written: somebody changed the database by hand.",
+        figure="audit_broken",
+        threshold=1,
+        check="`manage.py verify_audit` names the first broken row of every such invoice.",
+        fix="Find out who was at the database, and put the rows back from a backup. The next night's verification "
+        "clears it.",
+        escalate=SRE,
+    ),
+    Alert(
         "PaymentsDisagree",
         "A second payment of an order told other money in the last day; its invoice stands as it is.",
         figure="payments_disagreeing",

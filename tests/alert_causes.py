@@ -25,10 +25,12 @@ from invoices.models import Invoice
 from invoices.opening import learn
 from invoices.providers.simulator import Simulator
 from invoices.skip import skip
+from invoices.verify import verify_by_night
 from merchants import changes, drift, following
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.quarantine import Message
 from tests import cast
+from tests.invoices.test_verify import tamper
 from tests.webhooks.receivers import OK, receiving
 from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookEvent
@@ -92,6 +94,15 @@ def two_numbers(provider: Simulator) -> Story:
         yield
         adopt(Invoice.objects.get(pk=invoice.pk), **WHO)
         yield
+
+
+def tampered(provider: Simulator) -> Story:
+    cast.issued()
+    for night, old, new in ((0, "test", "user:1"), (1, "user:1", "test")):
+        tamper("UPDATE invoices_invoiceaudittracing SET actor = %(new)s WHERE actor = %(old)s", old=old, new=new)
+        with later(days=night):
+            verify_by_night()
+            yield
 
 
 def two_payments(provider: Simulator) -> Story:
@@ -237,6 +248,7 @@ CAUSES: dict[str, Callable[[Simulator], Story]] = {
     "IssuanceFailuresSpike": failures,
     "DeadLettersGrow": dead_letters,
     "TwoNumbersForOneDocument": two_numbers,
+    "AuditBroken": tampered,
     "PaymentsDisagree": two_payments,
     "PaidSalesNotActedOn": refused_payment,
     "IssueLimitNear": near_the_limit,
