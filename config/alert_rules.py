@@ -8,7 +8,7 @@ from config.alerts import Alert
 from config.figures import Figure
 
 WRITTEN = "Written from config/alerts.py by `manage.py alerts --write`: change it there."
-OPENS, CLOSES = f"<!-- {WRITTEN} -->\n", "<!-- The end of what is written. -->"
+OPENS, CLOSES = "<!-- alerts -->\n", "<!-- /alerts -->"
 
 
 def expression(alert: Alert, figures: Mapping[str, Figure]) -> str:

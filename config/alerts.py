@@ -224,6 +224,17 @@ ALERTS = [
         escalate=TEAM,
     ),
     Alert(
+        "ConsumerSilent",
+        "The consumer has not told for five minutes how far it is, or never: merchants' changes wait in Kafka.",
+        figure="consumer_silent_seconds",
+        fold="max",
+        threshold=300,
+        check="Is the consumer up (`kubectl get statefulset invoice-consumer`)? Its log: `[followMerchants]`.",
+        fix="Start it; it takes up where it committed last. A member that Kafka refuses says so and ends.",
+        escalate=SRE,
+        minutes=5,
+    ),
+    Alert(
         "MessagesQuarantined",
         "Messages from Kafka could not be acted on.",
         figure="quarantined",

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from io import StringIO
 from typing import Any
 
+from confluent_kafka import TopicPartition
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -26,7 +27,7 @@ from invoices.opening import learn
 from invoices.providers.simulator import Simulator
 from invoices.skip import skip
 from invoices.verify import verify_by_night
-from merchants import changes, drift, following
+from merchants import changes, drift, following, lag
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.quarantine import Message
 from tests import cast
@@ -204,6 +205,29 @@ def drifting(provider: Simulator) -> Story:
     yield
 
 
+class Kafka:
+    """A consumer that is assigned nothing it has not read."""
+
+    def assignment(self) -> list[TopicPartition]:
+        return [TopicPartition(settings.KAFKA_MERCHANT_TOPIC, 0, 7)]
+
+    def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        return places
+
+    def get_watermark_offsets(self, place: TopicPartition, cached: bool) -> tuple[int, int]:
+        return 0, 7
+
+
+def no_consumer(provider: Simulator) -> Story:
+    before, settings.KAFKA_BOOTSTRAP_SERVERS = settings.KAFKA_BOOTSTRAP_SERVERS, "kafka:9092"
+    try:
+        yield
+        lag.write(Kafka())
+        yield
+    finally:
+        settings.KAFKA_BOOTSTRAP_SERVERS = before
+
+
 def poison(provider: Simulator) -> Story:
     following.keep([Message(settings.KAFKA_MERCHANT_TOPIC, 0, 1, b"k", b"{")])
     yield
@@ -259,6 +283,7 @@ CAUSES: dict[str, Callable[[Simulator], Story]] = {
     "NumbersRunningOut": few_numbers,
     "VatRatesChange": new_rates,
     "TaxInfoDrift": drifting,
+    "ConsumerSilent": no_consumer,
     "MessagesQuarantined": poison,
     "WebhooksRejected": forged,
     "DeliveriesStandStill": untold,

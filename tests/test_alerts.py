@@ -13,15 +13,19 @@ import pytest
 import yaml
 from django.conf import settings as configured
 from django.core.management import call_command, get_commands
+from django.test import Client
 
 from config import figures
 from config.alert_rules import rules, runbook, within
 from config.alerts import ALERTS, RUNBOOK, Alert
+from config.dashboard import dashboard
 from config.figures import Figure
+from config.metrics import gauge
 from invoices.providers.simulator import Simulator
 from tests.alert_causes import CAUSES, without_a_database
 
 pytestmark = pytest.mark.django_db
+DASHBOARD = configured.ROOT / "deploy" / "grafana" / "hoadon.json"
 RULES = configured.ROOT / "deploy" / "prometheus" / "rules.yaml"
 EACH = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 SILENT = ALERTS[0]
@@ -111,10 +115,26 @@ def test_an_alert_judges_a_figure_that_exists_by_labels_that_it_has(alert: Alert
 # --- What is written from it ------------------------------------------------------------------------------------------
 
 
-def test_rules_and_runbook_are_what_the_list_says() -> None:
+def test_what_is_committed_is_what_the_lists_say() -> None:
     told, page = figures.read(), (configured.ROOT / RUNBOOK).read_text()
     assert RULES.read_text() == rules(ALERTS, told), "it drifted; write it anew: manage.py alerts --write"
+    assert DASHBOARD.read_text() == dashboard(), "it drifted; write it anew: manage.py alerts --write"
     assert page == within(page, runbook(ALERTS)), "it drifted; write it anew: manage.py alerts --write"
+
+
+def test_a_scrape_tells_every_metric_that_rules_and_dashboard_name_and_the_dashboard_shows_all(client: Client) -> None:
+    told = client.get("/metrics").text
+    samples = set(re.findall(r"^(hoadon_\w+)", told, re.MULTILINE))
+    rule_names, panel_names = ({*re.findall(r"hoadon_\w+", text.read_text())} for text in (RULES, DASHBOARD))
+    assert len(samples) > 50 and rule_names | panel_names <= samples
+    families = re.findall(r"^# TYPE (\w+)", told, re.MULTILINE)
+    assert set(families) == {name.removesuffix("_bucket") for name in panel_names}
+
+
+def test_panels_do_not_overlap() -> None:
+    places = [panel["gridPos"] for panel in json.loads(DASHBOARD.read_text())["panels"]]
+    cells = [(p["x"] + i, p["y"] + j) for p in places for i in range(p["w"]) for j in range(p["h"])]
+    assert len(cells) == len(set(cells)) and max(x for x, _ in cells) == 23
 
 
 def test_every_rule_carries_what_the_list_says() -> None:
@@ -138,6 +158,16 @@ def promtool() -> str:
 def test_promtool_takes_the_rules(promtool: str) -> None:
     done = subprocess.run([promtool, "check", "rules", str(RULES)], capture_output=True, text=True)
     assert done.returncode == 0 and f"{len(ALERTS)} rules found" in done.stdout, done.stdout + done.stderr
+
+
+def test_promtool_reads_every_query_of_the_dashboard(promtool: str, tmp_path: Path) -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    recorded = [{"record": f"panel:{at}", "expr": expr} for at, expr in enumerate(queries)]
+    file = tmp_path / "panels.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}))
+    done = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0 and len(queries) > 40, done.stdout + done.stderr
 
 
 def test_prometheus_fires_where_we_do_however_many_processes_tell(promtool: str, tmp_path: Path) -> None:
@@ -183,11 +213,13 @@ def under(alert: Alert, figure: Figure) -> dict[tuple[str, ...], float]:
 
 def case(told: dict[str, Figure], firing: list[str]) -> dict[str, Any]:
     """A quarter of an hour of figures from two processes, and which alerts we say fire at its end."""
+    judged = {alert.figure for alert in ALERTS} | {alert.per for alert in ALERTS}
     series = [
-        {"series": series_of(figure, labels, instance), "values": f"{value:g}x15"}
-        for figure in told.values()
-        for labels, value in figure.values.items()
-        for instance in ("a", "b")
+        {"series": series_of(sample.name, {**sample.labels, "instance": process}), "values": f"{sample.value:g}x15"}
+        for name, figure in told.items()
+        if name in judged
+        for sample in gauge(figure).samples
+        for process in ("a", "b")
     ]
     ask = 'count by (alertname) (ALERTS{alertstate="firing"})'
     expected = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in firing]
@@ -198,6 +230,5 @@ def case(told: dict[str, Figure], firing: list[str]) -> dict[str, Any]:
     }
 
 
-def series_of(figure: Figure, labels: tuple[str, ...], instance: str) -> str:
-    pairs = {"instance": instance, **dict(zip(figure.labels, labels, strict=True))}
-    return f"hoadon_{figure.name}{{{', '.join(f'{name}={json.dumps(value)}' for name, value in pairs.items())}}}"
+def series_of(name: str, labels: dict[str, str]) -> str:
+    return f"{name}{{{', '.join(f'{label}={json.dumps(value)}' for label, value in labels.items())}}}"

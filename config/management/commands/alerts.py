@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from config import figures
 from config.alert_rules import rules, runbook, within
 from config.alerts import ALERTS, RUNBOOK, Alert
+from config.dashboard import dashboard
 from config.figures import Figure
 
 
@@ -21,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--once", action="store_true", help="only what fires; exit 1 if anything does")
-        how.add_argument("--write", action="store_true", help="write Prometheus' rules and the runbook's section")
+        how.add_argument("--write", action="store_true", help="write what deploy/ and the runbook say of them")
 
     def handle(self, *_: Any, **options: Any) -> None:
         if options["write"]:
@@ -53,7 +54,8 @@ class Command(BaseCommand):
 
 
 def write() -> None:
-    found = figures.read()
-    (settings.ROOT / "deploy" / "prometheus" / "rules.yaml").write_text(rules(ALERTS, found))
-    page = settings.ROOT / RUNBOOK
+    """Prometheus' rules, Grafana's dashboard and the runbook's section."""
+    deploy, page = settings.ROOT / "deploy", settings.ROOT / RUNBOOK
+    (deploy / "prometheus" / "rules.yaml").write_text(rules(ALERTS, figures.read()))
+    (deploy / "grafana" / "hoadon.json").write_text(dashboard())
     page.write_text(within(page.read_text(), runbook(ALERTS)))
