@@ -11,13 +11,16 @@ from typing import Any
 from django.db import connection, transaction
 
 from config.models import Tally
-from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
+from invoices.models import BuyerTerms, Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
 from invoices.seeding.lines import NULL
 from invoices.seeding.story import IDS, Part, Plan, write
 
 PART = 2000  # invoices that one process writes at a time
 FEW = 10_000  # so many rows are put in as quickly with their indexes
-TABLES: list[Any] = [Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment, InvoiceRequest, Invoice.history.model]
+TABLES: list[Any] = [
+    *(Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment, InvoiceRequest),
+    *(Invoice.history.model, BuyerTerms),
+]
 OPENED = {  # what the history's first row of an invoice said, where it is not what the invoice says now
     "state": "'WAITING'", "number": "''", "code": "''", "lookup_code": "''", "failure": "''", "failure_code": "''",
     "failure_field": "''", "issued_at": "NULL", "exposed_at": "NULL", "exposed_by": "NULL", "claimed_at": "NULL",
@@ -35,6 +38,7 @@ def load(plan: Plan, told: Progress) -> None:
         with _without_indexes(plan.count, told):
             _copy(plan, told)
             _histories(plan, told)
+            _terms(plan, told)
     for at, model in enumerate(TABLES):
         told("Statistics", at, len(TABLES))
         with connection.cursor() as cursor:
@@ -88,7 +92,6 @@ def _histories(plan: Plan, told: Progress) -> None:
     columns = [f.column for f in historical._meta.concrete_fields if f.name not in own]
     names = ", ".join(f'"{column}"' for column in columns)
     opened = ", ".join(OPENED.get(column, f'"{column}"') for column in columns)
-    first, last = plan.first, plan.first + ((plan.count * IDS // 4096 + 1) << 22)
     for at, (values, date, kind, why) in enumerate(
         ((opened, "created_at", "+", "opened"), (names, "updated_at", "~", "seeded"))
     ):
@@ -98,9 +101,26 @@ def _histories(plan: Plan, told: Progress) -> None:
                 f'INSERT INTO "{historical._meta.db_table}" '
                 f"({names}, history_date, history_type, history_change_reason) "
                 f'SELECT {values}, {date}, %s, %s FROM "{Invoice._meta.db_table}" WHERE id BETWEEN %s AND %s',
-                [kind, why, first, last],
+                [kind, why, *_ids(plan)],
             )
     told("Histories", 2, 2)
+
+
+def _terms(plan: Plan, told: Progress) -> None:
+    """What buyers are found by, which a trigger would have written."""
+    told("Buyers", 0, 1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'INSERT INTO "{BuyerTerms._meta.db_table}" (invoice_id, terms) SELECT id, buyer_terms(buyer) '
+            f"FROM \"{Invoice._meta.db_table}\" WHERE id BETWEEN %s AND %s AND buyer <> '{{}}'",
+            _ids(plan),
+        )
+    told("Buyers", 1, 1)
+
+
+def _ids(plan: Plan) -> list[int]:
+    """The first and the last that its rows can have."""
+    return [plan.first, plan.first + ((plan.count * IDS // 4096 + 1) << 22)]
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Part:
-    lines: dict[type, Lines]
+    lines: dict[Any, Lines]
     counts: Counter[tuple[datetime, str, str]]
 
 

@@ -53,6 +53,7 @@ def test_nobody_can_tell_a_seeded_invoice_from_a_real_one(seeded: None) -> None:
             assert documents.sha256(invoice.document) == invoice.document_sha256
         if invoice.state in NUMBERED:
             assert invoice.issuances.get().number == invoice.number
+        assert hasattr(invoice, "terms") == bool(invoice.buyer)
         assert invoice.history.count() == 2 and invoice.history.earliest().state == State.WAITING
 
 
