@@ -10,7 +10,7 @@ from claims.claiming import is_between_sends, is_open, may_mend
 from invoices.lifecycle import CLAIMABLE, NUMBERED, State
 from invoices.models import Invoice
 
-SOON, LATER = 5, 60  # seconds until the page looks again
+SOON, LATER = 10, 60  # seconds until the page reloads itself; its script looks oftener, and at what changed only
 
 STEPS = (
     _("Details received"),
@@ -63,6 +63,7 @@ class Progress:
     headline: Any
     text: Any
     is_open: bool  # for a claim or an edit
+    until: datetime | None  # the last moment of that, where it is known
     steps: list[tuple[Any, str]]  # what, and "done", "current" or ""
     refresh: int | None  # seconds
     is_late: bool  # the buyer can only turn to the seller
@@ -85,12 +86,20 @@ def progress_of(invoice: Invoice, *, has_files: bool, now: datetime) -> Progress
         headline,
         text,
         is_open=open_now,
+        until=_until(invoice) if open_now else None,
         steps=_steps(invoice, state, has_files),
         refresh=_refresh(state, has_files),
         is_late=(state in HELPS and not open_now)
         or (state in CLAIMABLE and not open_now)
         or (state in NUMBERED and not invoice.buyer),
     )
+
+
+def _until(invoice: Invoice) -> datetime | None:
+    """A claim may be edited until a worker takes it; that is told in other words."""
+    if invoice.state == State.FAILED:
+        return invoice.issue_until
+    return None if invoice.claimed_at else invoice.claim_deadline
 
 
 def _steps(invoice: Invoice, state: State, has_files: bool) -> list[tuple[Any, str]]:

@@ -10,22 +10,24 @@ from django.db import InterfaceError, OperationalError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_safe
+from django.views.decorators.http import conditional_page, require_GET, require_http_methods, require_safe
 from structlog.stdlib import get_logger
 
 from claims import claiming, form, language, rates
 from claims.claiming import Closed, Taken, Unknown, find
 from claims.communes import suggest
 from claims.masking import masked
-from claims.privacy import STYLE, is_cross_site, keep_private
+from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
 from config import clock
 from invoices.buyers import InvalidBuyer
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceFile
 from invoices.money import Bill
+from merchants.models import Logo
 
 log = get_logger(__name__)
 View = Callable[..., HttpResponseBase]
@@ -63,6 +65,7 @@ def for_buyers(view: View) -> View:
 
 
 @for_buyers
+@conditional_page  # the page's script asks whether anything changed
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest, token: str) -> HttpResponseBase:
     """GET shows, POST claims or edits: 303 to the page, 422 with every problem, 409 taken, 410 closed."""
@@ -73,7 +76,7 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
         return only_words(request, 403, gettext("This form was sent by another site"), told)
     values = {key: str(value) for key, value in request.POST.items()}
     try:
-        claiming.claim(token, form.buyer_of(values))
+        claiming.claim(token, form.buyer_of(values, find(token).buyer))
     except InvalidBuyer as error:
         return _page(request, find(token), status=422, values=values, problems=error.problems)
     except Taken:
@@ -89,15 +92,14 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
 @require_safe
 def stub(request: HttpRequest, token: str) -> HttpResponseBase:
     """A slip for the till's printer, with the QR code of the claim link."""
-    return show(request, "claims/stub.html", {"invoice": find(token)})
+    invoice = find(token)
+    return show(request, "claims/stub.html", {"invoice": invoice, "logo": _logo(invoice), "qr": _qr(invoice)})
 
 
 @for_buyers
 @require_safe
 def qr(request: HttpRequest, token: str) -> HttpResponseBase:
-    picture = io.BytesIO()
-    segno.make(find(token).claim_url, error="m").save(picture, kind="svg", border=4, light="white", xmldecl=False)
-    return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
+    return HttpResponse(_qr(find(token)), content_type="image/svg+xml")
 
 
 @for_buyers
@@ -112,6 +114,14 @@ def file(request: HttpRequest, token: str, kind: str) -> HttpResponseBase:
     return FileResponse(stored.file.open(), content_type=TYPES[kind], as_attachment=True, filename=name)
 
 
+def _qr(invoice: Invoice) -> SafeString:
+    """The claim link's QR code as an SVG, scalable: its size is for the page to say."""
+    picture = io.BytesIO()
+    code = segno.make(invoice.claim_url, error="m")
+    code.save(picture, kind="svg", border=4, light="white", xmldecl=False, omitsize=True, svgclass="qr", lineclass=None)
+    return mark_safe(picture.getvalue().decode())  # noqa: S308  (drawn here)
+
+
 @require_GET
 def communes(request: HttpRequest) -> HttpResponse:
     answer = JsonResponse({"communes": suggest(request.GET.get("q", ""))}, json_dumps_params={"ensure_ascii": False})
@@ -120,7 +130,7 @@ def communes(request: HttpRequest) -> HttpResponse:
 
 
 def show(request: HttpRequest, template: str, more: dict[str, Any] | None = None, *, status: int = 200) -> HttpResponse:
-    shared = {"style": STYLE, "language": translation.get_language(), "languages": language.LANGUAGES}
+    shared = {"style": STYLE, "script": SCRIPT, "language": translation.get_language(), "languages": language.LANGUAGES}
     return render(request, template, shared | (more or {}), status=status)
 
 
@@ -148,14 +158,21 @@ def _page(
         "progress": progress,
         "refused": refused,
         "files": sorted(files),
+        "logo": _logo(invoice),
+        "still": "still" in request.GET,
         "refresh": None if editing else progress.refresh,  # never under somebody's fingers
     }
     if editing:
-        values = form.values_of(invoice.buyer) if values is None else values
-        more |= {"form": form.form_of(values, problems or {}), "kinds": form.KINDS, "who": form.WHO}
+        if values is None:
+            values, problems = form.public_values_of(invoice.buyer), form.refused(invoice.failure_field)
+        more |= {"form": form.form_of(values, problems or {}, invoice.buyer), "kinds": form.KINDS, "who": form.WHO}
     elif invoice.buyer:
         more["summary"] = _summary(invoice.buyer)
     return show(request, "claims/page.html", more, status=status)
+
+
+def _logo(invoice: Invoice) -> Logo | None:
+    return Logo.objects.filter(merchant=invoice.merchant_id).first()
 
 
 def _summary(buyer: dict[str, str]) -> list[tuple[Any, str]]:

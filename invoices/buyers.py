@@ -48,15 +48,15 @@ def parse(raw: Any) -> dict[str, str]:
     for field in KINDS.get(kind, ()):
         if field not in buyer and field not in problems:
             problems[field] = _("Please fill this in.")
-    for field, length in LENGTHS.items():
-        if len(buyer.get(field, "")) > length:
-            problems[field] = _("This is too long: at most %(length)d characters.") % {"length": length}
     for field, check in CHECKS.items():
         if field in buyer and field not in problems:
             try:
                 buyer[field] = check(buyer[field])
             except (ValueError, ValidationError) as error:
                 problems[field] = _told(error)
+    for field, length in LENGTHS.items():
+        if len(buyer.get(field, "")) > length and field not in problems:
+            problems[field] = _("This is too long: at most %(length)d characters.") % {"length": length}
     if problems:
         raise InvalidBuyer(problems)
     return buyer
@@ -69,7 +69,7 @@ def _clean(text: str) -> str:
 
 
 def _phone(text: str) -> str:
-    digits = re.sub(r"[\s.()-]", "", text)
+    digits = re.sub(r"\(0\)|[\s.()-]", "", text)
     digits = "0" + digits[3:] if digits.startswith("+84") else digits
     if not re.fullmatch(r"\+?\d{8,15}", digits):
         raise ValueError(_("This does not look like a phone number."))

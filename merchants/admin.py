@@ -7,11 +7,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from config.admin import Edited, Shown
 from config.reasons import Reasoned
-from merchants import quarantine, tax_codes
-from merchants.models import AdministrativeUnit, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
+from merchants import logos, quarantine, tax_codes
+from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
 
 
 @admin.register(AdministrativeUnit)
@@ -32,8 +34,33 @@ def plain(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
+class MerchantForm(Reasoned):
+    logo = forms.FileField(
+        required=False,
+        widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+        help_text="PNG, JPEG or WebP, drawn anew and small. Empty keeps the one above.",
+    )
+    no_logo = forms.BooleanField(required=False, label="Without a logo", help_text="Buyers see the initials.")
+
+    class Meta:
+        model = Merchant
+        fields = (
+            "code", "name", "is_active", "paused", "claim_window", "unclaimed", "consumer_fallback", "mails_buyer",
+        )  # fmt: skip
+
+    def clean_logo(self) -> bytes | None:
+        upload = self.cleaned_data["logo"]
+        if not upload:
+            return None
+        try:
+            return logos.draw(upload.read(logos.LARGEST + 1))
+        except logos.NotALogo as error:
+            raise forms.ValidationError(str(error)) from None
+
+
 @admin.register(Merchant)
 class MerchantAdmin(Edited):
+    form = MerchantForm
     reason_required = True
     fixed = ("code",)
     fields = (
@@ -42,10 +69,11 @@ class MerchantAdmin(Edited):
         ("is_active", "paused"),
         ("claim_window", "unclaimed"),
         ("consumer_fallback", "mails_buyer"),
+        ("shown", "logo", "no_logo"),
         "tax_problem",
         ("created_at", "updated_at", "deleted_at"),
     )
-    readonly_fields = ("tax_problem", "created_at", "updated_at", "deleted_at")
+    readonly_fields = ("shown", "tax_problem", "created_at", "updated_at", "deleted_at")
     list_display = ("name", "code", "is_active", "tax_problem", "claim_window", "unclaimed", "updated_at")
     list_filter = (
         "is_active",
@@ -55,6 +83,23 @@ class MerchantAdmin(Edited):
     )
     search_fields = ("name", "code")
     ordering = ("name",)
+
+    @admin.display(description="logo")
+    def shown(self, row: Merchant) -> SafeString | str:
+        logo = Logo.objects.filter(merchant=row.pk).first()
+        return format_html('<img src="{}" alt="">', logo.address) if logo else "none"
+
+    def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
+        image = form.cleaned_data.get("logo")
+        if image:
+            obj.logo_mark = logos.mark(image)
+        elif form.cleaned_data.get("no_logo"):
+            obj.logo_mark = ""
+        super().save_model(request, obj, form, change)
+        if image:
+            Logo.objects.update_or_create(merchant=obj, defaults={"image": image})
+        elif not obj.logo_mark:
+            Logo.objects.filter(merchant=obj).delete()
 
 
 class TaxInfoForm(Reasoned):

@@ -1,5 +1,6 @@
 """Who sells, and through which account at which provider their invoices are issued."""
 
+import base64
 import json
 from typing import Any
 
@@ -63,6 +64,7 @@ class Merchant(Record):
         editable=False,
         help_text="Why the platform's last tax data is not used.",
     )
+    logo_mark = models.CharField(max_length=8, blank=True, editable=False)  # the history tells one from another
     history = HistoricalRecords()
 
     class Meta:
@@ -80,6 +82,21 @@ class Merchant(Record):
             "consumerFallback": self.consumer_fallback,
             "mailsBuyer": self.mails_buyer,
         }
+
+
+class Logo(models.Model):
+    """What buyers see above the merchant's name. A table of its own: the pump reads merchants, and no pictures."""
+
+    merchant = models.OneToOneField(Merchant, models.PROTECT, primary_key=True)
+    image = models.BinaryField()  # as logos.draw made it
+
+    def __str__(self) -> str:
+        return f"{self.merchant}"
+
+    @property
+    def address(self) -> str:
+        """The picture itself, for a page that shall need no second request."""
+        return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
 
 
 class TaxInfo(Record):

@@ -15,3 +15,10 @@ def dong(amount: int) -> str:
 def quantity(text: str) -> str:
     """1.5 → 1,5"""
     return text.replace(".", ",")
+
+
+@register.filter
+def monogram(name: str) -> str:
+    """Cà phê Sương Mai → CM: for a merchant without a logo."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    return "".join(word[0].upper() for word in (words[:1] + words[1:][-1:]))

@@ -1,11 +1,12 @@
 """Invoices as a buyer may meet them, and what the tests of this room ask of them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from django.core.files.base import ContentFile
 
-from claims.claiming import claim
+from claims.claiming import claim, expire_claims
 from config import clock
 from invoices.models import Invoice, InvoiceFile
 from tests import cast
@@ -44,3 +45,35 @@ def link(invoice: Invoice) -> str:
 
 def twin(invoice: Invoice) -> str:
     return f"/v1/api/claims/{invoice.claim_token}"
+
+
+def expired() -> Invoice:
+    invoice = overdue(unclaimed="lapse")
+    expire_claims(invoice.partition)
+    return again(invoice)
+
+
+def to_be_mended() -> Invoice:
+    """The provider refused the buyer's address."""
+    invoice = cast.failed(buyer=cast.PERSON)
+    Invoice.objects.filter(pk=invoice.pk).update(failure_field="buyer.address")
+    return again(invoice)
+
+
+STAGES: dict[str, Callable[[], Invoice]] = {
+    "open": cast.waiting,
+    "known": lambda: cast.waiting(buyer=cast.COMPANY),
+    "claimed": claimed,
+    "closed": overdue,
+    "expired": expired,
+    "queued": lambda: cast.queued(cast.seller(claim_window=0)),
+    "sending": lambda: cast.sending(buyer=cast.PERSON),
+    "failed": cast.failed,
+    "to be mended": to_be_mended,
+    "issued": lambda: cast.issued(buyer=cast.COMPANY),
+    "consumer": cast.issued,
+    "sales invoice": lambda: cast.waiting(cast.seller(form="2", symbol="C26TBB")),
+    "nothing paid": lambda: cast.waiting(
+        lines=[{"name": "Quà", "quantity": 1, "unitPrice": 0, "vatRate": "8%"}], total=0
+    ),
+}

@@ -1,58 +1,25 @@
 """The buyer's page in a real browser, on a telephone's screen."""
 
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from claims import progress
 from claims.claiming import claim
 from config import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from merchants import logos
+from merchants.models import Logo
 from tests import cast
+from tests.claims.conftest import PHONE
 from tests.claims.stages import link, with_files
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-QUIET += ["--disable-component-update", "--no-first-run"]
-PHONE = {"width": 375, "height": 812}
-expect.set_options(timeout=20_000)  # a page looks again after some seconds by itself
-
-pytestmark = [
-    pytest.mark.usefixtures("transactional_db"),
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    # Playwright runs an event loop in this thread; Django must not take our queries for an async view's.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def phone(browser: Any, live_server: Any) -> Iterator[Page]:
-    """A page that notes every request and every complaint of the browser."""
-    context = browser.new_context(viewport=PHONE, device_scale_factor=2, locale="en-US", base_url=live_server.url)
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
-    assert [url for url in asked if not url.startswith((live_server.url, "data:"))] == []
-    assert [text for text in said if "Content Security" in text] == []
+pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
 def fits(page: Page) -> None:
@@ -115,22 +82,84 @@ def test_who_comes_too_late_is_told_what_to_do(phone: Page, tmp_path: Path) -> N
     shoot(phone, tmp_path, "5-too-late")
 
 
-def test_the_page_follows_the_invoice_by_itself_until_the_files_are_there(
-    phone: Page, tmp_path: Path, media: Path
+def test_the_page_follows_the_invoice_by_itself_and_rests_when_the_files_are_there(
+    phone: Page, asked: list[str], tmp_path: Path, media: Path
 ) -> None:
     invoice = cast.sending(buyer=cast.COMPANY)
+    phone.clock.install()
     phone.goto(link(invoice))
     expect(phone.get_by_role("heading", level=1)).to_have_text("Hóa đơn đang được lập")
     shoot(phone, tmp_path, "6-sending")
+    phone.evaluate("document.body.dataset.here = 'yes'")
+    phone.get_by_text("2 mặt hàng").click()  # what the buyer folded stays folded
+    with phone.expect_response(lambda answer: answer.status == 304):  # nothing changed, nothing is sent
+        phone.clock.run_for(20_000)
+
     facts = {"number": "1207", "code": "00474597512BE94B7BAB367996EF464828", "lookup_code": "ABC123"}
     Invoice.objects.filter(pk=invoice.pk).update(state=State.ISSUED, issued_at=clock.now(), **facts)
     with_files(invoice)
+    phone.clock.run_for(30_000)
     expect(phone.get_by_role("heading", level=1)).to_have_text("Hóa đơn của bạn đã lập xong")
     expect(phone.get_by_text("1207")).to_be_visible()
+    expect(phone.get_by_role("status")).to_have_text("Hóa đơn của bạn đã lập xong")  # a screen reader says it
+    assert phone.evaluate("document.body.dataset.here") == "yes", "swapped, not reloaded"
+    expect(phone.get_by_text("Cà phê sữa đá")).to_be_hidden()
+    before = len(asked)
+    phone.clock.run_for(600_000)
+    assert len(asked) == before, "what is final is not asked for again"
     shoot(phone, tmp_path, "7-issued")
     with phone.expect_download() as download:
         phone.get_by_role("link", name="Tải PDF").click()
     assert download.value.suggested_filename == "1C26TAA-1207.pdf"
+
+
+def test_without_javascript_the_page_reloads_itself_until_it_is_told_not_to(
+    browser: Any, live_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SOON", 1)
+    invoice = cast.sending(buyer=cast.COMPANY)
+    context = browser.new_context(viewport=PHONE, java_script_enabled=False, base_url=live_server.url)
+    page = context.new_page()
+    page.goto(link(invoice))
+    Invoice.objects.filter(pk=invoice.pk).update(state=State.SUBMITTED, number="1207")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cơ quan thuế đang kiểm tra")
+    page.get_by_role("link", name="Dừng tự tải lại").click()
+    expect(page.locator(".again")).to_contain_text("Trang này không còn tự tải lại.")
+    assert page.locator("meta[http-equiv]").count() == 0
+    page.get_by_role("link", name="Tự tải lại", exact=True).click()
+    expect(page.get_by_role("link", name="Dừng tự tải lại")).to_be_visible()
+    context.close()
+
+
+def test_the_page_is_one_request_and_less_than_50_kb_with_the_logo(
+    phone: Page, asked: list[str], live_server: Any
+) -> None:
+    merchant = cast.seller()
+    Logo.objects.create(merchant=merchant, image=b"x" * logos.KEPT)
+    answer = phone.goto(link(cast.waiting(merchant)), wait_until="networkidle")
+    assert answer is not None
+    assert [url for url in asked if not url.startswith("data:")] == [answer.url]
+    assert len(answer.body()) < 50 * 1024
+
+
+def test_a_shared_telephone_remembers_nothing(phone: Page) -> None:
+    invoice = cast.waiting()
+    phone.goto(link(invoice))
+    phone.get_by_role("radio", name="Cá nhân").check()
+    phone.get_by_label("Họ và tên").fill("Nguyễn Thị Mai")
+    phone.get_by_label("E-mail").fill("mai@example.com")
+    phone.get_by_role("button", name="Nhận hóa đơn").click()
+    phone.get_by_role("link", name="Sửa", exact=True).click()
+    phone.get_by_label("Điện thoại").fill("0901234567")
+    phone.get_by_role("button", name="Lưu thông tin").click()
+    expect(phone.get_by_text("•••567")).to_be_visible()
+    everything = "document.body.innerText + [...document.querySelectorAll('input')].map(input => input.value)"
+    for _ in range(4):
+        shown = phone.evaluate(everything)
+        assert not [word for word in ("Nguyễn Thị", "mai@example.com", "0901234567") if word in shown]
+        if phone.go_back() is None:
+            break
+    assert phone.context.storage_state() == {"cookies": [], "origins": []}
 
 
 def test_a_commune_is_suggested_while_the_address_is_typed(phone: Page, tmp_path: Path) -> None:

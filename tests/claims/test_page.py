@@ -1,5 +1,7 @@
 """The buyer's page: what is answered, in which words, and what stays private."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +18,9 @@ from claims.masking import masked
 from config import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from merchants.models import Logo
 from tests import cast
-from tests.claims.stages import claimed, link, overdue, twin, with_files
+from tests.claims.stages import STAGES, claimed, link, overdue, to_be_mended, twin, with_files
 
 pytestmark = pytest.mark.django_db
 KB = 1024
@@ -27,22 +30,6 @@ COMPANY_FORM = {
     "legalName": cast.COMPANY["name"],
     "address": cast.COMPANY["address"],
     "email": cast.COMPANY["email"],
-}
-
-STAGES: dict[str, Callable[[], Invoice]] = {
-    "open": cast.waiting,
-    "known": lambda: cast.waiting(buyer=cast.COMPANY),
-    "claimed": claimed,
-    "closed": overdue,
-    "queued": lambda: cast.queued(cast.seller(claim_window=0)),
-    "sending": lambda: cast.sending(buyer=cast.PERSON),
-    "failed": cast.failed,
-    "issued": lambda: cast.issued(buyer=cast.COMPANY),
-    "consumer": cast.issued,
-    "sales invoice": lambda: cast.waiting(cast.seller(form="2", symbol="C26TBB")),
-    "nothing paid": lambda: cast.waiting(
-        lines=[{"name": "Quà", "quantity": 1, "unitPrice": 0, "vatRate": "8%"}], total=0
-    ),
 }
 
 
@@ -110,6 +97,26 @@ def test_what_another_kind_of_buyer_left_in_the_form_is_not_taken_over(client: C
     assert not {"taxCode", "legalName", "budgetCode"} & set(buyer)
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    ["0100 109 106", "0100.109.106", "0100-109-106", "MST: 0100109106", "\u200b0100109106\u00a0", "0100109106-001"],
+)
+def test_a_tax_code_is_understood_as_it_is_pasted(client: Client, pasted: str) -> None:
+    invoice = cast.waiting()
+    client.post(link(invoice), COMPANY_FORM | {"taxCode": pasted})
+    expected = "0100109106-001" if pasted.endswith("001") else "0100109106"
+    assert Invoice.objects.get(pk=invoice.pk).buyer["taxCode"] == expected
+
+
+def test_a_number_that_is_pasted_with_its_spaces_fits_the_input(client: Client) -> None:
+    invoice = cast.waiting()
+    text = client.get(link(invoice)).content.decode()
+    for name in ("taxCode", "personalId", "budgetCode", "phone"):
+        assert re.search(rf'<input id="{name}"[^>]* maxlength="40"', text)
+    client.post(link(invoice), COMPANY_FORM | {"phone": "+84 (0) 90-123.45 67"})
+    assert Invoice.objects.get(pk=invoice.pk).buyer["phone"] == "0901234567"
+
+
 def test_bad_input_is_answered_422_with_every_problem_at_its_field_and_nothing_lost(client: Client) -> None:
     invoice = cast.waiting()
     form = {"kind": "company", "taxCode": "0100109107", "legalName": "", "address": 'Số 1 "A" <b>', "email": "x"}
@@ -146,6 +153,58 @@ def test_after_a_claim_holders_of_the_link_see_it_masked_until_they_edit(client:
     shown = client.get(link(invoice)).content.decode()
     assert "•••106" in shown and cast.COMPANY["taxCode"] not in shown and cast.COMPANY["email"] not in shown
     assert f'value="{cast.COMPANY["taxCode"]}"' in client.get(f"{link(invoice)}?edit=1").content.decode()
+
+
+def test_an_edit_shows_nothing_personal_and_what_is_left_empty_stays(client: Client) -> None:
+    invoice = cast.waiting()
+    person = cast.PERSON | {"email": "mai@example.com"}
+    claiming.claim(invoice.claim_token, person)
+    text = client.get(f"{link(invoice)}?edit=1").content.decode()
+    assert "N. T. Mai" in text and "m•••@example.com" in text
+    assert not [value for field, value in person.items() if field != "kind" and value in text]
+    client.post(link(invoice), {"kind": "individual", "name": "", "address": "", "phone": "0907654321", "email": ""})
+    assert Invoice.objects.get(pk=invoice.pk).buyer == person | {"phone": "0907654321"}
+
+
+def test_what_was_refused_is_marked_and_mended_until_the_day_is_over(client: Client) -> None:
+    invoice = to_be_mended()
+    text = client.get(link(invoice)).content.decode()
+    assert 'aria-describedby="address-problem address-hint"' in text and "chưa được chấp nhận" in text
+    assert f"<strong>{invoice.issue_until.astimezone(clock.VIETNAM):%H:%M}</strong>" in text
+    answer = client.post(link(invoice), {"kind": "individual", "address": "7 Lê Lợi, phường Sài Gòn"})
+    assert answer.status_code == 303
+    mended = Invoice.objects.get(pk=invoice.pk)
+    assert (mended.state, mended.buyer["name"]) == (State.QUEUED, "Nguyễn Thị Mai")
+
+
+def test_the_merchant_is_shown_by_logo_or_by_initials(client: Client) -> None:
+    merchant = cast.seller()
+    invoice = cast.waiting(merchant)
+    for path in ("", "/stub"):
+        assert ">CM</span>" in client.get(link(invoice) + path).content.decode()
+    Logo.objects.create(merchant=merchant, image=b"RIFF")
+    for path in ("", "/stub"):
+        text = client.get(link(invoice) + path).content.decode()
+        assert '<img src="data:image/webp;base64,UklGRg==" alt="">' in text and ">CM</span>" not in text
+
+
+def test_a_page_that_did_not_change_is_not_sent_again(client: Client) -> None:
+    invoice = cast.sending()
+    first = client.get(link(invoice))
+    again = client.get(link(invoice), headers={"if-none-match": first["ETag"]})
+    assert (again.status_code, again.content, again["Cache-Control"]) == (304, b"", "no-store")
+    Invoice.objects.filter(pk=invoice.pk).update(state=State.UNCERTAIN)
+    assert client.get(link(invoice), headers={"if-none-match": first["ETag"]}).status_code == 200
+
+
+def test_style_and_script_come_with_the_page_and_the_policy_knows_them_by_hash(client: Client) -> None:
+    answer = client.get(link(cast.waiting()))
+    text, policy = answer.content.decode(), answer["Content-Security-Policy"]
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        ((_, inline),) = re.findall(rf"<{tag}( [^>]*)?>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}';" in policy
+    assert "unsafe" not in policy
 
 
 def test_once_taken_not_even_editing_unmasks(client: Client) -> None:
@@ -211,7 +270,8 @@ def test_a_file_that_is_not_there_yet_is_404(client: Client) -> None:
 def test_the_stub_prints_the_link_as_text_and_as_qr_code(client: Client) -> None:
     invoice = cast.waiting()
     stub = client.get(f"{link(invoice)}/stub").content.decode()
-    assert invoice.claim_url in stub and f'{link(invoice)}/qr.svg"' in stub and "110.000" in stub
+    assert invoice.claim_url in stub and "110.000" in stub
+    assert client.get(f"{link(invoice)}/qr.svg").content.decode() in stub, "no second request"
     qr = client.get(f"{link(invoice)}/qr.svg")
     assert qr["Content-Type"] == "image/svg+xml"
     assert qr.content.startswith(b"<svg")

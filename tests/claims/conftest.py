@@ -1,0 +1,47 @@
+"""Chromium on a telephone's screen, which hears everything that a page asks for and says."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+QUIET += ["--disable-component-update", "--no-first-run"]
+PHONE = {"width": 375, "height": 812}
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
+    # Playwright runs an event loop in this thread; Django must not take our queries for an async view's.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The addresses that the page asked for, in order."""
+    return []
+
+
+@pytest.fixture
+def phone(browser: Any, live_server: Any, asked: list[str]) -> Iterator[Page]:
+    """A page that may ask our own server only, and of which the browser may complain of nothing."""
+    context = browser.new_context(viewport=PHONE, device_scale_factor=2, locale="en-US", base_url=live_server.url)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.set_default_timeout(10_000)
+    yield page
+    context.close()
+    assert [url for url in asked if not url.startswith((live_server.url, "data:"))] == []
+    assert [text for text in said if "Content Security" in text] == []

@@ -1,0 +1,82 @@
+"""Nobody is kept out: axe finds nothing serious, and the keyboard reaches everything."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from invoices.models import Invoice
+from tests import cast
+from tests.claims.stages import STAGES, link, to_be_mended, with_files
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+GRAVE = ("serious", "critical")
+
+
+def grave(page: Page, **options: Any) -> list[str]:
+    found = Axe().run(page, options=options or None).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in GRAVE]
+
+
+def looked_at(page: Page, address: str) -> None:
+    """The whole page by day, and its colours by night, which are all that differs."""
+    page.emulate_media(color_scheme="light")
+    page.goto(address)
+    assert grave(page) == [], address
+    page.emulate_media(color_scheme="dark")
+    assert grave(page, runOnly=["color-contrast"]) == [], address
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_axe_finds_nothing_serious_at_any_stage(phone: Page, language: str, media: Any) -> None:
+    stages = {name: build() for name, build in STAGES.items()} | {"files": with_files(cast.issued(buyer=cast.PERSON))}
+    addresses = [f"{link(invoice)}?lang={language}" for invoice in stages.values()]
+    addresses += [
+        f"{link(stages['claimed'])}?edit=1",
+        f"{link(stages['open'])}/stub",
+        "/claims/nobody-knows-this-token",
+    ]
+    for address in addresses:
+        looked_at(phone, address)
+
+
+def test_axe_finds_nothing_serious_in_a_form_with_mistakes_or_too_late(phone: Page) -> None:
+    invoice = cast.waiting()
+    phone.goto(link(invoice))
+    phone.get_by_label("Mã số thuế").fill("1")
+    phone.get_by_role("button", name="Nhận hóa đơn").click()
+    expect(phone.get_by_role("alert")).to_be_visible()
+    assert grave(phone) == []
+    phone.emulate_media(color_scheme="dark")
+    assert grave(phone) == []
+    Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=invoice.paid_at)
+    phone.get_by_role("button", name="Nhận hóa đơn").click()
+    expect(phone.get_by_role("alert")).to_contain_text("không được ghi nhận")
+    assert grave(phone) == []
+
+
+def test_what_axe_looks_for_is_found_where_it_is_wrong(phone: Page) -> None:
+    phone.goto(link(cast.waiting()))
+    phone.evaluate("document.querySelector('label[for=taxCode]').remove()")
+    assert [text for text in grave(phone) if text.startswith("label: ")]
+
+
+def test_a_claim_is_made_with_the_keyboard_alone(phone: Page) -> None:
+    phone.goto(link(cast.waiting()))
+    phone.get_by_role("radio", name="Công ty").focus()
+    phone.keyboard.press("ArrowRight")
+    for text in ("Nguyễn Thị Mai", "", "5 Lê Lợi", "", ""):
+        phone.keyboard.press("Tab")
+        phone.keyboard.type(text)
+    phone.keyboard.press("Enter")
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Đã nhận thông tin của bạn")
+
+
+def test_what_was_refused_takes_the_focus_and_leads_to_its_input(phone: Page) -> None:
+    phone.goto(link(to_be_mended()))
+    expect(phone.get_by_role("alert")).to_be_focused()
+    phone.keyboard.press("Tab")
+    phone.keyboard.press("Enter")
+    phone.keyboard.type("7 Lê Lợi")
+    expect(phone.get_by_label("Địa chỉ")).to_have_value("7 Lê Lợi")

@@ -1,0 +1,91 @@
+"""A merchant's logo: what is taken, what is kept of it, and who changed it when."""
+
+import io
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from PIL import Image
+
+from merchants import logos
+from merchants.models import Logo, Merchant
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (600, 300), **more: Any) -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise(size, 80).convert("RGB").save(file, kind, **more)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_is_drawn_anew_small_and_without_anything_else_of_the_file(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "taken at home"
+    upload = picture(kind, exif=exif) + b"<script>alert(1)</script>"
+    kept = logos.draw(upload)
+    assert len(kept) <= logos.KEPT
+    assert b"taken at home" in upload and b"taken at home" not in kept and b"<script>" not in kept
+    with Image.open(io.BytesIO(kept)) as image:
+        assert (image.format, image.size) == ("WEBP", (224, 112))
+
+
+@pytest.mark.parametrize(
+    ("upload", "why"),
+    [
+        (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', "no picture that can be read"),
+        (picture("GIF"), "no picture that can be read"),
+        (picture()[:2000], "no picture that can be read"),
+        (b"", "no picture that can be read"),
+        (picture(size=(20, 300)), "20 by 300 pixels; each side must have 48 to 4000"),
+        (picture("JPEG", size=(4001, 60)), "4001 by 60 pixels"),
+        (b"x" * (logos.LARGEST + 1), "at most 1,024 KB"),
+    ],
+)
+def test_anything_else_is_refused_with_the_reason(upload: bytes, why: str) -> None:
+    with pytest.raises(logos.NotALogo, match=why):
+        logos.draw(upload)
+
+
+@pytest.fixture
+def console(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("thu", password="x"))
+    return client
+
+
+def save(console: Client, merchant: Merchant, **more: Any) -> Any:
+    form = {
+        "name": merchant.name,
+        "is_active": "on",
+        "claim_window": 120,
+        "unclaimed": "consumer",
+        "reason": "asked to",
+    }
+    return console.post(f"/admin/merchants/merchant/{merchant.pk}/change/", form | more)
+
+
+def test_the_console_keeps_shows_replaces_and_takes_away_a_logo(console: Client) -> None:
+    merchant = cast.seller()
+    save(console, merchant, logo=SimpleUploadedFile("a.png", picture()))
+    first = Logo.objects.get(merchant=merchant)
+    assert first.address in console.get(f"/admin/merchants/merchant/{merchant.pk}/change/").content.decode()
+    save(console, merchant)
+    assert bytes(Logo.objects.get().image) == bytes(first.image), "no file: it stays"
+    save(console, merchant, logo=SimpleUploadedFile("b.png", picture(size=(300, 300))))
+    assert bytes(Logo.objects.get().image) != bytes(first.image)
+    save(console, merchant, no_logo="on")
+    assert not Logo.objects.exists()
+    marks = [row.logo_mark for row in merchant.history.order_by("history_id")]
+    assert marks[-1] == "" and len(set(marks)) == 3, "the history tells one logo from another"
+
+
+def test_a_file_that_is_none_changes_nothing(console: Client) -> None:
+    merchant = cast.seller()
+    answer = save(console, merchant, name="Other", logo=SimpleUploadedFile("a.svg", b"<svg/>"))
+    assert "no picture that can be read" in answer.content.decode()
+    merchant.refresh_from_db()
+    assert merchant.name != "Other" and not Logo.objects.exists()
