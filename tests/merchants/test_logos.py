@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image
@@ -89,3 +89,13 @@ def test_a_file_that_is_none_changes_nothing(console: Client) -> None:
     assert "no picture that can be read" in answer.content.decode()
     merchant.refresh_from_db()
     assert merchant.name != "Other" and not Logo.objects.exists()
+
+
+def test_who_may_only_look_sees_the_logo(client: Client) -> None:
+    merchant = cast.seller()
+    logo = Logo.objects.create(merchant=merchant, image=b"RIFF")
+    reader = User.objects.create_user("lan", password="x", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_merchant"))
+    client.force_login(reader)
+    text = client.get(f"/admin/merchants/merchant/{merchant.pk}/change/").content.decode()
+    assert logo.address in text and 'type="file"' not in text
