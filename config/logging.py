@@ -64,11 +64,12 @@ class Line(logging.Formatter):
 
     def facts(self, record: logging.LogRecord) -> dict[str, Any]:
         template, marker = _read(str(record.msg))
-        told = {**get_contextvars(), **record.__dict__}
-        named = isinstance(record.args, Mapping) and record.args
-        if named:
-            told = {**named, **told}
-        keys = {name: KEYS[name](value) for name, value in told.items() if name in KEYS and value not in (None, "")}
+        named = record.args if isinstance(record.args, Mapping) else {}
+        keys: dict[str, Any] = {}
+        for source in (get_contextvars(), named, record.__dict__):
+            for name, value in source.items():
+                if name in KEYS and value is not None and value != "":
+                    keys[name] = KEYS[name](value)
         if error := record.exc_info and record.exc_info[1]:
             keys |= told_of(error)
         return {

@@ -20,10 +20,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from structlog.stdlib import get_logger
 
-from config import figures, tallies
+from config import figures, health, tallies
 
 log = get_logger(__name__)
 FRESH = 2.0  # seconds: whoever asks oftener is told the same again
+WAIT = 5.0  # seconds for another's scrape
 PATIENCE = 2000  # ms for each statement of a scrape
 Totals = Mapping[tuple[str, str], int]
 
@@ -53,18 +54,23 @@ class Told:
         return []  # or the registry would collect when it is made
 
     def collect(self) -> Iterable[Metric]:
-        with self._lock:
+        if not self._lock.acquire(timeout=WAIT):
+            return [up(False)]  # somebody's scrape hangs, with PostgreSQL; no second thread shall
+        try:
             if time.monotonic() > self._until:
                 self._families = families()
                 self._until = time.monotonic() + FRESH
             return self._families
+        finally:
+            self._lock.release()
 
 
 told = Told()
 
 
 def families() -> list[Metric]:
-    up = GaugeMetricFamily("hoadon_up", "1 where PostgreSQL told the rest in time, 0 where there is no rest.")
+    if health.checks.read().get("database"):  # asked in a thread that may hang
+        return [up(False)]
     found: list[Metric] = []
     try:
         with transaction.atomic():
@@ -75,9 +81,14 @@ def families() -> list[Metric]:
             found += [family for module in settings.COUNTERS for family in import_string(module)(totals)]
     except (DatabaseError, InterfaceError):
         log.exception("[metricsUnavailable]")
-        found = []
-    up.add_metric([], 1 if found else 0)
-    return [up, *found]
+        return [up(False)]
+    return [up(True), *found]
+
+
+def up(well: bool) -> Metric:
+    return GaugeMetricFamily(
+        "hoadon_up", "1 where PostgreSQL told the rest in time, 0 without the rest.", value=int(well)
+    )
 
 
 def gauge(figure: figures.Figure) -> Metric:

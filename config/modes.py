@@ -18,7 +18,7 @@ def api(port: int, host: str = "127.0.0.1") -> list[str]:
     return [
         sys.executable, "-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--host", host,
         "--port", str(port), "--workers", str(settings.API_PROCESSES), "--blocking-threads", str(settings.API_THREADS),
-        "--no-ws", "--log-level", "warning",
+        "--no-ws", "--log-level", "warning", "--log-config", str(settings.ROOT / "config" / "granian.json"),
     ]  # fmt: skip
 
 

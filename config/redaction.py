@@ -42,7 +42,11 @@ def key(value: object) -> str:
 
 
 def word(value: object) -> str:
-    text = str(value)
+    return _word(str(value))
+
+
+@lru_cache(2048)  # there are few words, and each is written a million times
+def _word(text: str) -> str:
     return text if WORD.fullmatch(text) and not SUSPECT.search(text) else HIDDEN
 
 
@@ -62,7 +66,7 @@ KEYS: dict[str, Callable[[object], object]] = {
     "account": key, "delivery": key, "endpoint": key, "webhook": key, "payment": key, "source": key,
     # what was done, and how it went
     "act": word, "state": word, "came_from": word, "actor": word, "attempt": number, "delay": number,
-    "outcome": word, "code": word, "reason": word, "error": class_name, "number": word, "kind": word, "type": word,
+    "outcome": word, "code": word, "reason": word, "error": class_name, "number": key, "kind": word, "type": word,
     "op": word, "login": number, "edited": number, "count": number, "seconds": number, "since": key,
     "digest": key, "until": key, "invoices": number, "rows": number, "broken": number, "seq": number, "what": words,
     "day": word, "ours": number, "theirs": number, "accounts": number, "tries": number, "told": words, "why": words,

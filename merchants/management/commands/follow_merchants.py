@@ -6,10 +6,13 @@ from typing import Any
 from confluent_kafka import KafkaException
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from structlog.stdlib import get_logger
 
 from config.alive import Stop
 from config.logging import serve_as
 from merchants.following import Follower, consumer
+
+log = get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -23,9 +26,7 @@ class Command(BaseCommand):
         stop = Stop("consumer")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        self.stdout.write(
-            f"Following {', '.join(settings.KAFKA_READERS)} at {bootstrap} as {settings.KAFKA_CONSUMER_ID}"
-        )
+        log.info("[followMerchants] following", source=", ".join(settings.KAFKA_READERS))
         try:
             Follower(consumer(bootstrap), stop).run()
         except KafkaException as error:
