@@ -21,7 +21,8 @@ SUSPECT = re.compile(
     | [\w.+-]+@[\w.-]+                                             # e-mail
     | (?:whsec_|eyJ)\S* | \bBearer\s+\S+
     | (?i:pass|secret|token|key|auth|cookie)\w*["']?\s*[=:]\s*\S+
-    | (?<![\w-])(?![A-Z_]+(?![\w-])|[a-z_]+(?![\w-]))[\w-]{20,}    # no word of ours, nor of a vendor's codes
+    | (?<![\w-])                                                   # whatever is long and no CODE_OF_WORDS
+      (?!(?:[A-Z]{2,15}_)+[A-Z]{2,15}(?![\w-])|(?:[a-z]{2,15}_)+[a-z]{2,15}(?![\w-]))[\w-]{20,}
     | \+?\d(?:[ .-]?\d){5,}                                        # phones, tax codes, personal ids
     | "[^"]*" | '[^']*' | “[^”]*”
     | \S*[^\x00-\x7f]\S*                                           # every second Vietnamese name, and no word of ours
