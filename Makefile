@@ -44,6 +44,12 @@ bench: .venv/ready ## Payments and invoices a second, CPU, latency, memory (ROUN
 bench-changes: .venv/ready ## Merchant changes a second over Kafka, and their end after kills (CHANGES=20000)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.changes --changes $(or $(CHANGES),20000) $(ARGS)
 
+bench-desk: .venv/ready ## The console's pages at 10,000 and 1,000,000 invoices (ARGS="--rounds 20")
+	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.desk $(ARGS)
+
+seed: .venv/ready migrate ## Invented invoices to look at (INVOICES=10000)
+	$(MANAGE) seed --invoices $(or $(INVOICES),10000)
+
 lint: .venv/ready ## Style, types, floors, migrations, manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,4 +81,4 @@ clean: ## Stop the embedded servers and remove what was made here
 	@for program in chromium nginx; do command -v $$program >/dev/null || $(BIN)/python tests/install.py $$program; done
 	@touch $@
 
-.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes bench-desk seed lint lint-fix lock rebuild clean

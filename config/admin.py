@@ -33,7 +33,8 @@ class CappedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         assert isinstance(self.object_list, models.QuerySet)
-        return self.object_list.order_by()[: self.LIMIT].count()
+        # In the list's own order: the same index answers, and what is filtered out lies among the newest rows only.
+        return self.object_list[: self.LIMIT].count()
 
 
 class Kept(admin.ModelAdmin):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Model
+
 from config import clock, tallies
 from invoices import audit, documents
 from invoices.lifecycle import State
@@ -68,13 +70,13 @@ class Plan:
 
 @dataclass(slots=True)
 class Part:
-    lines: dict[Any, Lines]
+    lines: dict[type[Model], Lines]
     counts: Counter[tuple[datetime, str, str]]
 
 
 def write(plan: Plan, start: int, stop: int) -> Part:
     """The invoices `start` to `stop` of a plan."""
-    models = (Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment, InvoiceRequest)
+    models: tuple[type[Model], ...] = (Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment, InvoiceRequest)
     part = Part({model: Lines(model) for model in models}, Counter())
     dice = random.Random(f"{plan.run} {start}")
     hours = plan.hours

@@ -1,0 +1,120 @@
+"""`make bench-desk`: the console's pages at ten thousand and at a million invoices, over HTTP. Databases are kept."""
+
+import argparse
+import http.client
+import os
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "desk"))
+
+import django
+
+django.setup()
+
+import psycopg  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from config.modes import api  # noqa: E402
+from invoices.demo.processes import Crew, free_port  # noqa: E402
+from invoices.models import Invoice  # noqa: E402
+from tests.bench.figures import percentile  # noqa: E402
+from tests.desk import Visit, queries_of, read_whole, visits  # noqa: E402
+
+LIMIT = 300  # milliseconds of server time that a page may take
+TOKEN = "b" * 64
+console = Console()
+
+
+class Desk:
+    """One database of a size, its server, and an operator who has signed in."""
+
+    def __init__(self, crew: Crew, server: str, size: int) -> None:
+        self.name = f"desk_{size}"
+        with psycopg.connect(server, autocommit=True) as admin:
+            if not admin.execute("SELECT FROM pg_database WHERE datname = %s", [self.name]).fetchone():
+                admin.execute(f"CREATE DATABASE {self.name}")
+        connection.close()
+        connection.settings_dict["NAME"] = self.name
+        os.environ["DATABASE_URL"] = urlsplit(server)._replace(path=f"/{self.name}").geturl()
+        call_command("migrate", verbosity=0)
+        if (missing := size - Invoice.objects.count()) > 0:
+            call_command("seed", invoices=missing)
+        self.client = Client()
+        self.client.force_login(User.objects.get_or_create(username="bench", is_staff=True, is_superuser=True)[0])
+        port = free_port(settings.PORT)
+        crew.start(self.name, *api(port))
+        crew.wait_for(self.name, f"http://127.0.0.1:{port}/admin/login/")
+        self.http = http.client.HTTPConnection("127.0.0.1", port)
+        session = self.client.cookies[settings.SESSION_COOKIE_NAME].value
+        self.headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}; csrftoken={TOKEN}"}
+
+    def ask(self, visit: Visit) -> float:
+        """Milliseconds from the request to the answer's last byte."""
+        body, headers = None, self.headers
+        if visit.typed:
+            body = urlencode({"q": visit.typed, "csrfmiddlewaretoken": TOKEN})
+            headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        began = time.perf_counter()
+        self.http.request("POST" if body else "GET", visit.path, body, headers)
+        answer = self.http.getresponse()
+        answer.read()
+        took = 1000 * (time.perf_counter() - began)
+        if answer.status not in (200, 302) or "/login/" in (answer.headers["Location"] or ""):
+            raise RuntimeError(f"{visit} answers {answer.status}")
+        return took
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench-desk", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
+    parser.add_argument("--rounds", type=int, default=20)
+    wanted = parser.parse_args()
+    if not settings.DEVELOPMENT:
+        sys.exit("The bench makes databases of invented invoices: it runs in development only.")
+    server, wrong = os.environ["DATABASE_URL"], []
+    told: dict[str, list[tuple[int, float, float]]] = {}
+    for size in wanted.sizes:
+        with Crew(settings.LOCAL / "logs") as crew:
+            desk = Desk(crew, server, size)
+            for visit in visits():
+                queries_of(desk.client, visit)  # content types are remembered from now on
+                statements = queries_of(desk.client, visit)
+                wrong += [f"{size}: {visit.page} reads {whole}" for whole in read_whole(statements)]
+                times = sorted([desk.ask(visit) for _ in range(wanted.rounds + 2)][2:])
+                one = (len(statements), percentile(times, 50), percentile(times, 95))
+                told.setdefault(visit.page, []).append(one)
+    show(wanted.sizes, told)
+    for page, figures in told.items():
+        if len({queries for queries, *_ in figures}) > 1:
+            wrong.append(f"{page} asks the database more often the more there is")
+        if max(p95 for *_, p95 in figures) > LIMIT:
+            wrong.append(f"{page} takes longer than {LIMIT} ms")
+    for one in wrong:
+        console.print(f"[red]{one}[/red]", highlight=False)
+    return bool(wrong)
+
+
+def show(sizes: list[int], told: dict[str, list[tuple[int, float, float]]]) -> None:
+    table = Table(title="The console over HTTP: queries, milliseconds", title_justify="left")
+    table.add_column("Page")
+    for size in sizes:
+        for head in (f"queries, {size:,}", "p50", "p95"):
+            table.add_column(head, justify="right")
+    for page, figures in told.items():
+        cells = [cell for queries, p50, p95 in figures for cell in (f"{queries}", f"{p50:.0f}", f"{p95:.0f}")]
+        table.add_row(page, *cells)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
