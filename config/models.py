@@ -55,6 +55,11 @@ class Record(models.Model):
         self.save(update_fields=["deleted_at", "updated_at"])
         return 1, {self._meta.label: 1}
 
+    def remove(self, why: str) -> None:
+        """Delete, and tell the history why."""
+        self._change_reason = why[:100]
+        self.delete()
+
 
 class Configuration(Record):
     """One setting that operators may change while we run. A secret one is sealed and never shown."""

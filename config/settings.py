@@ -306,6 +306,9 @@ if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
 
 # --- The console -----------------------------------------------------------------------------------------------------
 
+ACTS = {  # on models of rooms below those that act
+    "merchants.ProviderAccount": ["invoices.admin.accounts.Probe", "invoices.admin.accounts.Remove"],
+}
 TIMELINE = ["merchants.timeline.told", "webhooks.timeline.told", "invoices.timeline.told"]  # see config/timeline.py
 SEARCH = ["invoices.search.found.invoices", "webhooks.search.events"]  # what the search box looks through
 

@@ -4,15 +4,17 @@ import unicodedata
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from config.acts import Acting
 from config.admin import Edited, Shown
 from config.reasons import Reasoned
-from merchants import logos, quarantine, tax_codes
+from merchants import logos, tax_codes
+from merchants.acts import Pause, ReplayMessage, Resume, Resync
 from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
 
 
@@ -45,7 +47,7 @@ class MerchantForm(Reasoned):
     class Meta:
         model = Merchant
         fields = (
-            "code", "name", "is_active", "paused", "claim_window", "unclaimed", "consumer_fallback", "mails_buyer",
+            "code", "name", "is_active", "claim_window", "unclaimed", "consumer_fallback", "mails_buyer",
         )  # fmt: skip
 
     def clean_logo(self) -> bytes | None:
@@ -59,9 +61,10 @@ class MerchantForm(Reasoned):
 
 
 @admin.register(Merchant)
-class MerchantAdmin(Edited):
+class MerchantAdmin(Acting, Edited):
     form = MerchantForm
     reason_required = True
+    acts = (Pause("merchants.pause_merchant"), Resume("merchants.pause_merchant"), Resync())
     fixed = ("code",)
     fields = (
         "code",
@@ -73,10 +76,11 @@ class MerchantAdmin(Edited):
         "tax_problem",
         ("created_at", "updated_at", "deleted_at"),
     )
-    readonly_fields = ("shown", "tax_problem", "created_at", "updated_at", "deleted_at")
-    list_display = ("name", "code", "is_active", "tax_problem", "claim_window", "unclaimed", "updated_at")
+    readonly_fields = ("shown", "paused", "tax_problem", "created_at", "updated_at", "deleted_at")
+    list_display = ("name", "code", "is_active", "paused", "tax_problem", "claim_window", "unclaimed", "updated_at")
     list_filter = (
         "is_active",
+        "paused",
         "unclaimed",
         ("tax_problem", admin.EmptyFieldListFilter),
         ("deleted_at", admin.EmptyFieldListFilter),
@@ -141,7 +145,7 @@ class ProviderAccountForm(Reasoned):
         model = ProviderAccount
         fields = (
             *("merchant", "provider", "base_url", "form", "symbol", "template", "in_flight"),
-            *("certificate_ends", "last_number", "is_active", "paused"),
+            *("certificate_ends", "last_number", "is_active"),
         )
 
     def clean(self) -> dict[str, Any] | None:
@@ -159,8 +163,9 @@ class ProviderAccountForm(Reasoned):
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(Edited):
+class ProviderAccountAdmin(Acting, Edited):
     reason_required = True
+    acts = (Pause("merchants.pause_provideraccount"), Resume("merchants.pause_provideraccount"))
     form = ProviderAccountForm
     fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row
     fieldsets = (
@@ -172,6 +177,7 @@ class ProviderAccountAdmin(Edited):
     )
     readonly_fields = (
         "numbers_left",
+        "paused",
         "credentials_mark",
         "parked_until",
         "parked_reason",
@@ -191,6 +197,18 @@ class ProviderAccountAdmin(Edited):
     search_fields = ("merchant__name", "merchant__code", "symbol")
     ordering = ("merchant__name", "symbol")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The login is for those who may change it."""
+        shown = super().get_fieldsets(request, obj)
+        return shown if self._sees_logins(request, obj) else [part for part in shown if part[0] != "Login"]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if self._sees_logins(request) else [name for name in shown if name != "credentials_mark"]
+
+    def _sees_logins(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request, obj) or (obj is None and self.has_add_permission(request))
+
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
         if form.cleaned_data.get("password"):
             obj.set_credentials({name: form.cleaned_data[name] for name in ("username", "password")})
@@ -207,26 +225,15 @@ class MerchantChangeAdmin(Shown):
 
 
 @admin.register(Quarantine)
-class QuarantineAdmin(Shown):
+class QuarantineAdmin(Acting, Shown):
     """The raw bytes stay in the table: they may hold anybody's data."""
 
     list_display = ("__str__", "error", "size", "created_at", "replayed_at")
     list_filter = ("topic", ("replayed_at", admin.EmptyFieldListFilter))
     fields = (("topic", "partition", "offset"), "error", "size", ("created_at", "replayed_at"))
     readonly_fields = ("size", "created_at")
-    actions = ("replay",)
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("merchants.change_quarantine")
+    acts = (ReplayMessage(),)
 
     @admin.display(description="bytes")
     def size(self, row: Quarantine) -> int:
         return len(row.value or b"")
-
-    @admin.action(description="Replay", permissions=["replay"])
-    def replay(self, request: HttpRequest, rows: QuerySet[Quarantine]) -> None:
-        wrong = [error for pk in rows.order_by("pk").values_list("pk", flat=True) if (error := quarantine.replay(pk))]
-        if wrong:
-            self.message_user(request, f"{len(wrong)} could still not be acted on: {wrong[0]}", messages.ERROR)
-        else:
-            self.message_user(request, "Replayed.", messages.SUCCESS)

@@ -68,6 +68,10 @@ class Merchant(Record):
     history = HistoricalRecords()
 
     class Meta:
+        permissions = [
+            ("pause_merchant", "Can pause and resume merchants"),
+            ("resync_merchant", "Can act again on what the platform told us of a merchant"),
+        ]
         indexes = [models.Index(fields=["id"], condition=~models.Q(tax_problem=""), name="merchants_with_problems")]
 
     def __str__(self) -> str:
@@ -172,6 +176,11 @@ class ProviderAccount(Record):
     history = HistoricalRecords(excluded_fields=["sealed_credentials", "numbers_left"])
 
     class Meta:
+        permissions = [
+            ("pause_provideraccount", "Can pause and resume provider accounts"),
+            ("probe_provideraccount", "Can probe the logins of provider accounts"),
+            ("remove_provideraccount", "Can remove provider accounts"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["merchant", "provider", "form", "symbol"],
@@ -274,6 +283,7 @@ class Quarantine(Record):
 
     class Meta:
         verbose_name = "quarantined message"
+        permissions = [("replay_quarantine", "Can replay quarantined messages")]
         constraints = [models.UniqueConstraint(fields=["topic", "partition", "offset"], name="one_row_a_message")]
         indexes = [
             models.Index(fields=["id"], condition=models.Q(replayed_at=None), name="quarantine_to_be_replayed"),

@@ -6,6 +6,7 @@ Each is a generator: it runs to its first `yield` to bring the condition about, 
 import os
 import subprocess
 import sys
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from io import StringIO
@@ -130,7 +131,10 @@ def refused_payment(provider: Simulator) -> Story:
     console = Client()
     console.force_login(User.objects.create_superuser("root"))
     refused = WebhookEvent.objects.get(status="refused")
-    console.post("/admin/webhooks/webhookevent/", {"action": "close", "_selected_action": [refused.pk]})
+    page = f"/admin/webhooks/webhookevent/acts/close/?row={refused.pk}"
+    seen = re.search(r'name="seen" value="(\w+)"', console.post(page, {"reason": "sent again"}).content.decode())
+    assert seen
+    console.post(page, {"reason": "sent again", "seen": seen[1], "confirm": "1"})
     yield
 
 

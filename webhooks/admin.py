@@ -5,16 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from config import crypto, webhook_secrets
+from config.acts import Acting
 from config.admin import Edited, Shown
 from config.reasons import Reasoned
 from invoices.admin.columns import as_json, badge
-from webhooks import deliveries, receiving
+from webhooks.acts import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
 from webhooks.addresses import Forbidden, check_url
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
@@ -22,7 +22,8 @@ GRACE = timedelta(days=1)  # in which a receiver may be told of a new secret
 
 
 @admin.register(WebhookEvent)
-class WebhookEventAdmin(Shown):
+class WebhookEventAdmin(Acting, Shown):
+    acts = (ReplayEvent(), CloseEvent())
     list_display = ("webhook_id", "type", "route", "result", "order_id", "answer_status", "tries", "created_at")
     list_filter = ("status", "route")
     search_fields = ("order_id__startswith", "webhook_id__exact")
@@ -38,28 +39,6 @@ class WebhookEventAdmin(Shown):
         "body_sha256",
     )
     readonly_fields = ("result", "told", "answered", "created_at")
-    actions = ("replay", "close")
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("webhooks.change_webhookevent")
-
-    @admin.action(description="Act on it again", permissions=["replay"])
-    def replay(self, request: HttpRequest, rows: QuerySet[WebhookEvent]) -> None:
-        acted = [receiving.replay(pk) for pk in rows.order_by("pk").values_list("pk", flat=True)]
-        for row in acted:
-            self.log_change(request, row, f"acted on again: {row.status}")
-        wrong = [row.error for row in acted if row.status in (row.Status.REFUSED, row.Status.FAILED)]
-        if wrong:
-            self.message_user(request, f"{len(wrong)} are still not done: {wrong[0]}", messages.ERROR)
-        else:
-            self.message_user(request, "Done.", messages.SUCCESS)
-
-    @admin.action(description="Close: nothing is to be done any more", permissions=["replay"])
-    def close(self, request: HttpRequest, rows: QuerySet[WebhookEvent]) -> None:
-        closed = receiving.close(rows.values_list("pk", flat=True))
-        for row in WebhookEvent.objects.filter(pk__in=closed):
-            self.log_change(request, row, "closed")
-        self.message_user(request, f"{len(closed)} closed; only refused events can be.", messages.SUCCESS)
 
     @admin.display(description="status")
     def result(self, row: WebhookEvent) -> SafeString:
@@ -117,7 +96,8 @@ class WebhookEndpointForm(Reasoned):
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(Edited):
+class WebhookEndpointAdmin(Acting, Edited):
+    acts = (RemoveEndpoint(),)
     form = WebhookEndpointForm
     fields = (
         *("merchant", "url", "event_types", "disabled_reason"),
@@ -131,6 +111,13 @@ class WebhookEndpointAdmin(Edited):
     list_select_related = ("merchant",)
     search_fields = ("url", "merchant__name", "merchant__code")
     ordering = ("url",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Secrets, and how many there are, are for those who may change them."""
+        shown = super().get_fields(request, obj)
+        if self.has_change_permission(request, obj) or (obj is None and self.has_add_permission(request)):
+            return shown
+        return [name for name in shown if name not in ("secrets_kept", "secret", "secret_label")]
 
     @admin.display(description="secrets")
     def secrets_kept(self, row: WebhookEndpoint) -> str:
@@ -149,7 +136,8 @@ class WebhookEndpointAdmin(Edited):
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(Shown):
+class WebhookDeliveryAdmin(Acting, Shown):
+    acts = (ReplayDelivery(),)
     list_display = ("event_id", "type", "endpoint", "result", "attempts", "last_status", "last_error", "created_at")
     list_filter = ("state",)
     list_select_related = ("endpoint",)
@@ -164,20 +152,6 @@ class WebhookDeliveryAdmin(Shown):
         "told",
     )
     readonly_fields = ("result", "told", "created_at", "updated_at")
-    actions = ("replay",)
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("webhooks.change_webhookdelivery")
-
-    @admin.action(description="Send again, with the same webhook-id", permissions=["replay"])
-    def replay(self, request: HttpRequest, rows: QuerySet[WebhookDelivery]) -> None:
-        on = [row for row in rows.order_by("pk") if row.endpoint.is_on]
-        for row in on:
-            deliveries.replay_one(row, actor=f"user:{request.user.pk}")
-        if off := rows.count() - len(on):
-            self.message_user(request, f"{off} stay: their endpoint is off. Turn it on first.", messages.ERROR)
-        if on:
-            self.message_user(request, f"{len(on)} are due now.", messages.SUCCESS)
 
     @admin.display(description="state")
     def result(self, row: WebhookDelivery) -> SafeString:

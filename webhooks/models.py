@@ -42,6 +42,7 @@ class WebhookEvent(Record):
     trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that brought it
 
     class Meta:
+        permissions = [("replay_webhookevent", "Can act again on webhook events")]
         constraints = [models.UniqueConstraint(fields=["route", "webhook_id"], name="one_event_an_id")]
         indexes = [
             models.Index(fields=["not_before"], condition=models.Q(status="failed"), name="events_to_act_again"),
@@ -88,6 +89,7 @@ class WebhookEndpoint(Record):
     seed_only = True  # see loaddata
 
     class Meta:
+        permissions = [("remove_webhookendpoint", "Can remove webhook endpoints")]
         indexes = [
             models.Index(fields=["id"], condition=~models.Q(disabled_reason=""), name="endpoints_disabled"),
             models.Index(
@@ -172,6 +174,7 @@ class WebhookDelivery(Record):
 
     class Meta:
         verbose_name_plural = "webhook deliveries"
+        permissions = [("replay_webhookdelivery", "Can send webhook deliveries again")]
         constraints = [models.UniqueConstraint(fields=["endpoint", "event_id"], name="one_delivery_an_event")]
         indexes = [
             models.Index(fields=["endpoint", "not_before"], condition=models.Q(state="pending"), name="deliveries_due"),

@@ -9,7 +9,10 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
+from config.acts import Acting
 from config.admin import Historied, Shown
+from invoices.admin.acts import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
+from invoices.admin.amending import Amend
 from invoices.admin.columns import NOTHING, badge, dong, moment
 from invoices.admin.filters import OfMerchant, OfPartition, ToDo
 from invoices.admin.page import page_of
@@ -27,7 +30,8 @@ PROGRESS = (
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(Historied, Shown):
+class InvoiceAdmin(Acting, Historied, Shown):
+    acts = (Replay(), LookUp(), Amend(), Adopt(), Resnapshot(), IssueNow(), Cancel(), Skip())
     list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)
     list_filter = (ToDo, "state", "failure", OfMerchant, "issue_date", OfPartition)

@@ -1,12 +1,15 @@
 """The law, which a fixture changes, and the partitions, which operators may hold."""
 
-from django import forms
+from typing import Any
+
 from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 
-from config.admin import Edited, Shown
-from config.reasons import Reasoned
+from config.acts import Acting
+from config.admin import Historied, Shown
 from invoices.models import LegalRules, Partition
+from merchants.acts import Pause, Resume
 
 
 @admin.register(LegalRules)
@@ -14,23 +17,13 @@ class LegalRulesAdmin(Shown):
     list_display = ("effective_from", "source", "forms", "symbol_letters", "vat_rates", "consumer_text")
 
 
-class PartitionForm(Reasoned):
-    class Meta:
-        model = Partition
-        fields = ("number", "paused")
-
-    def clean_number(self) -> int:
-        number = self.cleaned_data["number"]
-        if number >= settings.PARTITIONS:
-            raise forms.ValidationError(f"The partitions are 0 to {settings.PARTITIONS - 1}.")
-        return number
-
-
 @admin.register(Partition)
-class PartitionAdmin(Edited):
-    form = PartitionForm
-    fields = ("number", "paused")
-    reason_required = True
-    fixed = ("number",)
+class PartitionAdmin(Acting, Historied, Shown):
+    acts = (Pause("invoices.pause_partition"), Resume("invoices.pause_partition"))
     list_display = ("number", "paused")
     ordering = ("number",)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Each partition that is worked on, held or not, has a row to be held by."""
+        Partition.objects.bulk_create([Partition(number=p) for p in range(settings.PARTITIONS)], ignore_conflicts=True)
+        return super().changelist_view(request, extra_context)

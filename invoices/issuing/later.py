@@ -53,14 +53,20 @@ def probe_parked() -> int:
     for row in ProviderAccount.objects.living().filter(parked_for_login=True, parked_until__lte=now, is_active=True):
         if stop.is_set():
             break
-        if problem := probe(row):
-            parked = {"parked_until": now + timedelta(seconds=settings.PARK_SECONDS), "parked_reason": problem[:200]}
-        else:
-            parked = {"parked_until": None, "parked_reason": "", "parked_for_login": False}
-            log.info("[accountReopened]", account=row.pk)
-            opened += 1
-        ProviderAccount.objects.filter(pk=row.pk, parked_for_login=True).update(**parked)
+        opened += not probe_now(row)
     return opened
+
+
+def probe_now(row: ProviderAccount) -> str:
+    """Probe, and open or keep shut an account that is parked for its login. Returns what is wrong, or ""."""
+    if problem := probe(row):
+        until = clock.now() + timedelta(seconds=settings.PARK_SECONDS)
+        parked = {"parked_until": until, "parked_reason": problem[:200]}
+    else:
+        parked = {"parked_until": None, "parked_reason": "", "parked_for_login": False}
+    if ProviderAccount.objects.filter(pk=row.pk, parked_for_login=True).update(**parked) and not problem:
+        log.info("[accountReopened]", account=row.pk)
+    return problem
 
 
 def probe(row: ProviderAccount) -> str:

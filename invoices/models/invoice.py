@@ -103,7 +103,17 @@ class Invoice(Record):
     history = HistoricalRecords(excluded_fields=UNHISTORIED)
 
     class Meta:
-        permissions = [("view_buyer", "Can see and search buyers by their personal data")]
+        permissions = [
+            ("view_buyer", "Can see and search buyers by their personal data"),
+            ("replay_invoice", "Can replay invoices"),
+            ("look_up_invoice", "Can look invoices up at the provider"),
+            ("amend_invoice", "Can amend the buyer and the lines of failed invoices"),
+            ("adopt_invoice", "Can adopt the provider's invoice as ours"),
+            ("resnapshot_invoice", "Can give failed invoices today's configuration"),
+            ("issue_invoice_now", "Can issue without waiting for the claim window"),
+            ("cancel_invoice", "Can cancel invoices before they are issued"),
+            ("skip_invoice", "Can let a lane go on without an invoice"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["merchant", "order_id", "document_no"], name="one_document_a_number_for_ever"

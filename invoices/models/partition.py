@@ -13,6 +13,9 @@ class Partition(models.Model):
     paused = models.BooleanField(default=False)
     history = HistoricalRecords()
 
+    class Meta:
+        permissions = [("pause_partition", "Can pause and resume partitions")]
+
     def __str__(self) -> str:
         return f"partition {self.number}"
 

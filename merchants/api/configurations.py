@@ -81,5 +81,5 @@ class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
         return Response(ConfigurationShape(row).data)
 
     def _write(self, row: Configuration, value: str) -> None:
-        row._change_reason = self.principal.actor  # type: ignore[attr-defined]
+        row._change_reason = self.principal.actor
         row.write(value)

@@ -233,9 +233,9 @@ class TestProviderAccounts:
 
     def test_an_empty_login_keeps_the_old_one(self, console):
         account = cast.seller().accounts.get()
-        console.post(page_of(account), self.form(account, paused="on"))
+        console.post(page_of(account), self.form(account, in_flight=3))
         changed = ProviderAccount.objects.get(pk=account.pk)
-        assert changed.paused and changed.credentials == account.credentials
+        assert changed.in_flight == 3 and changed.credentials == account.credentials
         assert changed.history.first().history_user.username == "root"
 
     def test_half_a_login_is_refused(self, console):
@@ -306,10 +306,6 @@ def test_an_endpoints_types_may_be_left_empty(console):
         "/admin/webhooks/webhookendpoint/add/", {"url": "https://a.example/h", "event_types": ""}
     ).status_code == 302  # fmt: skip
     assert WebhookEndpoint.objects.get().event_types == []
-
-
-def test_a_partition_that_nobody_works_on_cannot_be_held(console):
-    assert "The partitions are" in text(console.post("/admin/invoices/partition/add/", {"number": 99, "paused": "on"}))
 
 
 def test_communes_are_found_without_accents(console):

@@ -61,7 +61,7 @@ def test_the_history_tells_who_held_it_and_why_and_a_repeat_is_no_news() -> None
     merchant = cast.seller()
     assert pause(merchant, **BY) and not pause(merchant, **BY)
     assert Merchant.objects.get().paused
-    assert [row.history_change_reason for row in merchant.history.all()] == ["paused by user:7: stock-taking", None]
+    assert [row.history_change_reason for row in merchant.history.all()] == ["paused: stock-taking", None]
 
 
 @pytest.mark.django_db

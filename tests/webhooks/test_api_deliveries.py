@@ -1,5 +1,6 @@
 """Deliveries over HTTP and in the console: found, sent again, tried out."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -283,9 +284,13 @@ def test_an_operator_finds_dead_deliveries_and_sends_them_again(client: Client) 
     as_one_of(client, "operator")
     listed = client.get("/admin/webhooks/webhookdelivery/?state__exact=dead").text
     assert dead.event_id in listed and fine.event_id not in listed
-    press = {"action": "replay", "_selected_action": [dead.pk, off.pk]}
-    told = client.post("/admin/webhooks/webhookdelivery/", press, follow=True).text
-    assert "1 are due now" in told and "1 stay: their endpoint is off" in told
+    press = {"action": "act_replay", "_selected_action": [dead.pk, off.pk]}
+    asked = client.post("/admin/webhooks/webhookdelivery/", press)["Location"]
+    shown = client.get(asked).text
+    assert "its endpoint is off" in shown
+    (seen,) = re.findall(r'name="seen" value="(\w+)"', shown)
+    told = client.post(asked, {"reason": "they lost it", "seen": seen, "confirm": "1"}, follow=True).text
+    assert "due now" in told
     dead.refresh_from_db()
     off.refresh_from_db()
     assert (dead.state, dead.attempts, off.state) == (S.PENDING, 0, S.DEAD)

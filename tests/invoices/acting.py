@@ -1,0 +1,100 @@
+"""For each act a row that it fits, and who may press its button."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+
+from config import clock
+from config.acts import Act, Acting
+from invoices.models import Invoice, Partition
+from invoices.providers.simulator import Simulator
+from invoices.skip import skip
+from merchants import changes
+from merchants.models import Merchant, Quarantine
+from tests import cast
+from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from webhooks.news import write_test
+
+GROUPS = ("support", "operator", "finance", "security")
+OPERATOR = {"operator"}
+PRESSES = {
+    ("Invoice", "replay"): OPERATOR,
+    ("Invoice", "look-up"): {"support", "operator"},
+    ("Invoice", "amend"): OPERATOR,
+    ("Invoice", "adopt"): OPERATOR,
+    ("Invoice", "re-snapshot"): OPERATOR,
+    ("Invoice", "issue-now"): OPERATOR,
+    ("Invoice", "cancel"): OPERATOR,
+    ("Invoice", "skip"): OPERATOR,
+    ("Partition", "pause"): OPERATOR,
+    ("Partition", "resume"): OPERATOR,
+    ("Merchant", "pause"): OPERATOR,
+    ("Merchant", "resume"): OPERATOR,
+    ("Merchant", "resync"): OPERATOR,
+    ("ProviderAccount", "pause"): OPERATOR,
+    ("ProviderAccount", "resume"): OPERATOR,
+    ("ProviderAccount", "probe"): {"operator", "security"},
+    ("ProviderAccount", "remove"): {"security"},
+    ("Quarantine", "replay"): OPERATOR,
+    ("WebhookEvent", "replay"): OPERATOR,
+    ("WebhookDelivery", "replay"): OPERATOR,
+    ("WebhookEndpoint", "remove"): {"security"},
+}
+
+
+def every_act() -> list[tuple[Acting, Act]]:
+    pages = [page for page in admin.site._registry.values() if isinstance(page, Acting)]
+    return [(page, act) for page in pages for act in page.all_acts()]
+
+
+def one_of(group: str) -> User:
+    user = User.objects.create_user(group, password="x", is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    return user
+
+
+def rows(provider: Simulator) -> dict[tuple[str, str], Any]:
+    merchant = seller_at(provider)
+    changes.apply(
+        {"op": "c", "after": {"id": "told", "name": "Sương Mai", "status": "active"}, "source": {"ts_ms": 1}},
+        source="test",
+    )
+    moved = cast.failed()
+    cast.account(moved.merchant, symbol="C26TBB")
+    adoptable = cast.in_doubt(merchant=merchant)
+    issue_at_the_provider(adoptable)
+    endpoint = WebhookEndpoint.objects.create(merchant=merchant, url="https://cafe.example/hooks")
+    write_test(endpoint)
+    event = WebhookEvent.objects.create(
+        route="internal", webhook_id="m", type="payment.succeeded", body='{"type": "payment.succeeded", "data": {}}',
+        body_sha256="", secret_label="1", status="refused", answer_status=422, answer={}, error="not yet",
+    )  # fmt: skip
+    held, running = Partition.objects.create(number=0, paused=True), Partition.objects.create(number=1)
+    quiet = cast.seller().accounts.get()
+    return {
+        ("Invoice", "replay"): cast.failed(failure="exhausted"),
+        ("Invoice", "look-up"): cast.in_doubt(merchant=merchant),
+        ("Invoice", "amend"): cast.failed(buyer=cast.COMPANY),
+        ("Invoice", "adopt"): skip(adoptable, actor="user:1", reason="stuck"),
+        ("Invoice", "re-snapshot"): Invoice.objects.get(pk=moved.pk),
+        ("Invoice", "issue-now"): cast.waiting(),
+        ("Invoice", "cancel"): cast.waiting(),
+        ("Invoice", "skip"): cast.queued(),
+        ("Partition", "pause"): running,
+        ("Partition", "resume"): held,
+        ("Merchant", "pause"): merchant,
+        ("Merchant", "resume"): cast.seller(paused=True),
+        ("Merchant", "resync"): Merchant.objects.get(code="told"),
+        ("ProviderAccount", "pause"): merchant.accounts.get(),
+        ("ProviderAccount", "resume"): cast.account(cast.seller(), symbol="C26TZZ", paused=True),
+        ("ProviderAccount", "probe"): merchant.accounts.get(),
+        ("ProviderAccount", "remove"): quiet,
+        ("Quarantine", "replay"): Quarantine.objects.create(
+            topic="gone", partition=0, offset=1, value=b"{}", error="bad", created_at=clock.now()
+        ),
+        ("WebhookEvent", "replay"): event,
+        ("WebhookDelivery", "replay"): WebhookDelivery.objects.get(),
+        ("WebhookEndpoint", "remove"): endpoint,
+    }

@@ -1,0 +1,69 @@
+"""Every button pressed in Chromium as each group, also those that must not be there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from invoices.providers.simulator import Simulator
+from tests.browser import chromium, in_chromium, shoot, signed_in
+from tests.invoices.acting import GROUPS, PRESSES, every_act, one_of, rows
+
+pytestmark = in_chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+def name_of(page: Any, act: Any) -> tuple[str, str]:
+    return page.opts.object_name, act.name
+
+
+def test_each_act_is_known_here() -> None:
+    assert {name_of(page, act) for page, act in every_act()} == set(PRESSES)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_its_buttons_and_no_other(
+    browser: Any, live_server: Any, provider: Simulator, tmp_path: Path, group: str
+) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    with signed_in(browser, live_server.url, one_of(group)) as desk:
+        for key, row in rows(provider).items():
+            press(desk, key, row, group, tmp_path)
+
+
+def press(desk: Page, key: tuple[str, str], row: Any, group: str, folder: Path) -> None:
+    page = f"admin:{row._meta.app_label}_{row._meta.model_name}"
+    acts = {act.name: act for of, act in every_act() if of.opts.object_name == key[0]}
+    act, url = acts[key[1]], reverse(f"{page}_act", args=[key[1]]) + f"?row={row.pk}"
+    answer = desk.goto(reverse(f"{page}_change", args=[row.pk]))
+    if answer and answer.status == 200:
+        shown = [text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.acts li").all_inner_texts()]
+        assert sorted(shown) == sorted(acts[name].label for name in acts if group in PRESSES[key[0], name]), key
+    if group not in PRESSES[key]:
+        assert desk.request.get(live(desk, url)).status == 403, key
+        assert desk.request.post(live(desk, url)).status == 403, key
+        return
+    desk.locator("ul.acts").get_by_role("link", name=f"{act.label} …", exact=True).click()
+    if key[1] == "amend":
+        desk.get_by_label("Name", exact=True).fill("Công ty TNHH Hoa Sen Hồng")
+    desk.get_by_label("Reason").fill("the buyer called")
+    if key[1] == "amend":
+        desk.get_by_role("button", name="Show what will happen").click()
+    shoot(desk, folder, f"{key[0]}-{key[1]}".lower())
+    desk.get_by_role("button", name=act.label, exact=True).click()
+    expect(desk.locator(".messagelist .success")).to_be_visible()
+    if key == ("Invoice", "replay"):
+        shoot(desk, folder, "acted")
+
+
+def live(desk: Page, url: str) -> str:
+    return desk.url.split("/admin/")[0] + url
