@@ -12,6 +12,7 @@ GROUPS = {  # heading, its lists in the order of their use; what is not named he
     "Invoices": [
         "invoices.Invoice", "invoices.InvoiceIssuance", "invoices.InvoiceFile", "invoices.InvoiceAuditTracing",
         "invoices.AuditVerification",
+        "invoices.BulkRun",
     ],
     "Sales": ["invoices.Payment", "invoices.Refund", "invoices.InvoiceRequest"],
     "Merchants": [

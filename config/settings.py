@@ -186,6 +186,7 @@ EXPIRE_SECONDS = positive("EXPIRE_SECONDS", 10)  # between two looks for claim w
 PROBE_SECONDS = positive("PROBE_SECONDS", 30)  # between two tries of logins that were refused
 FILES_SECONDS = positive("FILES_SECONDS", 5)  # between two looks for PDF and XML to fetch
 DELIVER_SECONDS = positive("DELIVER_SECONDS", 2)  # between two looks for webhooks to send
+BULK_SECONDS = positive("BULK_SECONDS", 2)  # between two turns at operators' bulk runs
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 2}
@@ -225,6 +226,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-tallies": every(3600, "config.forget_tallies", "hoadon"),
     "find-tax-drift": every(3600, "merchants.find_drift", "invoice-errands"),
     "count-numbers-left": every(3600, "invoices.count_numbers_left", "invoice-errands"),
+    "bulk-runs": every(BULK_SECONDS, "invoices.work_on_bulk_runs", "invoice-errands"),
     "last-looks": every(60, "invoices.last_looks", "invoice-errands"),
     "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
     "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),

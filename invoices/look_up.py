@@ -26,21 +26,21 @@ class Looked:
 
 def look_up(invoice: Invoice, *, actor: str, reason: str) -> Looked:
     """Raises WrongState where nothing was sent, or is just being sent."""
-    return look_up_all([invoice], actor=actor, reason=reason)[0]
+    return settle(ask([latest(invoice)]), actor=actor, reason=reason)[0]
 
 
-def look_up_all(invoices: Sequence[Invoice], *, actor: str, reason: str) -> list[Looked]:
-    """All at once, so only a few. What follows from each answer is the pump's rule; that it was asked is audited."""
-    answered = {a.call.invoice_id: a for a in ask([latest(invoice) for invoice in invoices])}
-    record(list(answered.values()))
+def settle(answered: Sequence[Answered], *, actor: str, reason: str) -> list[Looked]:
+    """What follows from each answer is the pump's rule; that a person asked is audited."""
+    record(list(answered))
+    by_invoice = {a.call.invoice_id: a.answer for a in answered}
 
     def tell(row: Invoice) -> Step:
-        answer = answered[row.pk].answer
+        answer = by_invoice[row.pk]
         outcome = "failed" if isinstance(answer, ProviderError) else "ok"
         return Step(State(row.state), "looked_up", outcome, f"{reason} – {told(answer)}")
 
-    rows = {row.pk: row for row, _ in move(answered, tell, actor=actor).moved}
-    return [Looked(rows[pk], a.answer, told(a.answer)) for pk, a in answered.items()]
+    moved = move(by_invoice, tell, actor=actor).moved
+    return [Looked(row, by_invoice[row.pk], told(by_invoice[row.pk])) for row, _ in moved]
 
 
 def ask(issuances: Sequence[InvoiceIssuance]) -> list[Answered]:

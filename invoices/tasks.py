@@ -1,7 +1,7 @@
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from invoices import files, issuing, numbers
+from invoices import bulk, files, issuing, numbers
 from invoices import reconcile as reconciling
 from invoices import sweep as sweeping
 from invoices import verify as verifying
@@ -46,6 +46,11 @@ def fetch_files() -> None:
 @shared_task(name="invoices.count_numbers_left")
 def count_numbers_left() -> None:
     numbers.count_left()
+
+
+@shared_task(name="invoices.work_on_bulk_runs")
+def work_on_bulk_runs() -> None:
+    bulk.work()
 
 
 @worker_shutting_down.connect

@@ -4,9 +4,9 @@ Each is a generator: it runs to its first `yield` to bring the condition about, 
 """
 
 import os
+import re
 import subprocess
 import sys
-import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from io import StringIO

@@ -1,5 +1,5 @@
 """The heart's windows: an invoice with all that happened to it, its attempts, and what we were told."""
 
-from invoices.admin import facts, invoice, issuance, law
+from invoices.admin import bulk, facts, invoice, issuance, law
 
-__all__ = ["facts", "invoice", "issuance", "law"]
+__all__ = ["bulk", "facts", "invoice", "issuance", "law"]

@@ -13,6 +13,7 @@ from config.acts import Acting
 from config.admin import Historied, Shown
 from invoices.admin.acts import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
 from invoices.admin.amending import Amend
+from invoices.admin.bulk import Bulk
 from invoices.admin.columns import NOTHING, badge, dong, moment
 from invoices.admin.filters import OfMerchant, OfPartition, ToDo
 from invoices.admin.page import page_of
@@ -30,7 +31,7 @@ PROGRESS = (
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(Acting, Historied, Shown):
+class InvoiceAdmin(Bulk, Acting, Historied, Shown):
     acts = (Replay(), LookUp(), Amend(), Adopt(), Resnapshot(), IssueNow(), Cancel(), Skip())
     list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)

@@ -1,4 +1,5 @@
 from invoices.models.audit import InvoiceAuditTracing
+from invoices.models.bulk import BulkItem, BulkRun
 from invoices.models.facts import InvoiceRequest, Payment, Refund
 from invoices.models.invoice import Invoice
 from invoices.models.issuance import InvoiceFile, InvoiceIssuance
@@ -8,6 +9,8 @@ from invoices.models.terms import BuyerTerms
 from invoices.models.verification import AuditVerification
 
 __all__ = [
+    "BulkItem",
+    "BulkRun",
     "AuditVerification",
     "BuyerTerms",
     "Invoice",

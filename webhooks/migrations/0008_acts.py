@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("webhooks", "0006_readable_names"),
+        ("webhooks", "0007_closed_events"),
     ]
 
     operations = [
