@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("merchants", "0006_counters"),
+        ("merchants", "0007_logo"),
     ]
 
     operations = [
