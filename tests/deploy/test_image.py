@@ -96,6 +96,7 @@ def deployment(tmp_path_factory: Any) -> Iterator[Deployment]:
             "DATABASE_URL": database, "REDIS_URL": redis, "KAFKA_BOOTSTRAP_SERVERS": kafka, "JWKS_URL": identity.url,
             "EMAIL_URL": "dummymail://", "SECRET_KEY": "s3cret" * 10, "APP_ENV_INVOICE_CREDENTIALS_KEY": "9c" * 32,
             "WEBHOOK_SECRET": webhook_secrets.make(), "WEBHOOK_INTERNAL_SECRET": secret,
+            "HOADON_ALIVE": f"{root}/alive",
         }  # fmt: skip
         image = bare.build(root, {**config, **ours})
         made = Deployment(image, port, identity, secret)
@@ -134,6 +135,15 @@ def test_the_manifests_make_a_working_house(deployment: Deployment) -> None:
         rename(deployment)
         until(lambda: (deployment.read(f"merchants/{MERCHANT}") or {}).get("name") == "Tên mới", deployment)
         until(lambda: list(Path(deployment.image.environment["MEDIA_ROOT"]).rglob("*.pdf")), deployment)
+
+
+def test_the_engines_probes_find_every_part_alive(deployment: Deployment) -> None:
+    probes = [["deploy/healthcheck.py"], *(["config/alive.py", part] for part in ("worker", "beat", "consumer"))]
+    environment = {**deployment.image.environment, "PORT": str(deployment.port)}
+    for probe in probes:
+        command = [deployment.image.python, *probe]
+        asked = subprocess.run(command, cwd=deployment.image.folder, env=environment, capture_output=True, text=True)
+        assert asked.returncode == 0, (probe, asked.stdout, asked.stderr)
 
 
 def test_every_part_ends_well_when_it_is_told_to(deployment: Deployment) -> None:
