@@ -41,6 +41,7 @@ def _serve_as(part: str) -> None:
     from config.logging import serve_as
 
     serve_as(part)
+    alive.beat(part)  # a container that was started again finds its old sign
 
 
 @signals.task_prerun.connect
