@@ -1,5 +1,6 @@
 """What every row of ours has, and the key-value table that operators may turn."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 from django.db import connection, models
@@ -22,6 +23,29 @@ def new_ids(count: int) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT snowflake() FROM generate_series(1, %s)", [count])
         return [row[0] for row in cursor.fetchall()]
+
+
+def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
+    """Write some fields of rows of one model: UPDATE … FROM unnest, one statement, one array a column.
+
+    Django's bulk_update writes a CASE for each row and column, which costs ten times the CPU.
+    """
+    if not rows:
+        return
+    meta, wanted = rows[0]._meta, set(names)
+    arrays, casts, assignments, columns = [[row.pk for row in rows]], ["%s::bigint[]"], [], ["id"]
+    for f in (f for f in meta.concrete_fields if f.name in wanted):
+        arrays.append([f.get_db_prep_save(getattr(row, f.attname), connection) for row in rows])
+        kind = f.rel_db_type(connection) if f.is_relation else f.db_type(connection)
+        casts.append(f"%s::{kind}[]")
+        assignments.append(f'"{f.column}" = new."{f.column}"')
+        columns.append(f'"{f.column}"')
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'UPDATE "{meta.db_table}" AS old SET {", ".join(assignments)} '
+            f"FROM unnest({', '.join(casts)}) AS new({', '.join(columns)}) WHERE old.id = new.id",
+            arrays,
+        )
 
 
 T = TypeVar("T", bound=models.Model, covariant=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.dispatch import Signal
 from structlog.stdlib import get_logger
 
 from config import clock
-from config.models import Snowflake
+from config.models import Snowflake, update_rows
 from invoices import audit, partitions
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice
@@ -96,7 +96,8 @@ def move(
             result.moved.append((invoice, source))
         if result.moved and now:
             moved = [invoice for invoice, _ in result.moved]
-            _update(moved, {"state", *(name for step in steps for name in step.changes)})
+            told = {name for step in steps for name in step.changes}
+            update_rows(moved, {"state", "updated_at", "audit_seq", "audit_hash", *told})
             tally(result.moved)
             audit.write(tracings)
             audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
@@ -166,23 +167,3 @@ def _apply(invoice: Invoice, step: Step, now: Any) -> tuple[dict[str, Any], dict
                 before[name], after[name] = old, value
     invoice.updated_at = now
     return before, after
-
-
-def _update(invoices: list[Invoice], names: set[str]) -> None:
-    """UPDATE … FROM unnest: one statement, one array a column."""
-    wanted = names | {"updated_at", "audit_seq", "audit_hash"}
-    fields = [f for f in Invoice._meta.concrete_fields if f.name in wanted]
-    ids = [invoice.pk for invoice in invoices]
-    arrays, casts, assignments = [ids], ["%s::bigint[]"], []
-    for f in fields:
-        arrays.append([f.get_db_prep_save(getattr(i, f.attname), connection) for i in invoices])
-        kind = f.rel_db_type(connection) if f.is_relation else f.db_type(connection)
-        casts.append(f"%s::{kind}[]")
-        assignments.append(f'"{f.column}" = new."{f.column}"')
-    columns = ", ".join(["id", *(f'"{f.column}"' for f in fields)])
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f'UPDATE "{Invoice._meta.db_table}" AS old SET {", ".join(assignments)} '
-            f"FROM unnest({', '.join(casts)}) AS new({columns}) WHERE old.id = new.id",
-            arrays,
-        )

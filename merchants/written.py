@@ -3,7 +3,7 @@
 from typing import Any
 
 from config import clock
-from config.models import new_ids
+from config.models import new_ids, update_rows
 from merchants import tax_data
 from merchants.models import Merchant, TaxInfo
 
@@ -45,7 +45,7 @@ class Written:
         for kind in (Merchant, TaxInfo):
             model: Any = kind
             model.objects.bulk_create(self._new[kind], batch_size=ROOM)
-            model.objects.bulk_update(self._old[kind].values(), OURS[kind], batch_size=ROOM)
+            update_rows(list(self._old[kind].values()), OURS[kind])
             history = model.history.model
             versions = [history(**version | _ids(row)) for row, version in self._versions if type(row) is kind]
             history.objects.bulk_create(versions, batch_size=ROOM)

@@ -21,19 +21,22 @@ django.setup()
 from django.conf import settings  # noqa: E402
 
 from merchants.following import BATCH  # noqa: E402
+from tests.bench.scene import cpu_of  # noqa: E402
 from tests.merchants.stream import STATE, House, Story, endure, house, story  # noqa: E402
 
 
-def drain(home: House, told: Story) -> float:
-    """Changes a second of a consumer that finds the whole story waiting."""
+def drain(home: House, told: Story) -> tuple[float, float]:
+    """Changes a second of a consumer that finds the whole story waiting, and its milliseconds of CPU for each."""
     home.send(told.messages)
     home.start()
     home.wait(lambda: home.heard(), "the consumer did not start")
-    started = time.monotonic()
+    assert home.consumer
+    started, used = time.monotonic(), sum(cpu_of(home.consumer.pid))
     home.wait(lambda: home.heard() == told.lsns, "not everything was kept")
-    seconds = time.monotonic() - started
+    seconds, used = time.monotonic() - started, sum(cpu_of(home.consumer.pid)) - used
     home.stop()
-    return (len(told.messages) - BATCH) / seconds
+    count = len(told.messages) - BATCH
+    return count / seconds, 1000 * used / count
 
 
 def main() -> int:
@@ -47,7 +50,8 @@ def main() -> int:
     told = story(wanted.changes, wanted.merchants, news=wanted.news)
     figures: dict[str, object] = {**vars(wanted), "repeated": wanted.changes - len(set(told.messages))}
     with house(root) as home:
-        figures["changesPerSecond"] = round(drain(home, told))
+        rate, cpu = drain(home, told)
+        figures |= {"changesPerSecond": round(rate), "consumerCpuMsPerChange": round(cpu, 3)}
         figures["skipped"] = home.log.read_text().count("tax unchanged, SKIP")
         figures["right"] = home.ask(STATE) == told.end
     with house(root) as home:

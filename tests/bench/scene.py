@@ -101,7 +101,7 @@ class Scene:
 
     def cpu(self, kind: str) -> float:
         """Seconds of user and system time that the processes of a kind have used."""
-        return sum(sum(_of_tree(process.pid)) for process in self._of(kind))
+        return sum(sum(cpu_of(process.pid)) for process in self._of(kind))
 
     def peak_memory(self) -> dict[str, float]:
         """MiB that each part held at its most; a kind of several processes: the largest."""
@@ -133,7 +133,7 @@ def statements_an_invoice() -> float:
     return counted.count / rows
 
 
-def _of_tree(pid: int) -> list[float]:
+def cpu_of(pid: int) -> list[float]:
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
     return [one.cpu_times().user + one.cpu_times().system for one in family]

@@ -145,7 +145,7 @@ class House:
             alive = self.consumer is None or self.consumer.poll() is None
             if not alive or time.monotonic() > until:
                 raise AssertionError(f"{why}; the consumer's log ends:\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.02)
+            time.sleep(0.1)  # each look is a new connection: oftener would be felt by the consumer
 
 
 @contextmanager
