@@ -44,6 +44,9 @@ bench: .venv/ready ## Payments and invoices a second, CPU, latency, memory (ROUN
 bench-changes: .venv/ready ## Merchant changes a second over Kafka, and their end after kills (CHANGES=20000)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.changes --changes $(or $(CHANGES),20000) $(ARGS)
 
+pictures: .venv/ready ## The screenshots in docs/images, made anew
+	$(BIN)/python -W ignore -m tests.pictures
+
 bench-desk: .venv/ready ## The console's pages at 10,000 and 1,000,000 invoices (ARGS="--rounds 20")
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.desk $(ARGS)
 
@@ -81,4 +84,4 @@ clean: ## Stop the embedded servers and remove what was made here
 	@for program in chromium nginx; do command -v $$program >/dev/null || $(BIN)/python tests/install.py $$program; done
 	@touch $@
 
-.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes bench-desk seed lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes bench-desk pictures seed lint lint-fix lock rebuild clean

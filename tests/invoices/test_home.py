@@ -105,6 +105,12 @@ def test_the_navigation_is_grouped_by_what_operators_do(desk: Client) -> None:
     assert order == sorted(order) and "Webhook deliveries" in told and " More " not in told
 
 
+def test_the_console_is_english_whatever_the_browser_prefers(desk: Client) -> None:
+    answer = desk.get("/admin/", headers={"accept-language": "vi"})
+    assert "Users" in text(answer)
+    assert 'lang="en' in answer.content.decode()
+
+
 def test_the_page_costs_as_many_queries_for_one_invoice_as_for_many(desk: Client) -> None:
     def asked() -> int:
         with CaptureQueriesContext(connection) as seen:

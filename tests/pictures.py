@@ -1,0 +1,111 @@
+"""`make pictures`: the screenshots in docs/images, of a seeded house of its own. One line a picture."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[1] / ".local" / "pictures"))
+os.environ["LOG_LEVEL"] = "WARNING"
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright runs an event loop in this thread
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.urls import reverse  # noqa: E402
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+
+from config import clock  # noqa: E402
+from config.modes import api  # noqa: E402
+from invoices import bulk  # noqa: E402
+from invoices.demo import stage  # noqa: E402
+from invoices.demo.processes import Crew, free_port  # noqa: E402
+from invoices.lifecycle import State  # noqa: E402
+from invoices.models import Invoice  # noqa: E402
+from invoices.moving import move_one  # noqa: E402
+from tests import cast  # noqa: E402
+from tests.claims.conftest import CHROMIUM, QUIET  # noqa: E402
+from tests.invoices.test_bulk import dead_letters  # noqa: E402
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+DESK, PHONE, LAPTOP = {"width": 1280, "height": 900}, {"width": 375, "height": 812}, {"width": 1024, "height": 768}
+
+
+def main() -> int:
+    if not CHROMIUM:
+        sys.exit("No Chromium on this machine; `apt-get install chromium` brings it.")
+    clock.start_at(10)
+    stage.own_servers("hoadon_pictures")
+    stage.tables()
+    call_command("seed", invoices=20_000, merchants=40, verbosity=0)
+    waiting, refused, run = cast.waiting(cast.seller(name="Cà phê Sương Mai")), refused_yesterday(), dry_run()
+    with Crew(settings.LOCAL / "logs") as crew:
+        port = free_port(settings.PORT)
+        crew.start("api", *api(port))
+        crew.wait_for("api", f"http://127.0.0.1:{port}/admin/login/")
+        with browser(f"http://127.0.0.1:{port}") as page:
+            for scheme in ("light", "dark"):
+                shoot(page, "/admin/", f"home-{scheme}", DESK, scheme)
+                shoot(page, f"/claims/{waiting.claim_token}", f"claim-phone-{scheme}", PHONE, scheme)
+                shoot(page, f"/claims/{waiting.claim_token}", f"claim-desktop-{scheme}", LAPTOP, scheme)
+            shoot(page, reverse("admin:invoices_invoice_change", args=[refused.pk]), "invoice", DESK)
+            act = reverse("admin:invoices_invoice_act", args=["replay"])
+            shoot(page, f"{act}?row={refused.pk}", "replay-diff", DESK)
+            shoot(page, reverse("admin:invoices_bulkrun_change", args=[run.pk]), "bulk-dry-run", DESK)
+    return 0
+
+
+def refused_yesterday() -> Invoice:
+    """Its replay carries another day, so that what would be sent differs from what was sent."""
+    yesterday = (clock.now() - timedelta(days=1)).isoformat()
+    invoice = cast.sending(cast.seller(name="Phở Sương Sớm"), buyer=cast.COMPANY, paidAt=yesterday)
+    changes = {
+        "failure": "refused", "failure_code": "TAX_CODE_INVALID", "failure_message": "The tax code is unknown.",
+        "exposed_at": None, "exposed_by": None,
+    }  # fmt: skip
+    return move_one(invoice, State.FAILED, actor="worker", event="refused", outcome="failed", **changes)
+
+
+def dry_run() -> Any:
+    """What a worker has tried of every dead letter, before anybody confirms it."""
+    user = User.objects.create_superuser("thu")
+    dead_letters(80)
+    run = bulk.choose("replay", Invoice.objects.filter(state=State.FAILED), user_id=user.pk, chosen="state=FAILED")
+    while run.state == run.State.REHEARSING:
+        bulk.work()
+        run.refresh_from_db()
+    return run
+
+
+@contextmanager
+def browser(address: str) -> Iterator[Page]:
+    """Signed in to the console, in Vietnamese on the claim page."""
+    client = Client()
+    client.force_login(User.objects.get(username="thu"))
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        context = chromium.new_context(base_url=address, locale="vi-VN")
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}])
+        yield context.new_page()
+        chromium.close()
+
+
+def shoot(page: Page, path: str, name: str, size: Any, scheme: Any = "light") -> None:
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme=scheme)
+    page.goto(path)
+    page.screenshot(path=IMAGES / f"{name}.png", full_page=size is not DESK)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
