@@ -27,6 +27,7 @@ from invoices.replay import replay
 log = structlog.get_logger(__name__)
 MOST = 100_000  # invoices of one run
 STEP = 200  # rows of a dry run's step
+ACTS = 50  # until another run has its turn
 ASKS = 10  # look-ups that are open at once
 TURN_SECONDS = 5.0  # then other errands have their turn
 DECLINED = (WrongState, Unacceptable, CannotOpen)
@@ -147,20 +148,23 @@ def _foresee(run: BulkRun, invoice: Invoice) -> tuple[bool, str]:
 
 def _act_on_some(run: BulkRun) -> int:
     to_do = run.items.filter(would=True, outcome="", run__state=BulkRun.State.RUNNING).order_by("pk")
-    done = _ask_some(run, to_do) if run.verb == "look_up" else _act_on_one(run, to_do)
+    done = _ask_some(run, to_do) if run.verb == "look_up" else 0
+    while run.verb != "look_up" and done < ACTS and not stop.is_set() and _act_on_one(run, to_do):
+        done += 1
     if not done and not run.items.filter(would=True, outcome="").exists():
         now, running = clock.now(), BulkRun.State.RUNNING
         BulkRun.objects.filter(pk=run.pk, state=running).update(state=BulkRun.State.DONE, ended_at=now)
     return done
 
 
-def _act_on_one(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
+def _act_on_one(run: BulkRun, to_do: QuerySet[BulkItem]) -> bool:
+    """The act and its outcome in one transaction. False where nothing is left to do."""
     item = None
     try:
         with transaction.atomic():
             item = to_do.select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
             if item is None:
-                return 0
+                return False
             item.outcome, item.why = _act(run, _with_accounts().get(pk=item.invoice_id))
             item.save(update_fields=["outcome", "why"])
     except (OperationalError, InterfaceError):
@@ -169,13 +173,13 @@ def _act_on_one(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
         assert item is not None
         log.exception("[bulkItemFailed]", invoice=item.invoice_id)
         run.items.filter(pk=item.pk).update(outcome=BulkItem.Outcome.FAILED, why=type(error).__name__)
-    return 1
+    return True
 
 
 def _act(run: BulkRun, invoice: Invoice) -> tuple[str, str]:
+    """A verb that declines has rolled back what it began."""
     try:
-        with transaction.atomic():
-            why = VERBS[run.verb].act(invoice, actor=run.actor, reason=_reason(run), dry_run=False)
+        why = VERBS[run.verb].act(invoice, actor=run.actor, reason=_reason(run), dry_run=False)
         return BulkItem.Outcome.ACTED, why[:200]
     except DECLINED as error:
         return BulkItem.Outcome.DECLINED, alike(str(error), invoice)

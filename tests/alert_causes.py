@@ -4,7 +4,6 @@ Each is a generator: it runs to its first `yield` to bring the condition about, 
 """
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.quarantine import Message
 from tests import cast
 from tests.invoices.test_verify import tamper
+from tests.pressing import perform
 from tests.webhooks.receivers import OK, receiving
 from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookEvent
@@ -130,11 +130,7 @@ def refused_payment(provider: Simulator) -> Story:
     assert post("payment.succeeded", sale) == 202
     console = Client()
     console.force_login(User.objects.create_superuser("root"))
-    refused = WebhookEvent.objects.get(status="refused")
-    page = f"/admin/webhooks/webhookevent/acts/close/?row={refused.pk}"
-    seen = re.search(r'name="seen" value="(\w+)"', console.post(page, {"reason": "sent again"}).content.decode())
-    assert seen
-    console.post(page, {"reason": "sent again", "seen": seen[1], "confirm": "1"})
+    perform(console, "close", WebhookEvent.objects.get(status="refused"))
     yield
 
 

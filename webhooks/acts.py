@@ -25,7 +25,7 @@ class ReplayEvent(Act):
 
 
 class CloseEvent(Act):
-    name, label, permissions = "close", "Close", ("webhooks.replay_webhookevent",)
+    name, label, permissions = "close", "Close", ("webhooks.close_webhookevent",)
     about = "Nothing is to be done about it any more: the sender has sent another, or nothing was sold."
     many = True
 

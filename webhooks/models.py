@@ -42,7 +42,10 @@ class WebhookEvent(Record):
     trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that brought it
 
     class Meta:
-        permissions = [("replay_webhookevent", "Can act again on webhook events")]
+        permissions = [
+            ("replay_webhookevent", "Can act again on webhook events"),
+            ("close_webhookevent", "Can close refused webhook events"),
+        ]
         constraints = [models.UniqueConstraint(fields=["route", "webhook_id"], name="one_event_an_id")]
         indexes = [
             models.Index(fields=["not_before"], condition=models.Q(status="failed"), name="events_to_act_again"),

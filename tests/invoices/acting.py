@@ -39,6 +39,7 @@ PRESSES = {
     ("ProviderAccount", "remove"): {"security"},
     ("Quarantine", "replay"): OPERATOR,
     ("WebhookEvent", "replay"): OPERATOR,
+    ("WebhookEvent", "close"): OPERATOR,
     ("WebhookDelivery", "replay"): OPERATOR,
     ("WebhookEndpoint", "remove"): {"security"},
 }
@@ -95,6 +96,7 @@ def rows(provider: Simulator) -> dict[tuple[str, str], Any]:
             topic="gone", partition=0, offset=1, value=b"{}", error="bad", created_at=clock.now()
         ),
         ("WebhookEvent", "replay"): event,
+        ("WebhookEvent", "close"): event,
         ("WebhookDelivery", "replay"): WebhookDelivery.objects.get(),
         ("WebhookEndpoint", "remove"): endpoint,
     }

@@ -19,11 +19,11 @@ from merchants import changes
 from merchants.models import Merchant, ProviderAccount, Quarantine
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.pressing import WHY, address, looked_at, perform
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.news import write_test
 
 pytestmark = pytest.mark.django_db
-WHY = "the buyer called"
 
 
 @pytest.fixture
@@ -40,29 +40,8 @@ def signed_in(client: Any, group: str) -> Any:
     return client
 
 
-def act(row: Any, name: str) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_act", args=[name]) + f"?row={row.pk}"
-
-
 def page_of(row: Any) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-
-
-def looked_at(client: Any, row: Any, name: str, /, **told: Any) -> tuple[str, dict[str, Any]]:
-    """What the act's page shows, and the form that confirms exactly that."""
-    answer = client.post(act(row, name), {**told, "reason": WHY}) if told else client.get(act(row, name))
-    text = answer.content.decode()
-    assert answer.status_code == 200, re.findall(r'class="errornote">(.*?)<', text)
-    (seen,) = re.findall(r'name="seen" value="(\w+)"', text)
-    return text, {**told, "reason": WHY, "seen": seen, "confirm": "1"}
-
-
-def perform(client: Any, row: Any, name: str, /, **told: Any) -> str:
-    """Confirm, and what the next page says of it."""
-    _, form = looked_at(client, row, name, **told)
-    answer = client.post(act(row, name), form, follow=True)
-    assert answer.status_code == 200, answer
-    return " ".join(str(message) for message in answer.context["messages"])
 
 
 def last_audit(invoice: Invoice, client: Any, event: str) -> None:
@@ -82,9 +61,9 @@ def logged(row: Any, client: Any) -> str:
 def test_a_replay_shows_that_the_payload_is_the_same_and_sends_it_again(operator: Any) -> None:
     invoice = cast.failed(failure="exhausted", buyer=cast.COMPANY)
     sent_before(invoice)
-    text, _ = looked_at(operator, invoice, "replay")
+    text, _ = looked_at(operator, "replay", invoice)
     assert "Identical, byte for byte" in text and cast.COMPANY["name"] in text
-    assert "no provider knows it: it is sent again" in perform(operator, invoice, "replay")
+    assert "no provider knows it: it is sent again" in perform(operator, "replay", invoice)
     assert Invoice.objects.get().state == State.QUEUED
     last_audit(invoice, operator, "replayed")
     assert not LogEntry.objects.exists()  # one audit is enough
@@ -105,7 +84,7 @@ def test_a_replay_on_another_day_shows_the_field_that_differs(operator: Any) -> 
     invoice = cast.failed(failure="late")
     sent_before(invoice)
     with clock.frozen(clock.now() + cast.minutes(48 * 60)):
-        text, _ = looked_at(operator, invoice, "replay")
+        text, _ = looked_at(operator, "replay", invoice)
     assert "It differs" in text
     assert re.findall(r'class="differs"><th scope="row">([\w.]+)<', text) == ["issue_date"]
 
@@ -114,22 +93,24 @@ def test_what_was_drawn_anew_since_is_not_called_the_same(operator: Any) -> None
     invoice = cast.failed()
     sent_before(invoice)
     Invoice.objects.update(document="", document_sha256="", buyer=cast.PERSON)
-    text, _ = looked_at(operator, invoice, "replay")
+    text, _ = looked_at(operator, "replay", invoice)
     assert "drawn up anew" in text and "Identical" not in text
 
 
 def test_without_a_reason_nothing_happens(operator: Any) -> None:
     invoice = cast.failed()
-    _, form = looked_at(operator, invoice, "replay")
-    assert "This field is required" in operator.post(act(invoice, "replay"), form | {"reason": " "}).content.decode()
+    _, form = looked_at(operator, "replay", invoice)
+    assert (
+        "This field is required" in operator.post(address("replay", invoice), form | {"reason": " "}).content.decode()
+    )
     assert Invoice.objects.get().state == State.FAILED
 
 
 def test_what_has_changed_since_it_was_shown_is_shown_again_before_it_is_done(operator: Any) -> None:
     invoice = cast.queued()
-    _, form = looked_at(operator, invoice, "skip")
+    _, form = looked_at(operator, "skip", invoice)
     skip(invoice, actor="user:9", reason="faster")
-    answer = operator.post(act(invoice, "skip"), form)
+    answer = operator.post(address("skip", invoice), form)
     assert answer.status_code == 409 and "not while it is FAILED" in answer.content.decode()
     assert Invoice.objects.get().tracings.filter(event_type="skipped").count() == 1
 
@@ -137,7 +118,7 @@ def test_what_has_changed_since_it_was_shown_is_shown_again_before_it_is_done(op
 def test_a_refused_act_reads_as_a_message_and_changes_nothing(operator: Any) -> None:
     invoice = cast.failed()
     Invoice.objects.update(doubted_at=clock.now(), look_again_at=clock.now())
-    answer = operator.get(act(invoice, "cancel"))
+    answer = operator.get(address("cancel", invoice))
     assert answer.status_code == 409 and "may change after the last look" in answer.content.decode()
     assert 'name="confirm"' not in answer.content.decode()
 
@@ -154,9 +135,9 @@ def test_an_act_says_where_it_leads_and_leads_there(
     operator: Any, builder: Any, name: str, state: State, event: str
 ) -> None:
     invoice = builder()
-    text, _ = looked_at(operator, invoice, name)
+    text, _ = looked_at(operator, name, invoice)
     assert f'badge-{state.lower()}">{state}' in text
-    perform(operator, invoice, name)
+    perform(operator, name, invoice)
     assert Invoice.objects.get().state == state
     last_audit(invoice, operator, event)
 
@@ -165,9 +146,9 @@ def test_the_configuration_is_shown_beside_todays_before_it_is_taken(operator: A
     invoice = cast.failed()
     invoice.merchant.tax_info.address = "9 Hàng Bài"
     invoice.merchant.tax_info.save()
-    text, _ = looked_at(operator, invoice, "re-snapshot")
+    text, _ = looked_at(operator, "re-snapshot", invoice)
     assert "<del>1 Phan Chu Trinh</del>" in text and "<ins>9 Hàng Bài</ins>" in text
-    perform(operator, invoice, "re-snapshot")
+    perform(operator, "re-snapshot", invoice)
     last_audit(invoice, operator, "resnapshot")
 
 
@@ -181,9 +162,9 @@ def lines_of(invoice: Invoice, **changed: Any) -> dict[str, Any]:
 def test_a_buyer_is_amended_and_the_lines_stay(operator: Any) -> None:
     invoice = cast.failed(buyer=cast.COMPANY)
     buyer = {**cast.COMPANY, "name": "Công ty TNHH Hoa Sen Hồng"}
-    text, _ = looked_at(operator, invoice, "amend", **buyer, **lines_of(invoice))
+    text, _ = looked_at(operator, "amend", invoice, told={**buyer, **lines_of(invoice)})
     assert "Hoa Sen Hồng" in text
-    assert "amended" in perform(operator, invoice, "amend", **buyer, **lines_of(invoice))
+    assert "amended" in perform(operator, "amend", invoice, told={**buyer, **lines_of(invoice)})
     amended = Invoice.objects.get()
     assert (amended.state, amended.buyer["name"]) == (State.QUEUED, "Công ty TNHH Hoa Sen Hồng")
     assert amended.sold["lines"] == invoice.sold["lines"]
@@ -193,9 +174,9 @@ def test_a_buyer_is_amended_and_the_lines_stay(operator: Any) -> None:
 def test_lines_are_amended_and_must_come_to_what_was_paid(operator: Any) -> None:
     invoice = cast.failed()
     dearer = lines_of(invoice, **{"lines-0-unitPrice": 36000})
-    answer = operator.post(act(invoice, "amend"), {**dearer, "reason": WHY})
+    answer = operator.post(address("amend", invoice), {**dearer, "reason": WHY})
     assert "total" in answer.content.decode() and 'name="confirm"' not in answer.content.decode()
-    perform(operator, invoice, "amend", **lines_of(invoice, **{"lines-0-name": "Cà phê đen"}))
+    perform(operator, "amend", invoice, told=lines_of(invoice, **{"lines-0-name": "Cà phê đen"}))
     assert Invoice.objects.get().bill["lines"][0]["name"] == "Cà phê đen"
 
 
@@ -203,7 +184,7 @@ def test_an_impossible_buyer_and_an_empty_amendment_are_refused_where_they_are_t
     invoice = cast.failed()
     wrong = {"kind": "company", "name": "x", "taxCode": "0100109107", "address": "y", **lines_of(invoice)}
     for told, why in ((wrong, "tenth digit"), (lines_of(invoice), "Nothing was changed")):
-        text = operator.post(act(invoice, "amend"), {**told, "reason": WHY}).content.decode()
+        text = operator.post(address("amend", invoice), {**told, "reason": WHY}).content.decode()
         assert why in text and 'name="confirm"' not in text
     assert Invoice.objects.get().state == State.FAILED
 
@@ -212,18 +193,18 @@ def test_an_impossible_buyer_and_an_empty_amendment_are_refused_where_they_are_t
 def test_the_provider_is_looked_up_and_its_invoice_adopted(operator: Any, provider: Simulator) -> None:
     merchant = seller_at(provider)
     invoice = cast.in_doubt(merchant=merchant)
-    text, _ = looked_at(operator, invoice, "look-up")
+    text, _ = looked_at(operator, "look-up", invoice)
     assert str(invoice.reference) in text
-    assert "the provider does not know it" in perform(operator, invoice, "look-up")
+    assert "the provider does not know it" in perform(operator, "look-up", invoice)
     last_audit(invoice, operator, "looked_up")
     skip(invoice, actor="user:9", reason="stuck")
-    assert operator.get(act(invoice, "adopt")).status_code == 409  # there is nothing to adopt
+    assert operator.get(address("adopt", invoice)).status_code == 409  # there is nothing to adopt
     issue_at_the_provider(invoice)
-    assert "FAILED" in perform(operator, invoice, "look-up")
+    assert "FAILED" in perform(operator, "look-up", invoice)
     assert Invoice.objects.get().failure == "conflict"
-    text, _ = looked_at(operator, invoice, "adopt")
+    text, _ = looked_at(operator, "adopt", invoice)
     assert "<ins>1</ins>" in text
-    assert "adopted as 1C26TAA-1" in perform(operator, invoice, "adopt")
+    assert "adopted as 1C26TAA-1" in perform(operator, "adopt", invoice)
     last_audit(invoice, operator, "adopted")
 
 
@@ -235,12 +216,12 @@ def test_pausing_is_an_act_with_its_reason_in_the_history(operator: Any, what: s
     invoice = cast.queued()
     operator.get("/admin/invoices/partition/")  # each partition is there to be held
     row: Any = Partition.objects.get(pk=invoice.partition) if what == "partition" else getattr(invoice, what)
-    perform(operator, row, "pause")
-    assert operator.get(act(row, "pause")).status_code == 409
+    perform(operator, "pause", row)
+    assert operator.get(address("pause", row)).status_code == 409
     assert type(row).objects.get(pk=row.pk).paused
     version = row.history.first()
     assert (version.history_user, version.history_change_reason) == (operator.user, f"paused: {WHY}")
-    perform(operator, row, "resume")
+    perform(operator, "resume", row)
     assert not type(row).objects.get(pk=row.pk).paused
 
 
@@ -258,10 +239,10 @@ def test_a_probe_tells_what_is_wrong_and_reopens_an_account_that_was_parked_for_
     account.set_credentials(bad)
     account.save()
     ProviderAccount.objects.update(parked_for_login=True, parked_until=clock.now(), parked_reason="login")
-    assert "it does not work" in perform(operator, account, "probe")
+    assert "it does not work" in perform(operator, "probe", account)
     assert ProviderAccount.objects.get().parked_for_login
     ProviderAccount.objects.update(sealed_credentials=good)
-    assert "the login and the symbol work" in perform(operator, account, "probe")
+    assert "the login and the symbol work" in perform(operator, "probe", account)
     assert not ProviderAccount.objects.get().parked_for_login
     assert LogEntry.objects.filter(user=operator.user, change_message__contains=WHY).count() == 2
 
@@ -270,20 +251,20 @@ def test_a_resync_shows_what_the_platform_told_us_last_and_brings_it_back(operat
     row = {"id": "m-1", "name": "Sương Mai", "status": "active"}
     changes.apply({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
     merchant = Merchant.objects.get(code="m-1")
-    text, _ = looked_at(operator, merchant, "resync")
+    text, _ = looked_at(operator, "resync", merchant)
     assert "what we hold is what the platform told us last" in text
     merchant.name = "Renamed by hand"
     merchant.save()
-    text, _ = looked_at(operator, merchant, "resync")
+    text, _ = looked_at(operator, "resync", merchant)
     assert "<del>Renamed by hand</del>" in text and "<ins>Sương Mai</ins>" in text
     assert Merchant.objects.get().name == "Renamed by hand"
-    perform(operator, merchant, "resync")
+    perform(operator, "resync", merchant)
     assert Merchant.objects.get().name == "Sương Mai"
     assert "Resync" in logged(merchant, operator)
 
 
 def test_a_merchant_that_the_platform_never_told_us_of_cannot_be_resynced(operator: Any) -> None:
-    answer = operator.get(act(cast.seller(), "resync"))
+    answer = operator.get(address("resync", cast.seller()))
     assert answer.status_code == 409 and "has told us nothing" in answer.content.decode()
 
 
@@ -294,12 +275,10 @@ def test_quarantined_messages_are_replayed_together_from_their_list(operator: An
     topic = settings.KAFKA_MERCHANT_TOPIC
     rows = [Quarantine.objects.create(topic=topic, partition=0, offset=at, value=b"{}", error="bad") for at in (1, 2)]
     chosen = {"action": "act_replay", "_selected_action": [row.pk for row in rows]}
-    answer = operator.post("/admin/merchants/quarantine/", chosen)
-    assert answer.status_code == 302 and all(f"row={row.pk}" in answer["Location"] for row in rows)
-    text = operator.get(answer["Location"]).content.decode()
+    assert operator.post("/admin/merchants/quarantine/", chosen)["Location"] == address("replay", *reversed(rows))
+    text, _ = looked_at(operator, "replay", *rows)
     assert text.count("bytes of") == 2
-    (seen,) = re.findall(r'name="seen" value="(\w+)"', text)
-    operator.post(answer["Location"], {"reason": WHY, "seen": seen, "confirm": "1"})
+    perform(operator, "replay", *rows)
     assert [("still wrong" in logged(row, operator)) for row in rows] == [True, True]
 
 
@@ -307,17 +286,27 @@ def test_an_event_that_was_refused_is_acted_on_again(operator: Any, client: Any)
     sale = cast.payment(cast.seller(), total=1)
     client.post("/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", sale)))
     event = WebhookEvent.objects.get()
-    text, _ = looked_at(operator, event, "replay")
+    text, _ = looked_at(operator, "replay", event)
     assert event.type in text and event.error.split(":")[0] in text
-    assert "refused" in perform(operator, event, "replay")
+    assert "refused" in perform(operator, "replay", event)
     assert WebhookEvent.objects.get().tries == event.tries + 1
     assert "Replay" in logged(event, operator)
+
+
+def test_an_event_that_nobody_need_hear_of_is_closed_for_good(operator: Any, client: Any) -> None:
+    sale = cast.payment(cast.seller(), total=1)
+    client.post("/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", sale)))
+    event = WebhookEvent.objects.get()
+    assert "closed" in perform(operator, "close", event)
+    assert WebhookEvent.objects.get().status == "closed"
+    assert "Close" in logged(event, operator)
+    assert operator.get(address("replay", event)).status_code == 409
 
 
 def test_an_event_that_was_acted_on_is_left_alone(operator: Any, client: Any) -> None:
     sale = cast.payment(cast.seller())
     client.post("/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", sale)))
-    assert operator.get(act(WebhookEvent.objects.get(), "replay")).status_code == 409
+    assert operator.get(address("replay", WebhookEvent.objects.get())).status_code == 409
 
 
 def test_a_delivery_is_sent_again_unless_its_endpoint_is_off(operator: Any) -> None:
@@ -325,22 +314,22 @@ def test_a_delivery_is_sent_again_unless_its_endpoint_is_off(operator: Any) -> N
     write_test(endpoint)
     delivery = WebhookDelivery.objects.get()
     WebhookDelivery.objects.update(state="dead", attempts=9)
-    assert "due now" in perform(operator, delivery, "replay")
+    assert "due now" in perform(operator, "replay", delivery)
     assert WebhookDelivery.objects.get().state == "pending"
     logged(delivery, operator)
     WebhookEndpoint.objects.update(disabled_reason="by hand")
-    assert operator.get(act(delivery, "replay")).status_code == 409
+    assert operator.get(address("replay", delivery)).status_code == 409
 
 
 def test_security_removes_endpoints_and_idle_accounts_with_a_reason_and_the_rows_stay(operator: Any) -> None:
     signed_in(operator, "security")
     endpoint, account = WebhookEndpoint.objects.create(url="https://a.example/h"), cast.seller().accounts.get()
     for row in (endpoint, account):
-        perform(operator, row, "remove")
+        perform(operator, "remove", row)
         row.refresh_from_db()
         assert row.deleted_at and row.history.first().history_change_reason == f"removed: {WHY}"
     owing = cast.queued().account
-    answer = operator.get(act(owing, "remove"))
+    answer = operator.get(address("remove", owing))
     assert answer.status_code == 409 and "still owes invoices" in answer.content.decode()
 
 

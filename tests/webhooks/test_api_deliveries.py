@@ -1,6 +1,5 @@
 """Deliveries over HTTP and in the console: found, sent again, tried out."""
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from config import clock
 from tests import cast
 from tests.callers import Caller, problem
+from tests.pressing import address, looked_at, perform
 from tests.webhooks.receivers import Receiver, receiving
 from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -284,13 +284,9 @@ def test_an_operator_finds_dead_deliveries_and_sends_them_again(client: Client) 
     as_one_of(client, "operator")
     listed = client.get("/admin/webhooks/webhookdelivery/?state__exact=dead").text
     assert dead.event_id in listed and fine.event_id not in listed
-    press = {"action": "act_replay", "_selected_action": [dead.pk, off.pk]}
-    asked = client.post("/admin/webhooks/webhookdelivery/", press)["Location"]
-    shown = client.get(asked).text
+    shown, _ = looked_at(client, "replay", dead, off)
     assert "its endpoint is off" in shown
-    (seen,) = re.findall(r'name="seen" value="(\w+)"', shown)
-    told = client.post(asked, {"reason": "they lost it", "seen": seen, "confirm": "1"}, follow=True).text
-    assert "due now" in told
+    assert "due now" in perform(client, "replay", dead, off)
     dead.refresh_from_db()
     off.refresh_from_db()
     assert (dead.state, dead.attempts, off.state) == (S.PENDING, 0, S.DEAD)
@@ -301,5 +297,5 @@ def test_support_sees_deliveries_and_has_no_button(client: Client) -> None:
     WebhookDelivery.objects.update(state=S.DEAD)
     as_one_of(client, "support")
     assert "Send again" not in client.get("/admin/webhooks/webhookdelivery/").text
-    client.post("/admin/webhooks/webhookdelivery/", {"action": "replay", "_selected_action": [delivery.pk]})
+    assert client.get(address("replay", delivery)).status_code == 403
     assert WebhookDelivery.objects.get().state == S.DEAD
