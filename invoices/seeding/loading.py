@@ -39,11 +39,13 @@ def load(plan: Plan, told: Progress) -> None:
             _copy(plan, told)
             _histories(plan, told)
             _terms(plan, told)
-    for at, model in enumerate(TABLES):
-        told("Statistics", at, len(TABLES))
-        with connection.cursor() as cursor:
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        for at, model in enumerate(TABLES):
+            told("Statistics", at, len(TABLES))
             cursor.execute(f'VACUUM (ANALYZE) "{model._meta.db_table}"')
-    told("Statistics", len(TABLES), len(TABLES))
+        told("Statistics", len(TABLES), len(TABLES))
+        cursor.execute("RESET statement_timeout")
 
 
 def _copy(plan: Plan, told: Progress) -> None:

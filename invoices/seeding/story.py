@@ -23,7 +23,7 @@ from invoices.models.invoice import reference_of
 from invoices.models.rules import issue_limit
 from invoices.partitions import partition_of
 from invoices.seeding.cast import MARK_DATE, MARK_REFERENCE, Buyer, Sale, Seller
-from invoices.seeding.lines import Lines
+from invoices.seeding.lines import NULL, Lines
 from invoices.tallying import COUNTED, bucket
 
 IDS = 16  # set aside for each invoice and its rows
@@ -144,13 +144,13 @@ class Story:
                 due = deadline
                 if due <= self.plan.now:
                     self._audit("claim_expired", due, State.QUEUED, "nobody claimed it: issue to the consumer")
-        self.row["claim_deadline"] = deadline.isoformat() if deadline else None
+        self.row["claim_deadline"] = deadline.isoformat() if deadline else NULL
         self._request("payment", paid, self.plan.buyers[0])
         told = f'{{"orderId":"{self.order}","paymentId":"pay-{self.order}","merchantId":"{seller.code}",'
         told += f'"paidAt":"{paid.isoformat()}","currency":"VND",{self.sale.sold[1:]}'
         self.part.lines[Payment].add(
             id=next(self.ids), created_at=self.paid_at, updated_at=self.paid_at, merchant_code=seller.code,
-            order_id=self.order, payment_id=f"pay-{self.order}", paid_at=self.paid_at, body=told, parked_at=None,
+            order_id=self.order, payment_id=f"pay-{self.order}", paid_at=self.paid_at, body=told,
         )  # fmt: skip
         return due, buyer, source
 
@@ -172,7 +172,7 @@ class Story:
             reference=self.reference, document_sha256=self.row["document_sha256"], taken_at=taken.isoformat(),
             last_byte_by=ended.isoformat(), ended_at=ended.isoformat(), outcome=outcome, code=code, message=message,
             scope="order" if outcome == "refused" else "", symbol=seller.symbol if numbered else "",
-            number=self.number if numbered else "", not_found_at=None, response=None,
+            number=self.number if numbered else "",
         )  # fmt: skip
         exposed = end in (State.ISSUED, State.UNCERTAIN, State.SUBMITTED) or failure in ("rejected", "conflict")
         if exposed:

@@ -1,0 +1,89 @@
+"""The console in Chromium: nobody is kept out of it, by day or by night, and it fits the screens that desks have."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.urls import reverse
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests import cast
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+pytestmark = [
+    pytest.mark.usefixtures("transactional_db"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it"),
+]
+
+
+@pytest.fixture
+def desk(live_server: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    client.force_login(User.objects.create_superuser("thu", password="x"))
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        context = browser.new_context(base_url=live_server.url)
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        yield page
+        browser.close()
+
+
+def pages() -> dict[str, str]:
+    cast.issued(), cast.queued(), cast.waiting()
+    failed = cast.failed()
+    return {
+        "home": "/admin/",
+        "list": "/admin/invoices/invoice/?q=order",
+        "invoice": reverse("admin:invoices_invoice_change", args=[failed.pk]),
+        "form": reverse("admin:merchants_provideraccount_change", args=[failed.account_id]),
+        "history": reverse("admin:merchants_merchant_history", args=[failed.merchant_id]),
+    }
+
+
+def grave(page: Page, **options: Any) -> list[str]:
+    found = Axe().run(page, options=options or None).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+def test_axe_finds_nothing_serious_by_day_or_by_night(desk: Page) -> None:
+    for name, address in pages().items():
+        desk.emulate_media(color_scheme="light")
+        desk.goto(address)
+        assert grave(desk) == [], name
+        desk.emulate_media(color_scheme="dark")
+        assert grave(desk, runOnly=["color-contrast"]) == [], name
+
+
+def test_pages_fit_from_a_tablet_to_a_wide_screen(desk: Page) -> None:
+    for name, address in pages().items():
+        for width in (768, 1280, 1920):
+            desk.set_viewport_size({"width": width, "height": 900})
+            desk.goto(address)
+            assert desk.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+
+
+def test_the_way_from_a_figure_to_its_invoices_is_one_click(desk: Page) -> None:
+    failed, _ = cast.failed(failure="conflict"), cast.failed(failure="late")
+    desk.goto("/admin/")
+    desk.get_by_role("region", name="Needs a hand").get_by_role("link", name="conflict 1").click()
+    expect(desk.locator("#result_list tbody tr")).to_have_count(1)
+    desk.get_by_role("link", name=failed.order_id).click()
+    expect(desk.get_by_role("heading", level=1)).to_contain_text(failed.order_id)
+
+
+def test_the_head_of_a_long_list_stays_in_sight(desk: Page) -> None:
+    merchant = cast.seller()
+    for _ in range(40):
+        cast.waiting(merchant)
+    desk.set_viewport_size({"width": 1280, "height": 700})
+    desk.goto("/admin/invoices/invoice/")
+    desk.mouse.wheel(0, 800)
+    expect(desk.get_by_role("columnheader", name="Order")).to_be_in_viewport()
