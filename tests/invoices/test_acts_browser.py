@@ -9,9 +9,13 @@ from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from invoices.issuing import issue_due
+from invoices.models import Invoice
 from invoices.providers.simulator import Simulator
+from tests import cast
 from tests.browser import chromium, in_chromium, shoot, signed_in
 from tests.invoices.acting import GROUPS, PRESSES, every_act, one_of, rows
+from tests.invoices.at_the_provider import seller_at
 
 pytestmark = in_chromium
 
@@ -67,3 +71,22 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str, folder: Path) 
 
 def live(desk: Page, url: str) -> str:
     return desk.url.split("/admin/")[0] + url
+
+
+def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
+    browser: Any, live_server: Any, provider: Simulator
+) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    invoice, _ = cast.failed(seller_at(provider), failure="exhausted"), cast.failed(failure="late")
+    with signed_in(browser, live_server.url, one_of("operator")) as desk:
+        desk.goto(f"{live_server.url}/admin/")
+        desk.get_by_role("link", name="exhausted 1").click()
+        desk.get_by_role("link", name=invoice.order_id, exact=True).click()
+        desk.locator("ul.acts").get_by_role("link", name="Replay …", exact=True).click()
+        desk.get_by_label("Reason").fill("the provider is back")
+        desk.get_by_role("button", name="Replay", exact=True).click()
+        expect(desk.locator(".messagelist .success")).to_be_visible()
+        issue_due(invoice.partition)
+        desk.reload()
+        expect(desk.locator(".badge-issued").first).to_be_visible()
+        expect(desk.locator("main")).to_contain_text(Invoice.objects.get(pk=invoice.pk).legal_number)
