@@ -42,8 +42,8 @@ class Why(forms.Form):
     )
 
     def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
-        self.row = row
+        super().__init__(*args, **kwargs)
+        self.label_suffix, self.row = "", row
 
     def told(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
