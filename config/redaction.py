@@ -15,7 +15,7 @@ ROOT = f"{Path(__file__).resolve().parent.parent}/"
 FRAMES = 16  # the innermost ones
 
 WORD = re.compile(r"[\w.:/<>+,-]{0,80}", re.ASCII)
-CLASS = re.compile(r"[A-Za-z_.]{1,60}")
+CLASS = re.compile(r"(?!whsec_|eyJ)[A-Za-z_.]{1,60}")
 SUSPECT = re.compile(
     r"""\b\w+://\S+                                                # addresses carry logins and tokens
     | [\w.+-]+@[\w.-]+                                             # e-mail

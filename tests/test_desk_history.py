@@ -46,13 +46,13 @@ def test_whatever_people_may_edit_has_a_history(rf: object) -> None:
     edited = [m for m, at in admin.site._registry.items() if at.has_change_permission(request)]
     without = {m for m in edited if not (hasattr(m, "history") and isinstance(admin.site._registry[m], Historied))}
     assert without <= {User, Group}  # Django keeps a log of its own of these
-    assert {Merchant, TaxInfo, ProviderAccount, WebhookEndpoint, Configuration, Partition} <= set(edited)
+    assert {Merchant, TaxInfo, ProviderAccount, WebhookEndpoint, Configuration} <= set(edited)
 
 
-@pytest.mark.parametrize("model", [Merchant, TaxInfo, ProviderAccount, Partition])
+@pytest.mark.parametrize("model", [Merchant, TaxInfo, ProviderAccount])
 def test_an_edit_that_changes_issuing_must_say_why(console: Client, model: type) -> None:
-    row = cast.seller() if model is not Partition else Partition.objects.create(number=0)
-    row = row if model in (Merchant, Partition) else model.objects.get()  # type: ignore[attr-defined]
+    row = cast.seller()
+    row = row if model is Merchant else model.objects.get()  # type: ignore[attr-defined]
     at = admin.site._registry[model]
     assert isinstance(at, Edited) and at.reason_required
     answer = console.post(address(row), {"reason": ""})
@@ -89,12 +89,6 @@ def test_a_configurations_reason_is_kept_though_it_saves_in_its_own_way(console:
     console.post("/admin/config/configuration/add/", {"key": "k", "text": "v", "reason": "for the fair"})
     version = Configuration.objects.get(key="k").history.get()
     assert (version.history_change_reason, version.history_user.username) == ("for the fair", "thu")
-
-
-def test_a_held_partition_says_who_and_why(console: Client) -> None:
-    console.post("/admin/invoices/partition/add/", {"number": 0, "paused": "on", "reason": "the provider is down"})
-    told = history_of(console, Partition.objects.get())
-    assert "the provider is down" in told and "thu" in told
 
 
 def test_the_platforms_changes_say_where_they_came_from(console: Client) -> None:

@@ -26,6 +26,11 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_counted(db: None) -> None:
+    Tally.objects.all().delete()  # requests of other tests are counted on a connection of their own
+
+
 def test_open_work_is_counted_by_state_and_partition_with_how_late_it_is() -> None:
     first, _ = cast.queued(orderId="order-1"), cast.queued(orderId="order-1")
     Invoice.objects.filter(pk=first.pk).update(not_before=clock.now() - timedelta(minutes=5))

@@ -135,9 +135,11 @@ def test_the_manifests_make_a_working_house(deployment: Deployment) -> None:
         rename(deployment)
         until(lambda: (deployment.read(f"merchants/{MERCHANT}") or {}).get("name") == "Tên mới", deployment)
         until(lambda: list(Path(deployment.image.environment["MEDIA_ROOT"]).rglob("*.pdf")), deployment)
+    the_engines_probes_find_every_part_alive(deployment)
+    every_part_ends_well_when_it_is_told_to(deployment)
 
 
-def test_the_engines_probes_find_every_part_alive(deployment: Deployment) -> None:
+def the_engines_probes_find_every_part_alive(deployment: Deployment) -> None:
     probes = [["deploy/healthcheck.py"], *(["config/alive.py", part] for part in ("worker", "beat", "consumer"))]
     environment = {**deployment.image.environment, "PORT": str(deployment.port)}
     for probe in probes:
@@ -146,7 +148,7 @@ def test_the_engines_probes_find_every_part_alive(deployment: Deployment) -> Non
         assert asked.returncode == 0, (probe, asked.stdout, asked.stderr)
 
 
-def test_every_part_ends_well_when_it_is_told_to(deployment: Deployment) -> None:
+def every_part_ends_well_when_it_is_told_to(deployment: Deployment) -> None:
     assert len(deployment.running) == len(manifests.pods()) - 3  # the Job, and two partitions
     for process in deployment.running.values():
         process.send_signal(signal.SIGTERM)

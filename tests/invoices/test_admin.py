@@ -63,7 +63,7 @@ def test_every_model_of_ours_has_its_pages_and_none_can_be_deleted(console, rf):
     request = rf.get("/")
     request.user = User.objects.get()
     ours = [m for m in admin.site._registry if m._meta.app_label in ("config", "merchants", "invoices", "webhooks")]
-    assert len(ours) == 20
+    assert len(ours) == 21
     for model, model_admin in admin.site._registry.items():
         assert not model_admin.has_delete_permission(request), model
         assert "delete_selected" not in model_admin.get_actions(request)

@@ -1,11 +1,10 @@
-"""The console in Chromium: nobody is kept out of it, by day or by night, and it fits the screens that desks have."""
+"""The console in Chromium: it fits the screens that desks have, and figures lead to what they count."""
 
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.urls import reverse
 from playwright.sync_api import Page, expect, sync_playwright
@@ -46,20 +45,6 @@ def pages() -> dict[str, str]:
         "form": reverse("admin:merchants_provideraccount_change", args=[failed.account_id]),
         "history": reverse("admin:merchants_merchant_history", args=[failed.merchant_id]),
     }
-
-
-def grave(page: Page, **options: Any) -> list[str]:
-    found = Axe().run(page, options=options or None).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
-
-
-def test_axe_finds_nothing_serious_by_day_or_by_night(desk: Page) -> None:
-    for name, address in pages().items():
-        desk.emulate_media(color_scheme="light")
-        desk.goto(address)
-        assert grave(desk) == [], name
-        desk.emulate_media(color_scheme="dark")
-        assert grave(desk, runOnly=["color-contrast"]) == [], name
 
 
 def test_pages_fit_from_a_tablet_to_a_wide_screen(desk: Page) -> None:
