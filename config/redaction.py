@@ -15,7 +15,7 @@ ROOT = f"{Path(__file__).resolve().parent.parent}/"
 FRAMES = 16  # the innermost ones
 
 WORD = re.compile(r"[\w.:/<>+,-]{0,80}", re.ASCII)
-CLASS = re.compile(r"(?!whsec_|eyJ)[A-Za-z_.]{1,60}")
+CLASS = re.compile(r"(?!.{32})_?(?:[A-Z]{1,5}[a-z]+)+")  # shorter than any token of ours, and in humps
 SUSPECT = re.compile(
     r"""\b\w+://\S+                                                # addresses carry logins and tokens
     | [\w.+-]+@[\w.-]+                                             # e-mail
