@@ -10,6 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "bench"))
+os.environ.setdefault("LOG_LEVEL", "WARNING")  # this process plays a worker once, and --json prints nothing else
 
 import django
 
