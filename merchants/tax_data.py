@@ -1,5 +1,6 @@
 """`metadata.tax` of the platform's row, read as the fields of a TaxInfo. No message repeats a value of it."""
 
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -7,6 +8,7 @@ from django.core.exceptions import ValidationError
 from merchants import tax_codes
 from merchants.models import AdministrativeUnit, TaxInfo
 
+_checked = lru_cache(maxsize=10_000)(tax_codes.check)  # most changes repeat the code that is known
 FIELDS = {
     "taxCode": "tax_code",
     "legalName": "legal_name",
@@ -54,7 +56,7 @@ def read(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
             raise BadTaxData(told, "This must be a text.")
         fields[name] = (value or "").strip()
     try:
-        fields["tax_code"] = tax_codes.check(fields["tax_code"] or "")
+        fields["tax_code"] = _checked(fields["tax_code"] or "")
     except tax_codes.ImpossibleTaxCode as error:
         raise BadTaxData("taxCode", error) from None
     method = METHODS.get((fields["method"] or "").lower())

@@ -12,6 +12,7 @@ OURS: dict[type, list[str]] = {  # what the platform decides; operators may be a
     Merchant: ["name", "is_active", "tax_problem", "deleted_at", "updated_at"],
     TaxInfo: [*(name.removesuffix("_id") for name in tax_data.FIELDS.values()), "deleted_at", "updated_at"],
 }
+HISTORY: dict[type, Any] = {kind: kind.history.model for kind in OURS}  # type: ignore[attr-defined]  # dear to ask for
 
 
 class Written:
@@ -31,7 +32,7 @@ class Written:
             row._state.adding = False
         elif isinstance(row.pk, int):  # else it is new, and has its id when it is kept
             self._old[kind][row.pk] = row
-        version = {f.attname: getattr(row, f.attname) for f in kind.history.model.tracked_fields}
+        version = {f.attname: getattr(row, f.attname) for f in HISTORY[kind].tracked_fields}
         version |= {"history_date": row.updated_at, "history_change_reason": reason[:100]}
         self._versions.append((row, {**version, "history_type": "+" if is_new else "~"}))
 
@@ -46,7 +47,7 @@ class Written:
             model: Any = kind
             model.objects.bulk_create(self._new[kind], batch_size=ROOM)
             update_rows(list(self._old[kind].values()), OURS[kind])
-            history = model.history.model
+            history = HISTORY[kind]
             versions = [history(**version | _ids(row)) for row, version in self._versions if type(row) is kind]
             history.objects.bulk_create(versions, batch_size=ROOM)
 
