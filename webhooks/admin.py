@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin
@@ -138,7 +139,7 @@ class WebhookEndpointAdmin(Acting, Edited):
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(Acting, Shown):
     acts = (ReplayDelivery(),)
-    list_display = ("event_id", "type", "endpoint", "result", "attempts", "last_status", "last_error", "created_at")
+    list_display = ("event_id", "type", "to", "result", "last_error", "created_at")  # more lies over the filters
     list_filter = ("state",)
     list_select_related = ("endpoint",)
     search_fields = ("event_id__exact",)
@@ -152,6 +153,10 @@ class WebhookDeliveryAdmin(Acting, Shown):
         "told",
     )
     readonly_fields = ("result", "told", "created_at", "updated_at")
+
+    @admin.display(description="to")
+    def to(self, row: WebhookDelivery) -> str:
+        return urlsplit(row.endpoint.url).hostname or row.endpoint.url
 
     @admin.display(description="state")
     def result(self, row: WebhookDelivery) -> SafeString:
