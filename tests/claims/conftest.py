@@ -1,15 +1,13 @@
 """Chromium on a telephone's screen, which hears everything that a page asks for and says."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-QUIET += ["--disable-component-update", "--no-first-run"]
+from tests.browser import CHROMIUM, chromium
+
 PHONE = {"width": 375, "height": 812}
 expect.set_options(timeout=20_000)
 
@@ -18,12 +16,8 @@ expect.set_options(timeout=20_000)
 def browser() -> Iterator[Any]:
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
-    # Playwright runs an event loop in this thread; Django must not take our queries for an async view's.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

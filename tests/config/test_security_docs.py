@@ -53,8 +53,8 @@ def test_a_command_of_the_page_does_what_it_says(shell, command: str) -> None:
         assert "the previous one may go" in done.stdout
 
 
-def test_the_page_shows_eight_commands_and_every_variable_it_names_is_ours() -> None:
-    assert len(COMMANDS) == 8
+def test_the_page_shows_nine_commands_and_every_variable_it_names_is_ours() -> None:
+    assert len(COMMANDS) == 9
     settings = (ROOT / "config" / "settings.py").read_text()
     for name in set(re.findall(r"`([A-Z][A-Z_]{3,})`", DOCS)):
         assert f'"{name}"' in settings, name

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        documents = [_told(invoice) for invoice in documents_of(options["order"], options["merchant"])]
+        documents = [told(invoice) for invoice in documents_of(options["order"], options["merchant"])]
         if options["json"]:
             self.stdout.write(json.dumps(documents, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2))
             return
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             _show(console, document)
 
 
-def _told(invoice: Invoice) -> dict[str, Any]:
+def told(invoice: Invoice) -> dict[str, Any]:
     return {
         "invoice": _invoice(invoice),
         "requests": [_request(row) for row in invoice.requests.order_by("requested_at", "id")],
