@@ -33,7 +33,7 @@ from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from invoices.moving import move_one  # noqa: E402
 from tests import cast  # noqa: E402
-from tests.claims.conftest import CHROMIUM, QUIET  # noqa: E402
+from tests.browser import CHROMIUM, QUIET  # noqa: E402
 from tests.invoices.test_bulk import dead_letters  # noqa: E402
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"

@@ -15,7 +15,7 @@ GRAVE = ("serious", "critical")
 
 
 def grave(page: Page, **options: Any) -> list[str]:
-    found = Axe().run(page, options=options or None).response["violations"]
+    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in GRAVE]
 
 
