@@ -147,32 +147,32 @@ def _foresee(run: BulkRun, invoice: Invoice) -> tuple[bool, str]:
 
 
 def _act_on_some(run: BulkRun) -> int:
-    to_do = run.items.filter(would=True, outcome="", run__state=BulkRun.State.RUNNING).order_by("pk")
-    done = _ask_some(run, to_do) if run.verb == "look_up" else 0
-    while run.verb != "look_up" and done < ACTS and not stop.is_set() and _act_on_one(run, to_do):
-        done += 1
+    to_do = run.items.filter(would=True, outcome="", run__state=BulkRun.State.RUNNING)
+    if run.verb == "look_up":
+        done = _ask_some(run, to_do)
+    else:
+        found = to_do.order_by("pk").values_list("pk", "invoice_id")[:ACTS]
+        done = sum(_act_on_one(run, to_do, *ids) for ids in found if not stop.is_set())
     if not done and not run.items.filter(would=True, outcome="").exists():
         now, running = clock.now(), BulkRun.State.RUNNING
         BulkRun.objects.filter(pk=run.pk, state=running).update(state=BulkRun.State.DONE, ended_at=now)
     return done
 
 
-def _act_on_one(run: BulkRun, to_do: QuerySet[BulkItem]) -> bool:
-    """The act and its outcome in one transaction. False where nothing is left to do."""
-    item = None
+def _act_on_one(run: BulkRun, to_do: QuerySet[BulkItem], pk: int, invoice_id: int) -> bool:
+    """The act and its outcome in one transaction. False where another worker has it, or the run was aborted."""
     try:
         with transaction.atomic():
-            item = to_do.select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+            item = to_do.filter(pk=pk).select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
             if item is None:
                 return False
-            item.outcome, item.why = _act(run, _with_accounts().get(pk=item.invoice_id))
-            item.save(update_fields=["outcome", "why"])
+            outcome, why = _act(run, _with_accounts().get(pk=invoice_id))
+            BulkItem.objects.filter(pk=pk).update(outcome=outcome, why=why)
     except (OperationalError, InterfaceError):
         raise  # the database is going away: the item is taken up again
     except Exception as error:  # one invoice must not stop the others
-        assert item is not None
-        log.exception("[bulkItemFailed]", invoice=item.invoice_id)
-        run.items.filter(pk=item.pk).update(outcome=BulkItem.Outcome.FAILED, why=type(error).__name__)
+        log.exception("[bulkItemFailed]", invoice=invoice_id)
+        BulkItem.objects.filter(pk=pk, outcome="").update(outcome=BulkItem.Outcome.FAILED, why=type(error).__name__)
     return True
 
 

@@ -11,6 +11,8 @@ from urllib.parse import urlencode, urlsplit
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "desk"))
 
+os.environ.setdefault("LOG_LEVEL", "WARNING")  # a line a request would be read, not the table
+
 import django
 
 django.setup()
@@ -41,7 +43,7 @@ class Desk:
     def __init__(self, crew: Crew, server: str, size: int) -> None:
         self.name = f"desk_{size}"
         with psycopg.connect(server, autocommit=True) as admin:
-            if not admin.execute("SELECT FROM pg_database WHERE datname = %s", [self.name]).fetchone():
+            if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.name]).fetchone():
                 admin.execute(f"CREATE DATABASE {self.name}")
         connection.close()
         connection.settings_dict["NAME"] = self.name

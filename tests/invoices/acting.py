@@ -1,5 +1,7 @@
-"""For each act a row that it fits, and who may press its button."""
+"""For each act a row that it fits, and who may press its button; and what a bad night leaves."""
 
+import copy
+import uuid
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +9,8 @@ from django.contrib.auth.models import Group, User
 
 from config import clock
 from config.acts import Act, Acting
+from config.models import new_ids
+from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.providers.simulator import Simulator
 from invoices.skip import skip
@@ -100,3 +104,23 @@ def rows(provider: Simulator) -> dict[tuple[str, str], Any]:
         ("WebhookDelivery", "replay"): WebhookDelivery.objects.get(),
         ("WebhookEndpoint", "remove"): endpoint,
     }
+
+
+def dead_letters(count: int) -> None:
+    """Half of them can be replayed; a quarter was partly refunded since, a quarter is late and was in doubt."""
+    good = cast.failed(failure="exhausted")
+    kinds: list[dict[str, Any]] = [
+        {}, {},
+        {"refunded_amount": 40000, "refunded_at": clock.now()},
+        {"doubted_at": clock.now(), "look_again_at": clock.now(), "issue_until": clock.now()},
+    ]  # fmt: skip
+    rows = []
+    for at, pk in enumerate(new_ids(count)):
+        row = copy.copy(good)
+        row.pk, row.order_id, row.reference, row.claim_token = pk, f"dead-{at}", uuid.uuid4(), None
+        row.audit_seq, row.audit_hash, row.partition = 0, "", at % 3
+        for name, value in kinds[at % 4].items():
+            setattr(row, name, value)
+        rows.append(row)
+    Invoice.objects.bulk_create(rows, batch_size=1000)
+    Invoice.objects.filter(pk=good.pk).update(state=State.CANCELLED, failure="", failure_code="")

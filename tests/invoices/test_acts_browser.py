@@ -9,15 +9,18 @@ from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from invoices import bulk
 from invoices.issuing import issue_due
+from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.providers.simulator import Simulator
 from tests import cast
 from tests.browser import chromium, in_chromium, shoot, signed_in
-from tests.invoices.acting import GROUPS, PRESSES, every_act, one_of, rows
+from tests.invoices.acting import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
 from tests.invoices.at_the_provider import seller_at
 
 pytestmark = in_chromium
+SHOT = ("replay", "amend", "re-snapshot")  # the pages that differ most
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,8 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str, folder: Path) 
     desk.get_by_label("Reason").fill("the buyer called")
     if key[1] == "amend":
         desk.get_by_role("button", name="Show what will happen").click()
-    shoot(desk, folder, f"{key[0]}-{key[1]}".lower())
+    if key[1] in SHOT:
+        shoot(desk, folder, f"{key[0]}-{key[1]}".lower())
     desk.get_by_role("button", name=act.label, exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()
     if key == ("Invoice", "replay"):
@@ -90,3 +94,30 @@ def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
         desk.reload()
         expect(desk.locator(".badge-issued").first).to_be_visible()
         expect(desk.locator("main")).to_contain_text(Invoice.objects.get(pk=invoice.pk).legal_number)
+
+
+def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, live_server: Any, tmp_path: Path) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    dead_letters(60)  # more than a page
+    with signed_in(browser, live_server.url, one_of("operator")) as desk:
+        desk.goto("/admin/invoices/invoice/?state__exact=FAILED")
+        desk.locator("#action-toggle").check()
+        desk.get_by_text("Select all 60 invoices").click()
+        desk.locator("select[name=action]").select_option(label="Replay all of them …")
+        desk.get_by_role("button", name="Go").click()
+        expect(desk.get_by_role("heading", name="Dry run: nothing is done yet")).to_be_visible()
+        shoot(desk, tmp_path, "bulk-dry-run")
+        while bulk.work():
+            pass
+        expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page looks again by itself
+        desk.get_by_label("Reason").fill("the provider is back")
+        shoot(desk, tmp_path, "bulk-ready")
+        desk.get_by_role("button", name="Replay 30").click()
+        expect(desk.get_by_role("button", name="Stop here")).to_be_visible()
+        shoot(desk, tmp_path, "bulk-at-work")
+        while bulk.work():
+            pass
+        expect(desk.get_by_text("It ended")).to_be_visible()
+        expect(desk.get_by_role("button", name="Stop here")).to_have_count(0)
+        shoot(desk, tmp_path, "bulk-done")
+    assert Invoice.objects.filter(state=State.QUEUED).count() == 30

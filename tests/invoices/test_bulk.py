@@ -1,9 +1,7 @@
 """Bulk runs: what the dry run counts is what the run does, once, whatever happens to its worker, and nobody waits."""
 
-import copy
 import os
 import threading
-import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +12,6 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from config import clock
-from config.models import new_ids
 from invoices import bulk
 from invoices.issuing import issue_due
 from invoices.issuing.pump import stop
@@ -23,7 +19,7 @@ from invoices.lifecycle import State
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
 from invoices.providers.simulator import Simulator
 from tests import cast
-from tests.invoices.acting import one_of
+from tests.invoices.acting import dead_letters, one_of
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 
 pytestmark = pytest.mark.django_db
@@ -31,26 +27,6 @@ MANY = int(os.environ.get("BULK_LETTERS", "200"))  # 5,000 on request: as many a
 LIST = "/admin/invoices/invoice/"
 WHY = "the provider is back"
 S = BulkRun.State
-
-
-def dead_letters(count: int) -> None:
-    """Half of them can be replayed; a quarter was partly refunded since, a quarter is late and was in doubt."""
-    good = cast.failed(failure="exhausted")
-    kinds: list[dict[str, Any]] = [
-        {}, {},
-        {"refunded_amount": 40000, "refunded_at": clock.now()},
-        {"doubted_at": clock.now(), "look_again_at": clock.now(), "issue_until": clock.now()},
-    ]  # fmt: skip
-    rows = []
-    for at, pk in enumerate(new_ids(count)):
-        row = copy.copy(good)
-        row.pk, row.order_id, row.reference, row.claim_token = pk, f"dead-{at}", uuid.uuid4(), None
-        row.audit_seq, row.audit_hash, row.partition = 0, "", at % 3
-        for name, value in kinds[at % 4].items():
-            setattr(row, name, value)
-        rows.append(row)
-    Invoice.objects.bulk_create(rows, batch_size=1000)
-    Invoice.objects.filter(pk=good.pk).update(state=State.CANCELLED, failure="", failure_code="")
 
 
 def chosen(verb: str = "replay", **of: Any) -> BulkRun:
