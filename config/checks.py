@@ -121,6 +121,12 @@ def public_face_is_safe(**_: Any) -> Iterator[CheckMessage]:
             hint="Set ALLOWED_HOSTS to the host of PUBLIC_URL, with commas between several.",
             id="hoadon.E034",
         )
+    if settings.EMAIL_BACKEND == "django.core.mail.backends.dummy.EmailBackend":
+        yield Warning(
+            "No mail server is set: buyers who left an e-mail address get nothing.",
+            hint="Set EMAIL_URL to smtp+tls://user:password@host:587.",
+            id="hoadon.W035",
+        )
 
 
 def development_values(file: Path | None = None) -> set[str]:

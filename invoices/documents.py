@@ -70,10 +70,10 @@ def buyer_of(details: dict[str, Any], consumer_text: str) -> Buyer:
     """The printed buyer: an organisation by its legal name, a person by theirs, the consumer by the law's words."""
     if not details:
         return Buyer(name=consumer_text, is_consumer=True)
-    person = details["kind"] == "individual"
+    legal_name = "" if details["kind"] == "individual" else details.get("legalName") or details["name"]
     return Buyer(
-        name=details["name"] if person or details["name"] != details.get("legalName") else "",
-        legal_name="" if person else details.get("legalName") or details["name"],
+        name="" if details["name"] == legal_name else details["name"],
+        legal_name=legal_name,
         tax_code=details.get("taxCode", ""),
         personal_id=details.get("personalId", ""),
         budget_code=details.get("budgetCode", ""),

@@ -1,4 +1,4 @@
-"""Chromium for tests of the console: one for a module, signed in as anybody."""
+"""Chromium for tests of pages: one for a module, and what is asked of every page in it."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from playwright.sync_api import Page, sync_playwright
 
@@ -47,9 +48,32 @@ def signed_in(browser: Any, url: str, user: Any, **options: Any) -> Iterator[Pag
 
 
 def shoot(page: Page, folder: Path, name: str) -> None:
-    """Light and dark; nothing sticks out at the side."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
-        page.screenshot(path=folder / f"{name}-{scheme}.png", full_page=True)
+    """At a laptop's and at a desk's width, light and dark; nothing sticks out at the side."""
+    for width in (1280, 1920):
+        for scheme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme="light")
+
+
+def grave(page: Page, **options: Any) -> list[str]:
+    """What axe calls serious or critical. It may not fetch style sheets itself: our policy lets no script do that."""
+    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False, **options}).response["violations"]
+    return [
+        f"{v['id']}: {v['nodes'][0]['html']} {v['nodes'][0].get('failureSummary')}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def nobody_is_kept_out(page: Page, address: str) -> None:
+    """The whole page by day, and its colours by night, which are all that differs."""
+    page.emulate_media(color_scheme="light")
+    page.goto(address)
+    assert not (found := grave(page)), (address, found)
+    page.emulate_media(color_scheme="dark")
+    page.reload()  # colours that fade into others are neither yet
+    assert not (found := grave(page, runOnly=["color-contrast"])), (address, found)

@@ -9,6 +9,7 @@ from config.logging import Line
 from invoices import partitions
 from invoices.issuing import calls
 from invoices.providers.simulator import Simulator, running
+from tests.browser import CHROMIUM, chromium
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +90,11 @@ def media(settings: Any, tmp_path: Any) -> Any:
 def groups(db: None) -> None:
     """The console's groups of users, with what each may do."""
     call_command("loaddata", "permissions", verbosity=0)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
+    with chromium() as browser:
+        yield browser

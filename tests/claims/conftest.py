@@ -6,18 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import CHROMIUM, chromium
-
 PHONE = {"width": 375, "height": 812}
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -3,29 +3,14 @@
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from invoices.models import Invoice
 from tests import cast
+from tests.browser import grave, nobody_is_kept_out
 from tests.claims.stages import STAGES, link, to_be_mended, with_files
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
-GRAVE = ("serious", "critical")
-
-
-def grave(page: Page, **options: Any) -> list[str]:
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in GRAVE]
-
-
-def looked_at(page: Page, address: str) -> None:
-    """The whole page by day, and its colours by night, which are all that differs."""
-    page.emulate_media(color_scheme="light")
-    page.goto(address)
-    assert grave(page) == [], address
-    page.emulate_media(color_scheme="dark")
-    assert grave(page, runOnly=["color-contrast"]) == [], address
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
@@ -38,7 +23,7 @@ def test_axe_finds_nothing_serious_at_any_stage(phone: Page, language: str, medi
         "/claims/nobody-knows-this-token",
     ]
     for address in addresses:
-        looked_at(phone, address)
+        nobody_is_kept_out(phone, address)
 
 
 def test_axe_finds_nothing_serious_in_a_form_with_mistakes_or_too_late(phone: Page) -> None:

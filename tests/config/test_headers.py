@@ -1,6 +1,5 @@
 """What browsers are told, and that our pages obey it."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,13 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests import cast
 from tests.config.test_deployment import GOOD, manage
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
 def policy_of(answer: Any) -> dict[str, str]:
@@ -65,20 +61,10 @@ print("COOKIES", settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, se
     assert "COOKIES True True True 28800" in told.stdout
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    # Playwright runs an event loop in this thread; Django must not take our queries for an async view's.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def desk(chromium: Any, live_server: Any) -> Iterator[Page]:
+def desk(browser: Any, live_server: Any) -> Iterator[Page]:
     """A page on which every complaint of the browser is a failure."""
-    context = chromium.new_context(base_url=live_server.url)
+    context = browser.new_context(base_url=live_server.url)
     page = context.new_page()
     page.set_default_timeout(20_000)
     said: list[str] = []
@@ -90,7 +76,6 @@ def desk(chromium: Any, live_server: Any) -> Iterator[Page]:
     assert said == []
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it")
 @pytest.mark.usefixtures("transactional_db")
 class TestInABrowser:
     def test_an_operator_signs_in_and_walks_the_console(self, desk: Page) -> None:
@@ -119,8 +104,8 @@ class TestInABrowser:
         ):  # fmt: skip
             assert desk.goto(reverse(f"admin:{name}", args=[row.pk])).status == 200
 
-    def test_the_guard_sees_a_violation(self, chromium: Any, live_server: Any) -> None:
-        page = chromium.new_page()
+    def test_the_guard_sees_a_violation(self, browser: Any, live_server: Any) -> None:
+        page = browser.new_page()
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.goto(f"{live_server.url}/admin/login/")

@@ -1,6 +1,5 @@
 """Every button pressed in Chromium as each group, also those that must not be there."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.providers.simulator import Simulator
 from tests import cast
-from tests.browser import chromium, in_chromium, shoot, signed_in
+from tests.browser import in_chromium, shoot, signed_in
 from tests.invoices.acting import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
 from tests.invoices.at_the_provider import seller_at
 
 pytestmark = in_chromium
 SHOT = ("replay", "amend", "re-snapshot")  # the pages that differ most
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 def name_of(page: Any, act: Any) -> tuple[str, str]:

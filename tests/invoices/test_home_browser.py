@@ -1,38 +1,23 @@
-"""The console in Chromium: it fits the screens that desks have, and figures lead to what they count."""
+"""The console in Chromium: it keeps nobody out, fits desks' screens, and figures lead to what they count."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests import cast
+from tests.browser import in_chromium, nobody_is_kept_out, signed_in
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-
-pytestmark = [
-    pytest.mark.usefixtures("transactional_db"),
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it"),
-]
+pytestmark = in_chromium
 
 
 @pytest.fixture
-def desk(live_server: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    client.force_login(User.objects.create_superuser("thu", password="x"))
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        context = browser.new_context(base_url=live_server.url)
-        context.add_cookies([cookie])
-        page = context.new_page()
-        page.set_default_timeout(20_000)
+def desk(browser: Any, live_server: Any) -> Iterator[Page]:
+    with signed_in(browser, live_server.url, User.objects.create_superuser("thu", password="x")) as page:
         yield page
-        browser.close()
 
 
 def pages() -> dict[str, str]:
@@ -45,6 +30,11 @@ def pages() -> dict[str, str]:
         "form": reverse("admin:merchants_provideraccount_change", args=[failed.account_id]),
         "history": reverse("admin:merchants_merchant_history", args=[failed.merchant_id]),
     }
+
+
+def test_axe_finds_nothing_serious_by_day_or_by_night(desk: Page) -> None:
+    for address in pages().values():
+        nobody_is_kept_out(desk, address)
 
 
 def test_pages_fit_from_a_tablet_to_a_wide_screen(desk: Page) -> None:

@@ -1,34 +1,18 @@
 """An invoice's page as operators see it, in Chromium."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests import cast
+from tests.browser import in_chromium, shoot, signed_in
 from tests.invoices import stories
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-QUIET += ["--disable-component-update", "--no-first-run"]
-
-pytestmark = [
-    pytest.mark.usefixtures("transactional_db"),
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
+pytestmark = in_chromium
 
 
 @pytest.fixture
@@ -37,30 +21,9 @@ def root() -> User:
 
 
 @pytest.fixture
-def desk(browser: Any, live_server: Any, root: User, client: Any) -> Iterator[Page]:
-    """A page of somebody who is signed in; it notes what the browser complains of."""
-    client.force_login(root)
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-    context.add_cookies([cookie])
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
-    assert [text for text in said if "Content Security" in text] == []
-
-
-def shoot(page: Page, folder: Path, name: str) -> None:
-    """At a laptop's and at a desk's width, light and dark; nothing sticks out at the side."""
-    for width in (1280, 1920):
-        for scheme in ("light", "dark"):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.evaluate("() => { window.scrollTo(0, 0) }")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+def desk(browser: Any, live_server: Any, root: User) -> Iterator[Page]:
+    with signed_in(browser, live_server.url, root) as page:
+        yield page
 
 
 def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User, tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""The printed buyer."""
+
+from typing import Any
+
+import pytest
+
+from invoices.documents import buyer_of
+from invoices.providers.base import Buyer
+from tests import cast
+
+SALON = "Công ty TNHH Tóc Mây"
+
+
+@pytest.mark.parametrize(
+    ("details", "name", "legal_name"),
+    [
+        ({}, "Bán cho người tiêu dùng", ""),
+        ({"kind": "individual", "name": "Lý Thị Đào"}, "Lý Thị Đào", ""),
+        ({"kind": "individual", "name": "Lý Thị Đào", "legalName": SALON}, "Lý Thị Đào", ""),
+        ({"kind": "company", "name": "Lý Thị Đào", "legalName": SALON}, "Lý Thị Đào", SALON),
+        ({"kind": "company", "name": SALON, "legalName": SALON}, "", SALON),
+        ({"kind": "company", "name": SALON}, "", SALON),
+        ({"kind": "budget_unit", "name": "Trường Tiểu học Hoa Sen"}, "", "Trường Tiểu học Hoa Sen"),
+    ],
+)
+def test_a_person_is_named_or_an_organisation_and_no_name_stands_twice(
+    details: dict[str, Any], name: str, legal_name: str
+) -> None:
+    buyer = buyer_of(details, "Bán cho người tiêu dùng")
+    assert (buyer.name, buyer.legal_name) == (name, legal_name)
+    assert buyer.is_consumer is (details == {})
+
+
+def test_what_identifies_a_buyer_is_printed_as_it_was_given() -> None:
+    assert buyer_of(cast.COMPANY, "").tax_code == cast.COMPANY["taxCode"]
+    assert isinstance(buyer_of(cast.PERSON, ""), Buyer)
