@@ -1,5 +1,6 @@
 """Writing the audit: rows of a per-invoice chain, in batches. Only under the invoices' row locks."""
 
+import functools
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -78,6 +79,7 @@ def write(tracings: Iterable[InvoiceAuditTracing]) -> None:
     InvoiceAuditTracing.objects.bulk_create(tracings)
 
 
+@functools.cache  # simple-history makes a manager each time that it is asked for its model
 def _history_sql() -> str:
     historical = Invoice.history.model
     own = {"history_id", "history_date", "history_change_reason", "history_type", "history_user"}

@@ -24,7 +24,7 @@ from config import clock  # noqa: E402
 from invoices.demo.processes import Crew  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
-from tests.bench.figures import Figures, Issuance, percentile  # noqa: E402
+from tests.bench.figures import Figures, Issuance, percentile, yardstick  # noqa: E402
 from tests.bench.load import Sent, pay  # noqa: E402
 from tests.bench.scene import Scene, statements_an_invoice  # noqa: E402
 
@@ -64,6 +64,7 @@ class Bench:
 
     def _round(self, latency: int) -> None:
         scene, count, ingest = self.scene, self.wanted.orders, self.figures.ingest
+        self.figures.yardstick_ms.append(yardstick())
         scene.latency(latency)
         scene.hold()
         before = scene.cpu("api")

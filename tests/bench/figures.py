@@ -1,6 +1,7 @@
 """Rounds in, a median and its spread out; as a table or as JSON."""
 
 import statistics
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class Figures:
     lanes: dict[int, list[float]] = field(default_factory=dict)  # invoices a second, by in_flight
     statements_an_invoice: list[float] = field(default_factory=list)
     memory_mib: dict[str, float] = field(default_factory=dict)
+    yardstick_ms: list[float] = field(default_factory=list)  # the machine's own speed, before each round
 
     def to_json(self) -> dict[str, Any]:
         """Every round as it was, and median, least and most of each."""
@@ -70,6 +72,15 @@ class Figures:
             console.print(f"Statements an invoice (worker): {_spread(self.statements_an_invoice, 2)}")
         held = ", ".join(f"{kind} {mib:.0f}" for kind, mib in self.memory_mib.items())
         console.print(f"Peak memory, MiB (largest process): {held}")
+        console.print(f"Yardstick, a million additions of Python, ms: {_spread(self.yardstick_ms)}")
+
+
+def yardstick() -> float:
+    """Milliseconds of a fixed piece of work: a shared machine is not as fast in one minute as in the next."""
+    started, total = time.perf_counter(), 0
+    for at in range(1_000_000):
+        total += at
+    return 1000 * (time.perf_counter() - started)
 
 
 def percentile(values: list[float], percent: float) -> float:
