@@ -29,6 +29,14 @@ from merchants.models import Merchant, ProviderAccount
 log = get_logger(__name__)
 DISAGREED = "payment_conflict"  # the tally
 
+# Nearly every order is new when it is paid: one question instead of three wide reads that find nothing.
+KNOWN = """
+SELECT EXISTS (SELECT FROM invoices_invoice i JOIN merchants_merchant m ON m.id = i.merchant_id
+               WHERE m.code = %(merchant)s AND i.order_id = %(order)s AND i.document_no = 1),
+       EXISTS (SELECT FROM invoices_invoicerequest WHERE merchant_code = %(merchant)s AND order_id = %(order)s),
+       EXISTS (SELECT FROM invoices_refund WHERE merchant_code = %(merchant)s AND order_id = %(order)s)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -69,9 +77,13 @@ def lock_order(merchant_code: str, order_id: str) -> None:
 def converge(merchant_code: str, order_id: str, *, actor: str) -> Opening:
     """Open the order's invoice, or bring the one that exists up to the facts. Call under the order's lock."""
     of_order = models.Q(merchant_code=merchant_code, order_id=order_id)
-    invoice = Invoice.objects.filter(merchant__code=merchant_code, order_id=order_id, document_no=1).first()
-    requests = list(InvoiceRequest.objects.filter(of_order))
-    refunds = list(Refund.objects.filter(of_order))
+    with connection.cursor() as cursor:
+        cursor.execute(KNOWN, {"merchant": merchant_code, "order": order_id})
+        opened, asked_for, refunded = cursor.fetchone()
+    original = Invoice.objects.filter(merchant__code=merchant_code, order_id=order_id, document_no=1)
+    invoice = original.get() if opened else None
+    requests = list(InvoiceRequest.objects.filter(of_order)) if asked_for else []
+    refunds = list(Refund.objects.filter(of_order)) if refunded else []
     payments = list(Payment.objects.filter(of_order).order_by("id"))
     if not invoice:
         if not payments:
@@ -172,10 +184,7 @@ def settle(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
 
 def _issuer(payment: Payment, sale_day: Any) -> tuple[Merchant, ProviderAccount]:
     merchant = (
-        Merchant.objects.living()
-        .select_related("tax_info__commune__parent")
-        .filter(code=payment.merchant_code, is_active=True)
-        .first()
+        Merchant.objects.living().select_related("tax_info").filter(code=payment.merchant_code, is_active=True).first()
     )
     if not merchant:
         raise CannotIssue(Payment.Parked.MERCHANT)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from structlog.stdlib import get_logger
 
 from config import clock
@@ -14,7 +14,7 @@ from invoices.facts import Unacceptable
 from invoices.issuing import outcomes, stop
 from invoices.issuing.calls import limits_of
 from invoices.issuing.record import tell
-from invoices.lifecycle import ASKED, Reason, State
+from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance, Payment
 from invoices.moving import Step, move
 from invoices.opening import converge, lock_order
@@ -23,6 +23,13 @@ from merchants.models import Merchant
 log = get_logger(__name__)
 STEP = 1000
 LAST_CALL = timedelta(minutes=10)  # before the issue limit
+
+DUE = """
+SELECT own.number FROM unnest(%(partitions)s::smallint[]) AS own (number)
+WHERE EXISTS (SELECT FROM invoices_invoice WHERE partition = own.number AND state = 'QUEUED' AND not_before <= %(now)s)
+   OR EXISTS (SELECT FROM invoices_invoice
+              WHERE partition = own.number AND state IN ('UNCERTAIN', 'SUBMITTED') AND not_before <= %(now)s)
+"""
 
 
 def sweep() -> None:
@@ -106,12 +113,9 @@ def revive_parked() -> None:
 
 def ring_for_due() -> None:
     """Bells get lost; rows do not."""
-    for partition in range(settings.PARTITIONS):
-        due = models.Q(partition=partition, not_before__lte=clock.now())
-        if (
-            Invoice.objects.filter(due, state=State.QUEUED).exists()
-            or Invoice.objects.filter(due, state__in=ASKED).exists()
-        ):
+    with connection.cursor() as cursor:
+        cursor.execute(DUE, {"partitions": list(range(settings.PARTITIONS)), "now": clock.now()})
+        for (partition,) in cursor.fetchall():
             partitions.ring(partition, regardless=True)
 
 

@@ -1,6 +1,7 @@
 """Who sells, and through which account at which provider their invoices are issued."""
 
 import base64
+import functools
 import json
 from typing import Any
 
@@ -37,6 +38,12 @@ class AdministrativeUnit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.full_name}, {self.parent.full_name}" if self.parent else self.full_name
+
+
+@functools.cache
+def commune_of(code: str) -> str:
+    """A commune and its province as addresses have them; remembered, for units change with a release's fixtures."""
+    return str(AdministrativeUnit.objects.select_related("parent").get(pk=code))
 
 
 class Merchant(Record):
@@ -133,7 +140,7 @@ class TaxInfo(Record):
     @property
     def seller(self) -> dict[str, str]:
         """The seller as an invoice prints them."""
-        where = f", {self.commune}" if self.commune else ""
+        where = f", {commune_of(self.commune_id)}" if self.commune_id else ""
         return {
             "taxCode": self.tax_code,
             "legalName": self.legal_name,

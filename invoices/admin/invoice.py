@@ -55,7 +55,7 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Invoice | None:
         """With all that its page needs of the rows around it."""
-        related = ("merchant__tax_info__commune__parent", "account__merchant", "relates_to")
+        related = ("merchant__tax_info", "account__merchant", "relates_to")
         rows = self.get_queryset(request).select_related(*related)
         try:
             return rows.filter(pk=self.model._meta.pk.to_python(object_id)).first()

@@ -113,6 +113,8 @@ def take_asks(partition: int, room: int) -> list[Call]:
 
 def look_ups(issuance_ids: list[int], now: datetime) -> list[Call]:
     """Look-ups at the account, tax code and reference of the attempts, whatever they are today."""
+    if not issuance_ids:
+        return []
     issuances = InvoiceIssuance.objects.select_related("account", "invoice").filter(pk__in=issuance_ids).order_by("pk")
     return [
         Call(

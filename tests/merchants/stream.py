@@ -26,7 +26,7 @@ STATE = (
     "SELECT m.code, m.name, m.is_active, m.deleted_at IS NOT NULL, t.tax_code, t.address "
     "FROM merchants_merchant m JOIN merchants_taxinfo t ON t.merchant_id = m.id ORDER BY m.code"
 )
-TABLES = "merchants_merchant, merchants_taxinfo, merchants_merchantchange, merchants_quarantine"
+TABLES = "merchants_merchant, merchants_taxinfo, merchants_merchantchange, merchants_quarantine, merchants_consumerlag"
 
 
 @dataclass

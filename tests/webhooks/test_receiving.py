@@ -264,5 +264,5 @@ def test_a_payment_costs_a_fixed_number_of_queries(client: Client, django_assert
     merchant = cast.seller()
     send(client, "payment.succeeded", cast.payment(merchant))
     call = cast.signed(cast.event("payment.succeeded", cast.payment(merchant)))
-    with django_assert_num_queries(21):
+    with django_assert_num_queries(20):
         assert client.post(INTERNAL, **call).status_code == 202
