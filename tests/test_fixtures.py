@@ -1,5 +1,6 @@
 """The seeds and the demo's cast: loadable, repeatable, and true to the rules."""
 
+from collections.abc import Iterator
 from datetime import date, datetime, time
 from io import StringIO
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from config import clock
 from config.models import Configuration
@@ -54,9 +55,20 @@ def dump() -> dict[str, Any]:
     return tables
 
 
+@pytest.fixture(scope="module")
+def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Once for all tests of this page, each of which begins and ends within this transaction."""
+    around: Any = transaction.atomic()
+    around._from_testcase = True  # as Django's own tests mark theirs
+    with django_db_blocker.unblock(), around:
+        load(*SEEDS, "demo")
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def demo() -> None:
-    load(*SEEDS, "demo")
+def demo(loaded: None, db: None) -> None:
+    """The seeds and the cast of the demo."""
 
 
 def can_issue() -> None:
