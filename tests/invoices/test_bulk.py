@@ -63,8 +63,8 @@ def test_dead_letters_are_replayed_as_the_dry_run_said_while_an_ordinary_invoice
     half = MANY // 2
     assert (foreseen["total"], foreseen["would"], foreseen["acted"]) == (MANY, half, 0)
     assert bulk.reasons(run.items.filter(would=False)) == [
-        ("A send of order was in doubt: it may change after the last look.", MANY // 4),
-        ("Order was partly refunded: amend its lines first.", MANY // 4),
+        ("A send of the order was in doubt: it may change after the last look.", MANY // 4),
+        ("The order was partly refunded: amend its lines first.", MANY // 4),
     ]
     assert Invoice.objects.filter(state=State.QUEUED).count() == 0  # nothing was done yet
     bulk.confirm(run, user_id=run.user_id, reason=WHY)
@@ -124,7 +124,7 @@ def test_what_is_chosen_stays_chosen_and_what_changed_since_the_dry_run_is_decli
     until(run, S.DONE)
     assert (run.tally()["declined"], run.tally()["acted"]) == (1, 3)
     assert bulk.reasons(run.items.filter(outcome="declined")) == [
-        ("Order is CANCELLED: there is nothing to replay.", 1)
+        ("The order is CANCELLED: there is nothing to replay.", 1)
     ]
     late.refresh_from_db()
     assert late.state == State.FAILED
@@ -191,7 +191,7 @@ def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provide
     there, nowhere, never = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant), cast.failed()
     issue_at_the_provider(there)
     run = started("look_up")
-    assert bulk.reasons(run.items.filter(would=False)) == [("Order was never sent: no provider can know it.", 1)]
+    assert bulk.reasons(run.items.filter(would=False)) == [("The order was never sent: no provider can know it.", 1)]
     until(run, S.DONE)
     assert Invoice.objects.get(pk=there.pk).state == State.ISSUED
     assert Invoice.objects.get(pk=nowhere.pk).state == State.UNCERTAIN
