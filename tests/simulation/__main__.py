@@ -14,6 +14,7 @@ from tests.simulation import processes
 
 PERSONALITIES = ("strict", "forgetful")
 CHUNK = 20
+TELL = 1000  # runs from one line to the next where no bar is seen
 console = Console()
 
 
@@ -66,6 +67,9 @@ def _many(seeds: range, personalities: list[str], cores: int) -> int:
         for done, broken in pool.imap_unordered(processes.chunk, work):
             failures += broken
             progress.update(bar, advance=done, bad=f"[red]{len(failures)} broken" if failures else "")
+            ran = int(progress.tasks[bar].completed)
+            if not console.is_terminal and ran % TELL < done:
+                console.print(f"{ran} runs, {len(failures)} broken, {time.monotonic() - started:.0f} s")
             for personality, seed, what in broken:
                 progress.console.print(f"[red]broken[/red] make simulate SEED={seed} PERSONALITY={personality}: {what}")
     total, seconds = len(seeds) * len(personalities), time.monotonic() - started
