@@ -3,13 +3,18 @@
 import base64
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
 
+from config import clock
 from invoices import partitions
+from invoices.models import Invoice
+from invoices.sweep import ring_for_due
+from tests import cast
 
 QUEUE = "invoice-issuance-1"
 
@@ -37,6 +42,19 @@ def test_the_sweep_rings_without_looking(quiet: Any) -> None:
     partitions.ring(1)
     partitions.ring(1, regardless=True)
     assert quiet.llen(QUEUE) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("build", [cast.queued, cast.in_doubt])
+def test_the_sweep_rings_where_something_is_due_and_nowhere_else(quiet: Any, build: Any) -> None:
+    due, later, issued = build(), build(), cast.issued()
+    for partition, invoice in enumerate((later, due, issued)):
+        turn = clock.now() + timedelta(minutes=1 if invoice is later else -1)
+        Invoice.objects.filter(pk=invoice.pk).update(partition=partition, not_before=turn)
+    quiet.flushdb()
+    ring_for_due()
+    ring_for_due()
+    assert [quiet.llen(f"invoice-issuance-{partition}") for partition in range(3)] == [0, 2, 0]
 
 
 def test_the_message_carries_nothing_but_the_partition(quiet: Any) -> None:
