@@ -6,15 +6,17 @@ the dice. A thread that waits for another's lock is found by pg_blocking_pids, s
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import connection, connections
 
 from tests.simulation.dice import Dice
 
 PATIENCE = 0.005  # seconds until we look whether a thread waits for a lock
+STUCK = 60.0  # seconds after which a statement that neither ends nor waits for a lock is told, with what it waits for
 
 
 class Crash(BaseException):
@@ -23,6 +25,10 @@ class Crash(BaseException):
 
 class Deadlock(AssertionError):
     """Acts that wait for each other: the locks are not taken in one order."""
+
+
+class Stuck(AssertionError):
+    """An act that waits for something the scheduler cannot see."""
 
 
 @dataclass(eq=False)
@@ -77,7 +83,8 @@ class Turn:
         connection.ensure_connection()
         self.pid = connection.connection.info.backend_pid
         with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = 0")  # real time has no say here: the scheduler sees who waits
+            for bound in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                cursor.execute(f"SET {bound} = 0")  # real time has no say here: the scheduler sees who waits
         self.back.put(self)
         while act := self.work.get():
             act.run(self.pause)
@@ -93,7 +100,8 @@ class Turn:
 class Interleaver:
     """Threads and their connections are kept from seed to seed."""
 
-    def __init__(self, size: int = 3) -> None:
+    def __init__(self, size: int = 3, stuck: float = STUCK) -> None:
+        self.stuck = stuck
         self.back: queue.SimpleQueue[Turn] = queue.SimpleQueue()
         self.turns = [Turn(self.back) for _ in range(size)]
         self.threads = [threading.Thread(target=turn.loop, daemon=True) for turn in self.turns]
@@ -103,7 +111,7 @@ class Interleaver:
         self._settle(self.turns)
 
     def run(self, acts: list[Act], dice: Dice) -> None:
-        """Run all to their ends. Raises Deadlock."""
+        """Run all to their ends. Raises Deadlock or Stuck."""
         turns = self.turns[: len(acts)]
         for turn, act in zip(turns, acts, strict=True):
             turn.act, turn.moving = act, True
@@ -112,7 +120,7 @@ class Interleaver:
         while open_turns := [turn for turn in turns if turn.act]:
             ready = [turn for turn in open_turns if not turn.moving]
             if not ready:
-                self._break(open_turns)
+                self._break(open_turns, Deadlock(self._waiting(open_turns)))
             turn = dice.one(ready)
             turn.moving = True
             turn.token.release()
@@ -125,7 +133,8 @@ class Interleaver:
             thread.join()
 
     def _settle(self, turns: list[Turn]) -> None:
-        """Until every thread is at its next statement, done, or surely waiting for another's lock."""
+        """Until every thread is at its next statement, done, or surely waiting for another's lock. Raises Stuck."""
+        began = time.monotonic()
         while moving := [turn for turn in turns if turn.moving]:
             try:
                 back = self.back.get(timeout=0.0001 if all(turn.waits for turn in moving) else PATIENCE)
@@ -133,6 +142,8 @@ class Interleaver:
             except queue.Empty:
                 if all(turn.act for turn in moving) and self._all_wait(moving):
                     return
+                if time.monotonic() - began > self.stuck:
+                    self._break(turns, Stuck(self._activity(turns)))
 
     def _all_wait(self, turns: list[Turn]) -> bool:
         with connection.cursor() as cursor:
@@ -144,17 +155,39 @@ class Interleaver:
                 turn.waits = waits
         return all(turn.waits for turn in turns) and self.back.empty()
 
-    def _break(self, turns: list[Turn]) -> None:
-        waiting = "; ".join(f"{turn.act.name} at: {turn.act.last[:160]}" for turn in turns if turn.act)
+    def _activity(self, turns: list[Turn]) -> str:
+        """What PostgreSQL says of each thread."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, state, wait_event_type, wait_event, pg_blocking_pids(pid), left(query, 160)"
+                " FROM pg_stat_activity WHERE pid = ANY(%s)",
+                [[turn.pid for turn in turns]],
+            )
+            told = {pid: rest for pid, *rest in cursor.fetchall()}
+        return "; ".join(f"{turn.act.name if turn.act else 'idle'}: {told.get(turn.pid, 'gone')}" for turn in turns)
+
+    def _break(self, turns: list[Turn], error: AssertionError) -> NoReturn:
+        """Let all come to their ends, so that the next seed finds the threads as new."""
+        open_turns = [turn for turn in turns if turn.act]
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_cancel_backend(pid) FROM unnest(%s) AS waiting(pid)", [[t.pid for t in turns]])
+        for turn in open_turns:
+            if not turn.moving:
+                self._crash(turn)
         ended = 0
-        while ended < len(turns):  # let them come to their ends
+        while ended < len(open_turns):
             turn = self.back.get()
             if turn.act:
-                turn.act.crash_at = turn.act.statements + 1
-                turn.token.release()
+                self._crash(turn)
             else:
                 turn.moving = turn.waits = False
                 ended += 1
-        raise Deadlock(waiting)
+        raise error
+
+    def _crash(self, turn: Turn) -> None:
+        if turn.act:
+            turn.act.crash_at = turn.act.statements + 1
+            turn.token.release()
+
+    def _waiting(self, turns: list[Turn]) -> str:
+        return "; ".join(f"{turn.act.name} at: {turn.act.last[:160]}" for turn in turns if turn.act)
