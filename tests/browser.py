@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from django.test import Client
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCREENS = (1280, 1920)  # an operator's laptop and desk
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 QUIET += ["--disable-component-update", "--no-first-run"]
 
@@ -47,16 +47,13 @@ def signed_in(browser: Any, url: str, user: Any, **options: Any) -> Iterator[Pag
     assert [text for text in said if "Content Security" in text] == []
 
 
-def shoot(page: Page, folder: Path, name: str) -> None:
-    """At a laptop's and at a desk's width, light and dark; nothing sticks out at the side."""
-    for width in (1280, 1920):
-        for scheme in ("light", "dark"):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.emulate_media(color_scheme="light")
+def fits(page: Page, *widths: int) -> None:
+    """Nothing sticks out at the side, at these widths or as it is. What the colours are makes no page wider."""
+    size = page.viewport_size or {"width": 0, "height": 0}
+    for width in widths or [size["width"]]:
+        page.set_viewport_size({**size, "width": width})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)
+    page.set_viewport_size(size)
 
 
 def grave(page: Page, **options: Any) -> list[str]:

@@ -16,27 +16,18 @@ from invoices.models import Invoice
 from merchants import logos
 from merchants.models import Logo
 from tests import cast
+from tests.browser import fits
 from tests.claims.conftest import PHONE
 from tests.claims.stages import link, with_files
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
-def fits(page: Page) -> None:
-    """Nothing sticks out at the side."""
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-
-
-def shoot(page: Page, folder: Path, name: str) -> None:
-    fits(page)
-    page.screenshot(path=folder / f"{name}.png", full_page=True)
-
-
-def test_a_company_claims_errs_mends_and_edits(phone: Page, tmp_path: Path) -> None:
+def test_a_company_claims_errs_mends_and_edits(phone: Page) -> None:
     invoice = cast.waiting()
     phone.goto(link(invoice))
     expect(phone.get_by_role("heading", level=1)).to_have_text("Nhận hóa đơn của bạn")
-    shoot(phone, tmp_path, "1-open")
+    fits(phone)
 
     phone.get_by_label("Mã số thuế").fill("0100109107")
     phone.get_by_label("Tên đơn vị").fill(cast.COMPANY["name"])
@@ -47,7 +38,7 @@ def test_a_company_claims_errs_mends_and_edits(phone: Page, tmp_path: Path) -> N
     expect(phone.get_by_label("Mã số thuế")).to_have_value("0100109107")
     expect(phone.get_by_label("Tên đơn vị")).to_have_value(cast.COMPANY["name"])
     expect(phone.get_by_label("Địa chỉ")).to_have_value(cast.COMPANY["address"])
-    shoot(phone, tmp_path, "2-wrong")
+    fits(phone)
 
     phone.get_by_role("alert").get_by_role("link", name="Mã số thuế").click()
     phone.get_by_label("Mã số thuế").fill("0100 109 106")
@@ -56,21 +47,21 @@ def test_a_company_claims_errs_mends_and_edits(phone: Page, tmp_path: Path) -> N
     expect(phone.get_by_role("heading", level=1)).to_have_text("Đã nhận thông tin của bạn")
     expect(phone.get_by_text("•••106")).to_be_visible()
     expect(phone.get_by_text("0100109106")).to_have_count(0)
-    shoot(phone, tmp_path, "3-claimed")
+    fits(phone)
 
     phone.get_by_role("link", name="Sửa", exact=True).click()
     expect(phone.get_by_label("Mã số thuế")).to_have_value("0100109106")
     phone.get_by_role("radio", name="Cá nhân").check()
     expect(phone.get_by_label("Mã số thuế")).to_be_hidden()
     phone.get_by_label("Họ và tên").fill("Nguyễn Thị Mai")
-    shoot(phone, tmp_path, "4-editing")
+    fits(phone)
     phone.get_by_role("button", name="Lưu thông tin").click()
     expect(phone.get_by_text("N. T. Mai")).to_be_visible()
     row = Invoice.objects.get(pk=invoice.pk)
     assert (row.buyer["kind"], row.buyer["name"], row.state) == ("individual", "Nguyễn Thị Mai", State.QUEUED)
 
 
-def test_who_comes_too_late_is_told_what_to_do(phone: Page, tmp_path: Path) -> None:
+def test_who_comes_too_late_is_told_what_to_do(phone: Page) -> None:
     invoice = cast.waiting()
     phone.goto(link(invoice))
     Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=clock.now() - timedelta(seconds=1))
@@ -79,17 +70,17 @@ def test_who_comes_too_late_is_told_what_to_do(phone: Page, tmp_path: Path) -> N
     expect(phone.get_by_role("heading", level=1)).to_have_text("Đã hết thời hạn yêu cầu hóa đơn")
     expect(phone.get_by_role("alert")).to_be_visible()
     expect(phone.get_by_text("Vui lòng liên hệ người bán")).to_be_visible()
-    shoot(phone, tmp_path, "5-too-late")
+    fits(phone)
 
 
 def test_the_page_follows_the_invoice_by_itself_and_rests_when_the_files_are_there(
-    phone: Page, asked: list[str], tmp_path: Path, media: Path
+    phone: Page, asked: list[str], media: Path
 ) -> None:
     invoice = cast.sending(buyer=cast.COMPANY)
     phone.clock.install()
     phone.goto(link(invoice))
     expect(phone.get_by_role("heading", level=1)).to_have_text("Hóa đơn đang được lập")
-    shoot(phone, tmp_path, "6-sending")
+    fits(phone)
     phone.evaluate("document.body.dataset.here = 'yes'")
     phone.get_by_text("2 mặt hàng").click()  # what the buyer folded stays folded
     with phone.expect_response(lambda answer: answer.status == 304):  # nothing changed, nothing is sent
@@ -107,7 +98,7 @@ def test_the_page_follows_the_invoice_by_itself_and_rests_when_the_files_are_the
     before = len(asked)
     phone.clock.run_for(600_000)
     assert len(asked) == before, "what is final is not asked for again"
-    shoot(phone, tmp_path, "7-issued")
+    fits(phone)
     with phone.expect_download() as download:
         phone.get_by_role("link", name="Tải PDF").click()
     assert download.value.suggested_filename == "1C26TAA-1207.pdf"
@@ -162,7 +153,7 @@ def test_a_shared_telephone_remembers_nothing(phone: Page) -> None:
     assert phone.context.storage_state() == {"cookies": [], "origins": []}
 
 
-def test_a_commune_is_suggested_while_the_address_is_typed(phone: Page, tmp_path: Path) -> None:
+def test_a_commune_is_suggested_while_the_address_is_typed(phone: Page) -> None:
     call_command("loaddata", "admin_units", verbosity=0)
     phone.goto(link(cast.waiting()))
     address = phone.get_by_label("Địa chỉ")
@@ -185,20 +176,13 @@ def test_a_claim_needs_no_javascript_and_no_cookie(browser: Any, live_server: An
     context.close()
 
 
-@pytest.mark.parametrize("width", [320, 375, 768, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_every_screen(browser: Any, live_server: Any, tmp_path: Path, width: int, scheme: Any) -> None:
+def test_every_page_fits_every_screen(phone: Page) -> None:
     long = "Cà phê sữa đá hạt rang mộc Cầu Đất thượng hạng ly lớn ít đường nhiều đá"
     line = {"name": long, "unit": "ly", "quantity": "1.5", "unitPrice": 1_000_000, "vatRate": "8%"}
     plain, known = cast.waiting(lines=[line] * 2, total=3_000_000), cast.waiting()
     claim(known.claim_token, cast.COMPANY)
-    size = {"width": width, "height": 812}
-    context = browser.new_context(viewport=size, device_scale_factor=2, color_scheme=scheme, base_url=live_server.url)
-    page = context.new_page()
-    pages = {"open": link(plain), "claimed": link(known), "edit": f"{link(known)}?edit=1&lang=en"}
-    pages |= {"issued": link(cast.issued(buyer=cast.COMPANY, number="12345678")), "late": link(cast.queued())}
-    pages |= {"stub": f"{link(plain)}/stub", "unknown": "/claims/nobody-knows-this-token"}
-    for name, path in pages.items():
-        page.goto(path)
-        shoot(page, tmp_path, f"{name}-{width}-{scheme}")
-    context.close()
+    pages = [link(plain), f"{link(plain)}/stub", link(known), f"{link(known)}?edit=1&lang=en"]
+    pages += [link(cast.issued(buyer=cast.COMPANY, number="12345678")), link(cast.queued())]
+    for page in [*pages, "/claims/nobody-knows-this-token"]:
+        phone.goto(page)
+        fits(phone, 320, 375, 768, 1280)

@@ -1,6 +1,5 @@
 """Every button pressed in Chromium as each group, also those that must not be there."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,11 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.providers.simulator import Simulator
 from tests import cast
-from tests.browser import in_chromium, shoot, signed_in
+from tests.browser import SCREENS, fits, in_chromium, signed_in
 from tests.invoices.acting import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
 from tests.invoices.at_the_provider import seller_at
 
 pytestmark = in_chromium
-SHOT = ("replay", "amend", "re-snapshot")  # the pages that differ most
 
 
 def name_of(page: Any, act: Any) -> tuple[str, str]:
@@ -31,16 +29,14 @@ def test_each_act_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_group_has_its_buttons_and_no_other(
-    browser: Any, live_server: Any, provider: Simulator, tmp_path: Path, group: str
-) -> None:
+def test_a_group_has_its_buttons_and_no_other(browser: Any, live_server: Any, provider: Simulator, group: str) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     with signed_in(browser, live_server.url, one_of(group)) as desk:
         for key, row in rows(provider).items():
-            press(desk, key, row, group, tmp_path)
+            press(desk, key, row, group)
 
 
-def press(desk: Page, key: tuple[str, str], row: Any, group: str, folder: Path) -> None:
+def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
     page = f"admin:{row._meta.app_label}_{row._meta.model_name}"
     acts = {act.name: act for of, act in every_act() if of.opts.object_name == key[0]}
     act, url = acts[key[1]], reverse(f"{page}_act", args=[key[1]]) + f"?row={row.pk}"
@@ -58,12 +54,9 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str, folder: Path) 
     desk.get_by_label("Reason").fill("the buyer called")
     if key[1] == "amend":
         desk.get_by_role("button", name="Show what will happen").click()
-    if key[1] in SHOT:
-        shoot(desk, folder, f"{key[0]}-{key[1]}".lower())
+    fits(desk, *SCREENS)
     desk.get_by_role("button", name=act.label, exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()
-    if key == ("Invoice", "replay"):
-        shoot(desk, folder, "acted")
 
 
 def live(desk: Page, url: str) -> str:
@@ -89,7 +82,7 @@ def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
         expect(desk.locator("main")).to_contain_text(Invoice.objects.get(pk=invoice.pk).legal_number)
 
 
-def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, live_server: Any, tmp_path: Path) -> None:
+def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, live_server: Any) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     dead_letters(60)  # more than a page
     with signed_in(browser, live_server.url, one_of("operator")) as desk:
@@ -99,18 +92,18 @@ def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, liv
         desk.locator("select[name=action]").select_option(label="Replay all of them …")
         desk.get_by_role("button", name="Go").click()
         expect(desk.get_by_role("heading", name="Dry run: nothing is done yet")).to_be_visible()
-        shoot(desk, tmp_path, "bulk-dry-run")
+        fits(desk, *SCREENS)
         while bulk.work():
             pass
         expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page looks again by itself
         desk.get_by_label("Reason").fill("the provider is back")
-        shoot(desk, tmp_path, "bulk-ready")
+        fits(desk, *SCREENS)
         desk.get_by_role("button", name="Replay 30").click()
         expect(desk.get_by_role("button", name="Stop here")).to_be_visible()
-        shoot(desk, tmp_path, "bulk-at-work")
+        fits(desk, *SCREENS)
         while bulk.work():
             pass
         expect(desk.get_by_text("It ended")).to_be_visible()
         expect(desk.get_by_role("button", name="Stop here")).to_have_count(0)
-        shoot(desk, tmp_path, "bulk-done")
+        fits(desk, *SCREENS)
     assert Invoice.objects.filter(state=State.QUEUED).count() == 30

@@ -1,7 +1,6 @@
 """An invoice's page as operators see it, in Chromium."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from tests import cast
-from tests.browser import in_chromium, shoot, signed_in
+from tests.browser import SCREENS, fits, in_chromium, signed_in
 from tests.invoices import stories
 
 pytestmark = in_chromium
@@ -26,7 +25,7 @@ def desk(browser: Any, live_server: Any, root: User) -> Iterator[Page]:
         yield page
 
 
-def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User, tmp_path: Path) -> None:
+def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User) -> None:
     invoice = stories.eventful(root)
     desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
     told = desk.locator(".moment .sentence").all_inner_texts()
@@ -45,18 +44,18 @@ def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User
     expect(moment.get_by_text("its SHA-256")).to_be_hidden()
     moment.locator("summary").click()
     expect(moment.get_by_text("its SHA-256")).to_be_visible()
-    shoot(desk, tmp_path, "failed")
+    fits(desk, *SCREENS)
 
 
-def test_an_issued_invoice_shows_its_paper(desk: Page, tmp_path: Path) -> None:
+def test_an_issued_invoice_shows_its_paper(desk: Page) -> None:
     invoice = cast.issued(buyer=cast.COMPANY, number="1207")
     desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
     expect(desk.locator(".paper")).to_contain_text("Một trăm mười nghìn đồng")
     expect(desk.locator(".paper")).to_contain_text("Số 1207")
-    shoot(desk, tmp_path, "issued")
+    fits(desk, *SCREENS)
 
 
-def test_the_box_on_every_page_finds_a_buyer_without_accents(desk: Page, tmp_path: Path) -> None:
+def test_the_box_on_every_page_finds_a_buyer_without_accents(desk: Page) -> None:
     merchant = cast.seller()
     mai, other = cast.waiting(merchant, buyer=cast.PERSON), cast.waiting(merchant, buyer=cast.PERSON)
     desk.goto("/admin/")
@@ -66,26 +65,26 @@ def test_the_box_on_every_page_finds_a_buyer_without_accents(desk: Page, tmp_pat
     for invoice in (mai, other):
         expect(desk.get_by_role("link", name=invoice.order_id, exact=True)).to_be_visible()
     assert "nguyen" not in desk.url
-    shoot(desk, tmp_path, "several")
+    fits(desk, *SCREENS)
     box.fill("nobody-has-this")
     box.press("Enter")
     expect(desk.get_by_text("It was looked for as: order, payment")).to_be_visible()
-    shoot(desk, tmp_path, "nothing")
+    fits(desk, *SCREENS)
     box.fill(f"http://anywhere.example/claims/{mai.claim_token}")
     box.press("Enter")
     expect(desk.get_by_role("heading", name=f"Order {mai.order_id}")).to_be_visible()
 
 
-def test_an_edit_asks_why_and_the_history_tells(desk: Page, tmp_path: Path) -> None:
+def test_an_edit_asks_why_and_the_history_tells(desk: Page) -> None:
     info = cast.seller().tax_info
     desk.goto(f"/admin/merchants/taxinfo/{info.pk}/change/")
     desk.get_by_label("Address").fill("7 Hàng Bài")
     desk.get_by_role("button", name="Save", exact=True).click()
     expect(desk.get_by_text("This field is required.")).to_be_visible()
-    shoot(desk, tmp_path, "why")
+    fits(desk, *SCREENS)
     desk.get_by_label("Reason").fill("moved to another street")
     desk.get_by_role("button", name="Save", exact=True).click()
     desk.goto(f"/admin/merchants/taxinfo/{info.pk}/history/")
     expect(desk.get_by_role("cell", name="moved to another street")).to_be_visible()
     expect(desk.get_by_text("1 Phan Chu Trinh → 7 Hàng Bài")).to_be_visible()
-    shoot(desk, tmp_path, "history")
+    fits(desk, *SCREENS)
