@@ -1,4 +1,4 @@
-from celery import shared_task
+from celery import Task, shared_task
 from celery.signals import worker_shutting_down
 
 from invoices import bulk, files, issuing, numbers
@@ -8,9 +8,9 @@ from invoices import verify as verifying
 from invoices.issuing import later
 
 
-@shared_task(name="invoices.issue_due")
-def issue_due(partition: int) -> None:
-    issuing.issue_due(partition)
+@shared_task(bind=True, name="invoices.issue_due")
+def issue_due(self: Task, partition: int) -> None:
+    issuing.issue_due(partition, alone=len(self.app.amqp.queues.consume_from) == 1)
 
 
 @shared_task(name="invoices.sweep")

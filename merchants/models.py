@@ -170,6 +170,7 @@ class ProviderAccount(Record):
     )
     is_active = models.BooleanField(default=True)
     paused = models.BooleanField(default=False, help_text="An operator's stop.")
+    last_issue_date = models.DateField(null=True, editable=False)  # of what was sent: dates never run backwards
     parked_until = models.DateTimeField(null=True, blank=True)
     parked_reason = models.CharField(max_length=200, blank=True)
     parked_for_login = models.BooleanField(default=False)  # reopened by a probe, not by a trial invoice
@@ -180,7 +181,7 @@ class ProviderAccount(Record):
         null=True, blank=True, help_text="The last number that was bought under this symbol; empty: without end."
     )
     numbers_left = models.PositiveIntegerField(null=True, blank=True, editable=False)  # counted each hour
-    history = HistoricalRecords(excluded_fields=["sealed_credentials", "numbers_left"])
+    history = HistoricalRecords(excluded_fields=["sealed_credentials", "numbers_left", "last_issue_date"])
 
     class Meta:
         permissions = [

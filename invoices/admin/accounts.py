@@ -3,7 +3,6 @@
 from typing import Any
 
 from config.acts import Act, Declined
-from config.crypto import CannotOpen
 from invoices.issuing.later import probe_now
 from invoices.lifecycle import OWED, State
 from invoices.models import Invoice
@@ -14,7 +13,6 @@ class Probe(Act):
     name, label, permissions = "probe", "Probe", ("merchants.probe_provideraccount",)
     about = "Try the login and the symbol at the provider, reading only. An account parked for its login reopens."
     networked = True
-    declines = (Declined, CannotOpen)
 
     def hindered(self, row: ProviderAccount) -> str:
         if not row.sealed_credentials:

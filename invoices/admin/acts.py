@@ -6,7 +6,6 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from config.acts import Act, Declined
-from config.crypto import CannotOpen
 from invoices.admin.columns import badge
 from invoices.admin.payloads import compared_payloads
 from invoices.adopt import adopt
@@ -27,7 +26,7 @@ SEES_BUYERS = "invoices.view_buyer"  # who sees payloads sees buyers
 
 
 class OnInvoice(Act):
-    declines = (Declined, WrongState, Unacceptable, InvalidBuyer, ProviderError, CannotOpen)
+    declines = (Declined, WrongState, Unacceptable, InvalidBuyer, ProviderError)
     logged = False  # the verbs write the invoice's own audit
 
     def mark(self, row: Invoice) -> object:

@@ -7,7 +7,9 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from structlog.stdlib import get_logger
 
+from config.crypto import CannotOpen
 from invoices.providers import PROVIDERS
 from invoices.providers.base import (
     Account,
@@ -22,6 +24,7 @@ from invoices.providers.base import (
 )
 from merchants.models import ProviderAccount
 
+log = get_logger(__name__)
 MARGIN = timedelta(seconds=5)  # between the longest possible call and calling it abandoned
 
 
@@ -89,7 +92,12 @@ def longest_send(provider: str) -> timedelta:
 
 
 def account_of(account: ProviderAccount, tax_code: str, form: str, symbol: str, template: str) -> Account:
-    """A lane as an adapter sees it, its login read live. Raises crypto.CannotOpen."""
+    """A lane as an adapter sees it, its login read live: empty where it does not open, and then no adapter is built."""
+    try:
+        credentials = account.credentials
+    except CannotOpen as error:
+        log.error("[loginDoesNotOpen]", account=account.pk, why=str(error))
+        credentials = {}
     return Account(
         id=account.pk,
         base_url=account.base_url,
@@ -97,5 +105,5 @@ def account_of(account: ProviderAccount, tax_code: str, form: str, symbol: str, 
         form=form,
         symbol=symbol,
         template=template,
-        credentials=account.credentials,
+        credentials=credentials,
     )

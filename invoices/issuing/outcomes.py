@@ -266,6 +266,11 @@ def _exhausted(row: Invoice, code: str, message: str, attempts: int | None = Non
     return Step(State.FAILED, "dead_letter", "failed", f"{code}: {message}", changes)
 
 
+def late(why: str) -> Step:
+    """Unsent when its day was over: an operator decides, and its replay carries the day of the replay."""
+    return Step(State.FAILED, "late", "failed", why, _failure(Reason.LATE, "", why))
+
+
 def ended_by_refund(row: Invoice, changes: dict[str, Any]) -> Step:
     """Unexposed again, and refunded meanwhile: it is not sent a second time."""
     if row.refunded_amount >= row.sold["total"]:

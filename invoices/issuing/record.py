@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from psycopg.types.json import Jsonb
 from structlog.stdlib import get_logger
 
@@ -16,27 +17,32 @@ from invoices.issuing.calls import Answered, limits_of
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
-from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
+from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted, Uncertain
 from invoices.tallying import CALL, RETRY, bucket
 from merchants.models import ProviderAccount
 
 log = get_logger(__name__)
 ISSUANCE = InvoiceIssuance._meta.db_table
+UNWRITABLE = (IntegrityError, DataError, UnicodeError)  # the answer's own fault: without it its neighbours are written
 
 
 def record(answered: list[Answered]) -> None:
-    """One transaction for all; where a row breaks a rule of the database, each for itself."""
+    """One transaction for all; where one cannot be written, each for itself, and that one as an answer in doubt."""
     while answered:
         group: dict[int, Answered] = {}  # one answer an invoice; what else was told of it follows in the next round
         answered = [a for a in answered if group.setdefault(a.call.invoice_id, a) is not a]
         try:
             _record(group.values())
-        except IntegrityError:
+        except UNWRITABLE:
             for one in group.values():
                 try:
                     _record([one])
                 except IntegrityError as error:
                     _record_conflict(one, error)
+                except UNWRITABLE as error:
+                    log.exception("[answerUnwritable] it counts as unknown", **one.call.about)
+                    unknown = Uncertain("unwritable", type(error).__name__)
+                    _record([replace(one, answer=unknown, response=None)])
 
 
 def _record(answered: Iterable[Answered]) -> None:

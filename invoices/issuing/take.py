@@ -3,7 +3,9 @@
 A lane's slots are counted from its SENDING rows, never stored, so no crash can leave them wrong.
 """
 
+import json
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.db import connection, transaction
 
 from config import clock
 from invoices import documents
+from invoices.issuing import outcomes
 from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send
 from invoices.lifecycle import OWED, State, WrongState
 from invoices.models import Invoice, InvoiceIssuance, Partition
@@ -21,8 +24,17 @@ from merchants.models import ProviderAccount
 
 OWED_SQL = ", ".join(f"'{state}'" for state in OWED)
 
-# Step from lane to lane through the index, so that a lane of a million rows costs as much as a lane of one.
-LANES = """
+# A parked lane is half-open: one invoice tries whether the account works again.
+SLOTS = "CASE WHEN a.parked_until IS NULL THEN coalesce(a.in_flight, (%(slots)s::jsonb ->> a.provider)::int) ELSE 1 END"
+OPEN = """a.is_active AND NOT a.paused AND NOT m.paused AND a.deleted_at IS NULL
+  AND (a.parked_until IS NULL OR (a.parked_until <= %(now)s AND NOT a.parked_for_login))"""
+OLDEST = f"(SELECT min(issue_date) FROM invoices_invoice WHERE account_id = {{lane}} AND state IN ({OWED_SQL}))"
+BUSY = "(SELECT count(*) FROM invoices_invoice WHERE state = 'SENDING' AND account_id = {lane})"
+
+# Step from lane to lane through the index, so that a lane of a million rows costs as much as a lane of one. Only lanes
+# that have a free slot and something to send count against `room`, those past `after` first: no lane starves another.
+# They are chosen unlocked in that order and locked in the order of their ids, so that no two workers block each other.
+LANES = f"""
 WITH RECURSIVE lane(id) AS (
     (SELECT account_id FROM invoices_invoice
      WHERE state = 'QUEUED' AND partition = %(partition)s AND account_id > %(after)s ORDER BY account_id LIMIT 1)
@@ -37,27 +49,28 @@ WITH RECURSIVE lane(id) AS (
     UNION
     SELECT id FROM unnest(%(freed)s::bigint[]) AS freed(id) WHERE EXISTS (
         SELECT FROM invoices_invoice i WHERE i.state = 'QUEUED' AND i.account_id = freed.id AND i.not_before <= %(now)s)
+), chosen(id) AS (
+    SELECT a.id FROM due JOIN merchants_provideraccount a ON a.id = due.id
+    JOIN merchants_merchant m ON m.id = a.merchant_id
+    WHERE {OPEN} AND {BUSY.format(lane="a.id")} < {SLOTS} AND EXISTS (
+        SELECT FROM invoices_invoice i
+        WHERE i.state = 'QUEUED' AND i.account_id = a.id AND i.not_before <= %(now)s AND i.issue_until > %(now)s
+          AND i.partition <> ALL(%(paused)s) AND i.issue_date = {OLDEST.format(lane="a.id")})
+    ORDER BY a.id <= %(after)s, a.id LIMIT %(room)s
 )
-SELECT a.id FROM due JOIN merchants_provideraccount a ON a.id = due.id JOIN merchants_merchant m ON m.id = a.merchant_id
-WHERE a.is_active AND NOT a.paused AND NOT m.paused AND a.deleted_at IS NULL
-  AND (a.parked_until IS NULL OR (a.parked_until <= %(now)s AND NOT a.parked_for_login))
-ORDER BY a.id LIMIT %(room)s
-FOR NO KEY UPDATE OF a
+SELECT a.id, {SLOTS} FROM merchants_provideraccount a JOIN merchants_merchant m ON m.id = a.merchant_id
+WHERE a.id IN (SELECT id FROM chosen) AND {OPEN}
+ORDER BY a.id FOR NO KEY UPDATE OF a
 """
 
 # Of each lane as many as it has slots, of any partition, only of the oldest day that the lane still owes.
 PICK = f"""
 SELECT i.id FROM unnest(%(lanes)s::bigint[], %(slots)s::int[]) AS lane(id, slots)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS open FROM invoices_invoice WHERE state = 'SENDING' AND account_id = lane.id
-) AS busy
-CROSS JOIN LATERAL (
     SELECT id FROM invoices_invoice
     WHERE state = 'QUEUED' AND account_id = lane.id AND not_before <= %(now)s AND issue_until > %(now)s
-      AND partition <> ALL(%(paused)s)
-      AND issue_date = (
-          SELECT min(issue_date) FROM invoices_invoice WHERE account_id = lane.id AND state IN ({OWED_SQL}))
-    ORDER BY issue_date, id LIMIT greatest(0, lane.slots - busy.open)
+      AND partition <> ALL(%(paused)s) AND issue_date = {OLDEST.format(lane="lane.id")}
+    ORDER BY issue_date, id LIMIT greatest(0, lane.slots - {BUSY.format(lane="lane.id")})
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS i LIMIT %(room)s
 """
@@ -68,6 +81,7 @@ UPDATE invoices_invoice SET not_before = %(lease)s FROM (
     SELECT id, row_number() OVER (PARTITION BY account_id ORDER BY not_before) AS turn FROM (
         SELECT id, account_id, not_before FROM invoices_invoice
         WHERE state IN ('UNCERTAIN', 'SUBMITTED') AND partition = %(partition)s AND not_before <= %(now)s
+          AND account_id <> ALL(%(busy)s)
         ORDER BY not_before LIMIT %(room)s FOR NO KEY UPDATE SKIP LOCKED) AS locked
 ) AS due WHERE due.id = invoices_invoice.id AND due.turn <= %(a_lane)s
 RETURNING invoices_invoice.id, exposed_by
@@ -75,38 +89,45 @@ RETURNING invoices_invoice.id, exposed_by
 
 
 def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int = 0) -> list[Call]:  # type: ignore[assignment]
-    """At most `room` sends of this partition's lanes past `after`, and of the lanes that were just `freed`."""
+    """At most `room` sends of this partition's lanes past `after`, then of the lanes that were just `freed`."""
     started = time.monotonic()
     with transaction.atomic():
         now = clock.now()
         paused = list(Partition.objects.filter(paused=True).values_list("number", flat=True))
         with connection.cursor() as cursor:
-            cursor.execute(
-                LANES,
-                {
-                    "partition": partition, "after": after, "freed": sorted(freed), "now": now, "room": room,
-                    "paused_here": partition in paused,
-                },
-            )  # fmt: skip
-            lanes = [row[0] for row in cursor.fetchall()]
+            facts: dict[str, Any] = {
+                "partition": partition, "after": after, "freed": sorted(freed), "now": now, "room": room,
+                "paused": paused, "paused_here": partition in paused,
+                "slots": json.dumps({name: limits_of(name).in_flight for name in PROVIDERS}),
+            }  # fmt: skip
+            cursor.execute(LANES, facts)
+            lanes = dict(sorted(cursor.fetchall(), key=lambda lane: (lane[0] <= after, lane[0])))
             if not lanes:
                 return []
             accounts = ProviderAccount.objects.select_related("merchant").in_bulk(lanes)
-            slots = [_slots(accounts[lane]) for lane in lanes]
-            now = clock.now()  # the locks may have taken a while
-            cursor.execute(PICK, {"lanes": lanes, "slots": slots, "now": now, "paused": paused, "room": room})
+            # The locks may have taken a while.
+            facts |= {"lanes": [*lanes], "slots": [*lanes.values()], "now": clock.now()}
+            cursor.execute(PICK, facts)
             ids = [row[0] for row in cursor.fetchall()]
-        return _commit_to_send(ids, accounts, started) if ids else []
+        sends = _commit_to_send(ids, accounts, started) if ids else []
+    # Where all were too late to be sent, their lanes are free for what is not.
+    return sends if sends or not ids else take(partition, room, freed=freed, after=after)
 
 
-def take_asks(partition: int, room: int) -> list[Call]:
-    """At most `room` look-ups that are due."""
+def take_asks(partition: int, room: int, busy: Iterable[int] = ()) -> list[Call]:
+    """At most `room` look-ups that are due, none of a lane that is `busy` with those taken before."""
     now = clock.now()
     with transaction.atomic(), connection.cursor() as cursor:
         limits = [limits_of(provider) for provider in PROVIDERS]
         lease = now + timedelta(seconds=max(2 * limit.total for limit in limits)) + MARGIN  # a login and a look-up
         a_lane = min(limit.asks_in_flight for limit in limits)
-        cursor.execute(ASKS, {"partition": partition, "now": now, "lease": lease, "room": room, "a_lane": a_lane})
+        cursor.execute(
+            ASKS,
+            {
+                "partition": partition, "now": now, "lease": lease, "room": room, "a_lane": a_lane,
+                "busy": sorted(busy),
+            },
+        )  # fmt: skip
         exposed_by = [row[1] for row in cursor.fetchall()]
     return look_ups(exposed_by, now)
 
@@ -137,12 +158,6 @@ def look_ups(issuance_ids: list[int], now: datetime) -> list[Call]:
     ]
 
 
-def _slots(account: ProviderAccount) -> int:
-    if account.parked_until:
-        return 1  # half-open: one invoice tries whether the account works again
-    return account.in_flight or limits_of(account.provider).in_flight
-
-
 def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], started: float) -> list[Call]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT snowflake() FROM generate_series(1, %s)", [len(ids)])
@@ -151,6 +166,9 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
     def expose(invoice: Invoice) -> Step:
         if invoice.state != State.QUEUED:
             raise WrongState(f"Order {invoice.order_id} is {invoice.state}")
+        last_day = accounts[invoice.account_id].last_issue_date  # type: ignore[index]
+        if last_day and invoice.issue_date < last_day:
+            return outcomes.late(f"its symbol has issued on {last_day} already, and dates never run backwards")
         now = clock.now()
         changes: dict[str, Any] = {
             "exposed_at": now,
@@ -162,9 +180,19 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
             changes |= {"document": text, "document_sha256": documents.sha256(text)}
         return Step(State.SENDING, "taken", changes=changes)
 
-    taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved]
+    taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved if invoice.state == State.SENDING]
+    _keep_last_days(taken, accounts)
     InvoiceIssuance.objects.bulk_create(_issuance(invoice) for invoice in taken)
     return [_send(invoice, accounts, started) for invoice in taken]
+
+
+def _keep_last_days(taken: list[Invoice], accounts: dict[int, ProviderAccount]) -> None:
+    """Once a lane and day: from now on nothing of an earlier day leaves."""
+    days = {accounts[invoice.account_id]: invoice.issue_date for invoice in taken if invoice.account_id}
+    for day in set(days.values()):  # a lane's are all of one
+        lanes = [lane.pk for lane, its in days.items() if its == day != lane.last_issue_date]
+        if lanes:
+            ProviderAccount.objects.filter(pk__in=lanes).update(last_issue_date=day)
 
 
 def _issuance(invoice: Invoice) -> InvoiceIssuance:

@@ -156,8 +156,12 @@ async def reading(call: Awaitable[T]) -> T:
 
 
 def redacted(text: str, limit: int = 200) -> str:
-    """A vendor's words without what looks like a person: addresses of e-mail, long numbers, quotations."""
-    return _PERSONAL.sub("•", text)[:limit]
+    """A vendor's words without what looks like a person: addresses of e-mail, long numbers, quotations.
+
+    Half characters and NUL, which JSON can carry and PostgreSQL cannot, become "?" and nothing.
+    """
+    whole = text.encode("utf-8", "replace").decode().replace("\0", "")
+    return _PERSONAL.sub("•", whole)[:limit]
 
 
 async def _read(response: ClientResponse, cap: int) -> bytes:

@@ -153,6 +153,8 @@ def test_a_batch_costs_the_same_number_of_queries_whatever_its_size(provider: Si
         assert len(calls) == count
         return len([query for query in captured if "SAVEPOINT" not in query["sql"]])
 
+    ProviderAccount.objects.update(in_flight=10)
+    assert queries_for(10) == 13  # the lanes' first sends of the day are remembered
     assert queries_for(4) == queries_for(30) == 12
 
 
