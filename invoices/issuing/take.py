@@ -25,15 +25,18 @@ from merchants.models import ProviderAccount
 OWED_SQL = ", ".join(f"'{state}'" for state in OWED)
 
 # A parked lane is half-open: one invoice tries whether the account works again.
-SLOTS = "CASE WHEN a.parked_until IS NULL THEN coalesce(a.in_flight, (%(slots)s::jsonb ->> a.provider)::int) ELSE 1 END"
-OPEN = """a.is_active AND NOT a.paused AND NOT m.paused AND a.deleted_at IS NULL
-  AND (a.parked_until IS NULL OR (a.parked_until <= %(now)s AND NOT a.parked_for_login))"""
-OLDEST = f"(SELECT min(issue_date) FROM invoices_invoice WHERE account_id = {{lane}} AND state IN ({OWED_SQL}))"
+SLOTS = "CASE WHEN a.parked_until IS NULL THEN coalesce(a.in_flight, (%(each)s::jsonb ->> a.provider)::int) ELSE 1 END"
+OPEN = """a.is_active AND NOT a.paused AND a.deleted_at IS NULL
+    AND (a.parked_until IS NULL OR (a.parked_until <= %(now)s AND NOT a.parked_for_login))"""
 BUSY = "(SELECT count(*) FROM invoices_invoice WHERE state = 'SENDING' AND account_id = {lane})"
+SENDABLE = f"""state = 'QUEUED' AND account_id = {{lane}} AND not_before <= %(now)s AND issue_until > %(now)s
+    AND partition <> ALL(%(paused)s) AND issue_date = (
+        SELECT min(issue_date) FROM invoices_invoice WHERE account_id = {{lane}} AND state IN ({OWED_SQL}))
+    ORDER BY issue_date, id"""
 
-# Step from lane to lane through the index, so that a lane of a million rows costs as much as a lane of one. Only lanes
-# that have a free slot and something to send count against `room`, those past `after` first: no lane starves another.
-# They are chosen unlocked in that order and locked in the order of their ids, so that no two workers block each other.
+# Step from lane to lane through the index, so that a lane of a million rows costs as much as a lane of one; those that
+# were just freed come last, and none is looked at (OFFSET 0) after `room` are found that are open, have a free slot and
+# owe something of their oldest day. They are locked in the order of their ids, so that no workers block each other.
 LANES = f"""
 WITH RECURSIVE lane(id) AS (
     (SELECT account_id FROM invoices_invoice
@@ -42,25 +45,17 @@ WITH RECURSIVE lane(id) AS (
     SELECT (SELECT account_id FROM invoices_invoice
             WHERE state = 'QUEUED' AND partition = %(partition)s AND account_id > lane.id ORDER BY account_id LIMIT 1)
     FROM lane WHERE lane.id IS NOT NULL
-), due(id) AS (
-    SELECT id FROM lane WHERE NOT %(paused_here)s AND EXISTS (
-        SELECT FROM invoices_invoice i
-        WHERE i.state = 'QUEUED' AND i.partition = %(partition)s AND i.account_id = lane.id AND i.not_before <= %(now)s)
-    UNION
-    SELECT id FROM unnest(%(freed)s::bigint[]) AS freed(id) WHERE EXISTS (
-        SELECT FROM invoices_invoice i WHERE i.state = 'QUEUED' AND i.account_id = freed.id AND i.not_before <= %(now)s)
 ), chosen(id) AS (
-    SELECT a.id FROM due JOIN merchants_provideraccount a ON a.id = due.id
-    JOIN merchants_merchant m ON m.id = a.merchant_id
-    WHERE {OPEN} AND {BUSY.format(lane="a.id")} < {SLOTS} AND EXISTS (
-        SELECT FROM invoices_invoice i
-        WHERE i.state = 'QUEUED' AND i.account_id = a.id AND i.not_before <= %(now)s AND i.issue_until > %(now)s
-          AND i.partition <> ALL(%(paused)s) AND i.issue_date = {OLDEST.format(lane="a.id")})
-    ORDER BY a.id <= %(after)s, a.id LIMIT %(room)s
+    SELECT next.id
+    FROM (SELECT id FROM lane WHERE NOT %(paused_here)s UNION ALL SELECT unnest(%(freed)s::bigint[])) AS next(id),
+         LATERAL (SELECT FROM merchants_provideraccount a JOIN merchants_merchant m ON m.id = a.merchant_id
+                  WHERE a.id = next.id AND NOT m.paused AND {OPEN} AND {BUSY.format(lane="a.id")} < {SLOTS}
+                    AND (SELECT true FROM invoices_invoice WHERE {SENDABLE.format(lane="a.id")} LIMIT 1)
+                  OFFSET 0) AS ready
+    LIMIT %(room)s
 )
-SELECT a.id, {SLOTS} FROM merchants_provideraccount a JOIN merchants_merchant m ON m.id = a.merchant_id
-WHERE a.id IN (SELECT id FROM chosen) AND {OPEN}
-ORDER BY a.id FOR NO KEY UPDATE OF a
+SELECT a.id, {SLOTS} FROM merchants_provideraccount a WHERE a.id IN (SELECT id FROM chosen) AND {OPEN}
+ORDER BY a.id FOR NO KEY UPDATE
 """
 
 # Of each lane as many as it has slots, of any partition, only of the oldest day that the lane still owes.
@@ -68,9 +63,7 @@ PICK = f"""
 SELECT i.id FROM unnest(%(lanes)s::bigint[], %(slots)s::int[]) AS lane(id, slots)
 CROSS JOIN LATERAL (
     SELECT id FROM invoices_invoice
-    WHERE state = 'QUEUED' AND account_id = lane.id AND not_before <= %(now)s AND issue_until > %(now)s
-      AND partition <> ALL(%(paused)s) AND issue_date = {OLDEST.format(lane="lane.id")}
-    ORDER BY issue_date, id LIMIT greatest(0, lane.slots - {BUSY.format(lane="lane.id")})
+    WHERE {SENDABLE.format(lane="lane.id")} LIMIT greatest(0, lane.slots - {BUSY.format(lane="lane.id")})
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS i LIMIT %(room)s
 """
@@ -98,9 +91,10 @@ def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int
             facts: dict[str, Any] = {
                 "partition": partition, "after": after, "freed": sorted(freed), "now": now, "room": room,
                 "paused": paused, "paused_here": partition in paused,
-                "slots": json.dumps({name: limits_of(name).in_flight for name in PROVIDERS}),
+                "each": json.dumps({name: limits_of(name).in_flight for name in PROVIDERS}),
             }  # fmt: skip
             cursor.execute(LANES, facts)
+            # Those past `after` come first: no lane starves another.
             lanes = dict(sorted(cursor.fetchall(), key=lambda lane: (lane[0] <= after, lane[0])))
             if not lanes:
                 return []
