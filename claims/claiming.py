@@ -53,7 +53,7 @@ def check_open(invoice: Invoice, now: datetime) -> None:
     if may_mend(invoice, now):
         return
     in_time = invoice.claim_deadline is not None and invoice.claim_deadline > now
-    if invoice.state in CLAIMABLE and not invoice.was_taken and (in_time or invoice.claimed_at):
+    if invoice.state in CLAIMABLE and not invoice.buyer_stands and (in_time or invoice.claimed_at):
         return
     if invoice.state in UNEXPOSED and not is_between_sends(invoice):
         raise Closed(f"Order {invoice.order_id} can no longer be claimed.")
@@ -68,8 +68,8 @@ def may_mend(invoice: Invoice, now: datetime) -> bool:
 
 
 def is_between_sends(invoice: Invoice) -> bool:
-    """Taken once, not heard by the provider, and due again: what will be sent stands."""
-    return invoice.state == State.QUEUED and invoice.was_taken
+    """Taken once, not heard by the provider, or amended, and due again: what will be sent stands."""
+    return invoice.state == State.QUEUED and invoice.buyer_stands
 
 
 def is_open(invoice: Invoice, now: datetime) -> bool:

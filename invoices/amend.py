@@ -14,7 +14,7 @@ from invoices.opening import lock_order, settle
 from invoices.snapshots import lane
 from merchants.models import ProviderAccount
 
-REDRAWN = {"document": "", "document_sha256": ""}
+REDRAWN = {"document": ""}
 
 
 def amend(

@@ -224,14 +224,17 @@ def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refun
     heaviest = _heaviest(requests)
     claimed = [r for r in requests if r.source == InvoiceRequest.Source.CLAIM]
     refunded = sum(r.amount for r in refunds)
+    late = invoice.buyer_stands
 
     def decide(row: Invoice) -> Step | None:
+        nonlocal late
+        late = row.buyer_stands  # as it is under the lock
         changes: dict[str, Any] = {}
         to, event, why = State(row.state), "fact_noted", ""
-        if not row.was_taken and heaviest and row.buyer != heaviest.buyer:
+        if not late and heaviest and row.buyer != heaviest.buyer:
             changes |= {"buyer": heaviest.buyer, "buyer_source": heaviest.source}
             event, why = "buyer_changed", f"by {heaviest.source}"
-        if row.state in CLAIMABLE and claimed and not (row.claimed_at or row.was_taken):
+        if row.state in CLAIMABLE and claimed and not (row.claimed_at or late):
             event, why = "claimed", "by the buyer"
             changes |= {"claimed_at": clock.now()}
             if row.state == State.WAITING:
@@ -249,7 +252,6 @@ def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refun
     if refunds or claimed or (heaviest and heaviest.buyer != invoice.buyer):  # more than a payment has said already
         invoice = move_one(invoice, decide, actor=actor)
     if news:
-        late = invoice.was_taken  # read under the lock where it matters
         InvoiceRequest.objects.filter(pk__in=[r.pk for r in news]).update(invoice=invoice, too_late=late)
     return invoice
 

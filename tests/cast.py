@@ -174,6 +174,16 @@ def failed(merchant: Merchant | None = None, *, failure: str = "refused", **over
     return move_one(queued(merchant, **overrides), State.FAILED, actor="worker", event="refused", **changes)
 
 
+def refused(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
+    """An invoice that was sent, and refused for its buyer's tax code."""
+    invoice = sending(merchant, **{"buyer": COMPANY, **overrides})
+    InvoiceIssuance.objects.filter(pk=invoice.exposed_by).update(outcome="refused", ended_at=clock.now())
+    unexposed = {"exposed_at": None, "exposed_by": None, "attempts": 1}
+    why = {"failure": "refused", "failure_code": "TAX_CODE_INVALID", "failure_message": "The tax code is unknown."}
+    changes = {**unexposed, **why, "failure_field": "buyer.tax_code"}
+    return move_one(invoice, lambda _: Step(State.FAILED, "refused", changes=changes), actor="worker")
+
+
 def signed(
     event: dict[str, Any] | bytes, *, route: str = "internal", webhook_id: str = "", at: datetime | None = None
 ) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Invoice(Record):
     issue_until = models.DateTimeField()
     reference = models.UUIDField(editable=False)
     document = models.TextField(blank=True, editable=False)  # the frozen Document, canonical JSON
-    document_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    document_sha256 = models.CharField(max_length=64, blank=True, editable=False)  # of the last one: never emptied
     provider = models.CharField(max_length=20, blank=True)
     seller_tax_code = models.CharField(max_length=14, blank=True)
     form = models.CharField(max_length=1, blank=True)
@@ -181,8 +181,13 @@ class Invoice(Record):
 
     @property
     def was_taken(self) -> bool:
-        """Its document is drawn up at the first take; from then on only an act that draws it anew may change it."""
-        return bool(self.document)
+        """Its document was drawn up at the first take. An act that has it drawn anew empties it, but not its hash."""
+        return bool(self.document_sha256)
+
+    @property
+    def buyer_stands(self) -> bool:
+        """No fact changes the buyer any more: it was taken, or an operator has said who it is."""
+        return self.was_taken or self.buyer_source == "operator"
 
     @property
     def open_refund(self) -> int:

@@ -8,7 +8,9 @@ import pytest
 
 from claims.claiming import Closed, Taken, Unknown, claim, expire_claims, find
 from config import clock
+from invoices.amend import amend
 from invoices.buyers import InvalidBuyer
+from invoices.facts import payment as payment_fact
 from invoices.facts import refund as refund_fact
 from invoices.facts import request as request_fact
 from invoices.issuing.take import take
@@ -194,6 +196,22 @@ def test_a_buyer_whose_details_were_refused_may_mend_them() -> None:
     mended = claim(invoice.claim_token, {**cast.COMPANY, "taxCode": "0300588569"})
     assert (mended.state, mended.buyer["taxCode"], mended.document) == (State.QUEUED, "0300588569", "")
     assert mended.requests.filter(source="claim").count() == 1
+
+
+def test_mended_details_stand_whatever_is_told_again() -> None:
+    sale = cast.payment(cast.seller(), buyer=cast.COMPANY)
+    invoice = cast.refused(**sale)
+    claim(invoice.claim_token, cast.PERSON)
+    learn(*payment_fact(sale), actor="test")
+    assert (again(invoice).buyer, again(invoice).claimed_at) == (cast.PERSON, None)
+    with pytest.raises(Taken):  # until the provider refuses these too
+        claim(invoice.claim_token, cast.COMPANY)
+
+
+def test_a_buyer_whom_an_operator_has_named_cannot_be_claimed_away() -> None:
+    invoice = amend(cast.failed(), actor="user:7", reason="they called", buyer=cast.COMPANY)
+    with pytest.raises(Taken):
+        claim(invoice.claim_token, cast.PERSON)
 
 
 def test_what_failed_for_another_reason_or_may_be_known_is_not_the_buyers_to_mend() -> None:

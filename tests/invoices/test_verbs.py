@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from config import clock
 from invoices.adopt import adopt
 from invoices.amend import amend
-from invoices.facts import Unacceptable, payment, refund
+from invoices.facts import Unacceptable, payment, refund, request
 from invoices.issuing import issue_due
 from invoices.issuing.later import last_looks, probe_parked
 from invoices.lifecycle import State, WrongState
@@ -92,6 +92,24 @@ def test_an_amended_buyer_is_sent_in_a_new_document_under_the_same_reference() -
     assert amended.buyer["name"] == "Công ty TNHH Hoa Sen Hồng"
 
 
+@pytest.mark.parametrize("build", [cast.failed, cast.refused])  # never taken, and taken
+def test_no_fact_undoes_an_amended_buyer(build: Any) -> None:
+    sale = cast.payment(cast.seller(), buyer=cast.COMPANY)
+    invoice = amend(build(**sale), **WHO, buyer=cast.PERSON)
+    learn(*_payment(sale), actor="test")
+    learn(request(cast.request(sale)), actor="test")
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.buyer, invoice.buyer_source) == (State.QUEUED, cast.PERSON, "operator")
+    assert list(invoice.requests.order_by("id").values_list("too_late", flat=True)) == [False, True]
+
+
+def test_what_was_amended_after_its_first_take_stays_closed_to_new_words() -> None:
+    sale = cast.payment(cast.seller())
+    invoice = amend(cast.refused(**sale), **WHO, lines=sale["lines"])
+    learn(request(cast.request(sale, buyer=cast.PERSON)), actor="test")
+    assert Invoice.objects.get().buyer == invoice.buyer == cast.COMPANY
+
+
 def test_the_buyer_may_mend_only_what_was_refused_in_the_buyer_s_fields() -> None:
     amend(cast.failed(), actor="buyer", reason="mended", buyer=cast.PERSON)
     with pytest.raises(WrongState):
@@ -155,6 +173,15 @@ def test_a_refused_buyer_gives_way_to_the_consumer_before_the_limit_where_the_me
         give_refused_buyers_up()
     assert (Invoice.objects.get(pk=yes.pk).state, Invoice.objects.get(pk=yes.pk).buyer) == (State.QUEUED, {})
     assert Invoice.objects.get(pk=no.pk).state == State.FAILED
+
+
+def test_no_fact_brings_a_refused_buyer_back_that_gave_way_to_the_consumer() -> None:
+    sale = cast.payment(cast.seller(), buyer=cast.COMPANY)
+    invoice = cast.refused(**sale)
+    with clock.frozen(invoice.issue_until - timedelta(minutes=5)):
+        give_refused_buyers_up()
+        learn(*_payment(sale), actor="test")
+    assert (Invoice.objects.get().state, Invoice.objects.get().buyer) == (State.QUEUED, {})
 
 
 def test_an_abandoned_send_becomes_uncertain_once_the_longest_call_is_over() -> None:
