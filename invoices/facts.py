@@ -8,6 +8,7 @@ from django.utils.dateparse import parse_datetime
 from invoices import buyers, money
 from invoices.models import InvoiceRequest, Payment, Refund
 
+Fact = Payment | Refund | InvoiceRequest
 ID_LENGTH = 64
 
 

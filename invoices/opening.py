@@ -4,7 +4,8 @@ Every fact takes the order's lock, is stored, and `converge` runs: what comes ou
 arrived before the invoice was first taken, never on their order or repetition.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,17 +15,18 @@ from structlog.stdlib import get_logger
 
 from config import clock, tallies
 from config.models import new_ids
-from invoices import audit, money
-from invoices.facts import Unacceptable
+from invoices import audit, money, parking
+from invoices.facts import Fact, Unacceptable
 from invoices.lifecycle import CLAIMABLE, Reason, State
 from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment, Refund
 from invoices.models.invoice import new_claim_token, reference_of
 from invoices.models.rules import issue_limit
 from invoices.moving import Step, announce, invoices_moved, move_one
+from invoices.parking import CannotIssue
 from invoices.partitions import partition_of
 from invoices.snapshots import snapshot
 from invoices.tallying import tally_opened
-from merchants.models import Merchant, ProviderAccount
+from merchants.models import Merchant
 
 log = get_logger(__name__)
 DISAGREED = "payment_conflict"  # the tally
@@ -47,15 +49,7 @@ class Opening:
     parked: str = ""
 
 
-class CannotIssue(Exception):
-    """The merchant cannot issue this sale yet: `why` is a Payment.Parked."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-def learn(*facts: Payment | Refund | InvoiceRequest, actor: str) -> Opening:
+def learn(*facts: Fact, actor: str) -> Opening:
     """Keep facts of one order and draw the conclusion. A fact that is known already is not kept twice.
 
     Raises Unacceptable where the sale does not add up; nothing is kept then.
@@ -65,7 +59,7 @@ def learn(*facts: Payment | Refund | InvoiceRequest, actor: str) -> Opening:
         lock_order(merchant_code, order_id)
         for fact in facts:
             type(fact).objects.bulk_create([fact], ignore_conflicts=True)  # type: ignore[list-item]
-        return converge(merchant_code, order_id, actor=actor)
+        return converge(merchant_code, order_id, actor=actor, told=facts)
 
 
 def lock_order(merchant_code: str, order_id: str) -> None:
@@ -74,8 +68,11 @@ def lock_order(merchant_code: str, order_id: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{merchant_code}\n{order_id}"])
 
 
-def converge(merchant_code: str, order_id: str, *, actor: str) -> Opening:
-    """Open the order's invoice, or bring the one that exists up to the facts. Call under the order's lock."""
+def converge(merchant_code: str, order_id: str, *, actor: str, told: Sequence[Fact] = ()) -> Opening:
+    """Open the order's invoice, or bring the one that exists up to the facts. Call under the order's lock.
+
+    Raises Unacceptable where a payment that is just being `told` does not add up.
+    """
     of_order = models.Q(merchant_code=merchant_code, order_id=order_id)
     with connection.cursor() as cursor:
         cursor.execute(KNOWN, {"merchant": merchant_code, "order": order_id})
@@ -85,21 +82,37 @@ def converge(merchant_code: str, order_id: str, *, actor: str) -> Opening:
     requests = list(InvoiceRequest.objects.filter(of_order)) if asked_for else []
     refunds = list(Refund.objects.filter(of_order)) if refunded else []
     payments = list(Payment.objects.filter(of_order).order_by("id"))
-    if not invoice:
-        if not payments:
-            return Opening("stored")
-        payment = payments[0]
+    if invoice:
+        opening = Opening("exists" if payments else "stored", invoice)
+    else:
+        opening = _open_by_one_of(payments, requests, told, actor=actor)
+    if not opening.invoice:
+        return opening
+    _compare(opening.invoice, payments, actor=actor)
+    return replace(opening, invoice=_apply(opening.invoice, requests, refunds, actor=actor))
+
+
+def _open_by_one_of(
+    payments: list[Payment], requests: list[InvoiceRequest], told: Sequence[Fact], *, actor: str
+) -> Opening:
+    """The first payment that adds up opens. One that does not raises Unacceptable only to whoever tells it."""
+    telling = {fact.payment_id for fact in told if isinstance(fact, Payment)}
+    for payment in sorted(payments, key=lambda p: bool(p.problem)):  # those that did not add up come last
+        if payment.problem and payment.payment_id in telling:
+            parking.hear_again(payment, requests, told)
         try:
             invoice = _open(payment, requests, actor=actor)
         except CannotIssue as error:
-            _park(payment, error.why)
+            parking.park(payment, error.why)
             return Opening("parked", parked=error.why)
-        outcome = "opened" if invoice.total else "not_required"
-    else:
-        outcome = "exists" if payments else "stored"
-        _compare(invoice, payments, actor=actor)
-    invoice = _apply(invoice, requests, refunds, actor=actor)
-    return Opening(outcome, invoice)
+        except Unacceptable as error:
+            if payment.payment_id in telling:
+                raise
+            parking.refuse(payment, error)
+        else:
+            parking.let_go(payments, payment)
+            return Opening("opened" if invoice.total else "not_required", invoice)
+    return Opening("stored")
 
 
 def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> Invoice:
@@ -107,7 +120,7 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
     now = clock.now()
     sale_day = clock.day_vn(payment.paid_at)
     rules = LegalRules.on(sale_day)
-    merchant, account = _issuer(payment, sale_day)
+    merchant, account = parking.issuer(payment, sale_day)
     bill = settle(payment.body, merchant.tax_info.form, rules)
     deadline = rules.claim_deadline(payment.paid_at, merchant.claim_window)
     heaviest = _heaviest(requests)
@@ -152,8 +165,6 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
     InvoiceRequest.objects.filter(pk__in=[r.pk for r in requests]).update(invoice=invoice)
     for request in requests:
         request.invoice = invoice
-    if payment.parked:
-        Payment.objects.filter(pk=payment.pk).update(parked="")
     log.info("[handlePaymentSuccess]", state=state.value, **invoice.about)
     tally_opened(actor)
     invoices_moved.send(sender=Invoice, moved=[(invoice, None)], changed=[frozenset({"state"})])
@@ -180,23 +191,6 @@ def settle(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
         )
     except money.DoesNotAddUp as error:
         raise Unacceptable("does_not_add_up", error.field, error.message) from None
-
-
-def _issuer(payment: Payment, sale_day: Any) -> tuple[Merchant, ProviderAccount]:
-    merchant = (
-        Merchant.objects.living().select_related("tax_info").filter(code=payment.merchant_code, is_active=True).first()
-    )
-    if not merchant:
-        raise CannotIssue(Payment.Parked.MERCHANT)
-    if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
-        raise CannotIssue(Payment.Parked.TAX_INFO)
-    accounts = list(ProviderAccount.able(merchant, merchant.tax_info.form))
-    if not accounts:
-        raise CannotIssue(Payment.Parked.ACCOUNT)
-    for account in accounts:
-        if account.year == sale_day.year:
-            return merchant, account
-    raise CannotIssue(Payment.Parked.SYMBOL_YEAR)
 
 
 def _first_state(total: int, deadline: Any, merchant: Merchant, buyer_known: bool, now: Any) -> tuple[State, str]:
@@ -277,25 +271,16 @@ def _after_refund(row: Invoice, *, full: bool, changes: dict[str, Any]) -> tuple
 
 def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
     """A second payment with other money opens nothing; an operator must see it."""
-    for payment in payments:
-        if payment.body["total"] != invoice.total and payment.payment_id != invoice.payment_id:
-            already = invoice.tracings.filter(event_type="payment_conflict").exists()
-            if not already:
-                tallies.add({(DISAGREED, ""): 1})
-                why = f"payment {payment.payment_id} says {payment.body['total']} đồng, the invoice {invoice.total}"
-                log.error(
-                    "[paymentConflict] another payment with other money", payment=payment.payment_id, **invoice.about
-                )
-                move_one(
-                    invoice, State(invoice.state), actor=actor, event="payment_conflict", outcome="refused", reason=why
-                )
+    paid = invoice.sold["total"]  # amended lines may come to less
+    others = (p for p in payments if p.payment_id != invoice.payment_id and p.body["total"] != paid and not p.problem)
+    other = next(others, None)
+    if other is None or invoice.tracings.filter(event_type="payment_conflict").exists():
+        return
+    tallies.add({(DISAGREED, ""): 1})
+    log.error("[paymentConflict] another payment with other money", payment=other.payment_id, **invoice.about)
+    why = f"payment {other.payment_id} says {other.body['total']} đồng, the invoice {paid}"
+    move_one(invoice, lambda row: Step(State(row.state), "payment_conflict", "refused", why), actor=actor)
 
 
 def _heaviest(requests: list[InvoiceRequest]) -> InvoiceRequest | None:
     return max((r for r in requests if r.buyer and not r.too_late), key=lambda r: r.weight, default=None)
-
-
-def _park(payment: Payment, why: str) -> None:
-    log.info("[handlePaymentSuccess]", state="parked", reason=why, **payment.about)
-    if payment.parked != why:
-        Payment.objects.filter(pk=payment.pk).update(parked=why, parked_at=clock.now())

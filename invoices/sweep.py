@@ -5,22 +5,18 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from structlog.stdlib import get_logger
 
 from config import clock
-from invoices import partitions
+from invoices import parking, partitions
 from invoices.amend import fall_back_to_consumer
-from invoices.facts import Unacceptable
 from invoices.issuing import outcomes, stop
 from invoices.issuing.calls import limits_of
 from invoices.issuing.record import tell
 from invoices.lifecycle import Reason, State
-from invoices.models import Invoice, InvoiceIssuance, Payment
+from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move
 from invoices.opening import converge, lock_order
-from merchants.models import Merchant
 
-log = get_logger(__name__)
 STEP = 1000
 LAST_CALL = timedelta(minutes=10)  # before the issue limit
 
@@ -90,25 +86,12 @@ def give_refused_buyers_up() -> None:
 
 def revive_parked() -> None:
     """Payments whose merchant can issue by now. Merchants need not know that payments exist."""
-    ready = Merchant.objects.living().filter(
-        is_active=True, code=models.OuterRef("merchant_code"), tax_info__isnull=False
-    )
-    able = ready.filter(accounts__is_active=True, accounts__deleted_at=None)
-    parked = Payment.objects.exclude(parked="").exclude(parked=Payment.Parked.REFUSED).filter(models.Exists(able))
     last = 0
-    while not stop.is_set() and (
-        rows := list(parked.filter(pk__gt=last).order_by("pk").values_list("pk", "merchant_code", "order_id")[:STEP])
-    ):
-        for last, merchant_code, order_id in rows:
-            try:
-                with transaction.atomic():
-                    lock_order(merchant_code, order_id)
-                    converge(merchant_code, order_id, actor="sweep")
-            except Unacceptable as error:
-                log.error(
-                    "[handlePaymentSuccess]", state="refused", code=error.code, merchant=merchant_code, order=order_id
-                )
-                Payment.objects.filter(pk=last).update(parked=Payment.Parked.REFUSED, problem=str(error))
+    while not stop.is_set() and (found := parking.ready(after=last, limit=STEP)):
+        for last, merchant_code, order_id in found:  # noqa: B007
+            with transaction.atomic():
+                lock_order(merchant_code, order_id)
+                converge(merchant_code, order_id, actor="sweep")
 
 
 def ring_for_due() -> None:

@@ -23,14 +23,14 @@ def open_sale(data: Any, principal: Principal) -> Opening:
     with transaction.atomic():
         lock_order(payment.merchant_code, payment.order_id)
         of_order = {"merchant_code": payment.merchant_code, "order_id": payment.order_id}
-        known = Payment.objects.filter(**of_order).order_by("id").first()
+        known = Payment.objects.filter(**of_order, problem="").order_by("id").first()  # of those that add up
         try:
             if known is None:
                 return learn(payment, request, actor=principal.actor)
             if _sale(known) != _sale(payment) or _buyer_told(known) != request.buyer or _is_deleted(known):
                 told = "This order is known with another sale; nothing was changed."
                 raise Problem(409, "order_conflict", told)
-            return converge(**of_order, actor=principal.actor)  # a parked one may open by now
+            return converge(**of_order, actor=principal.actor, told=[known])  # a parked one may open by now
         except Unacceptable as error:
             raise at_fault(error.field, error.message, error.code) from None
 

@@ -13,6 +13,7 @@ from config import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.opening import converge
+from invoices.sweep import revive_parked
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.callers import Caller, problem
@@ -107,6 +108,19 @@ def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_by_itself() 
     ProviderAccount.objects.update(is_active=True)
     assert converge(merchant.code, body["orderId"], actor="test").outcome == "opened"
     assert caller.ask("post", "invoices", body).status_code == 200
+
+
+def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_anew() -> None:
+    merchant = cast.seller()
+    ProviderAccount.objects.update(is_active=False)
+    caller, body = Caller(), sale(merchant)
+    wrong = {**body, "lines": [{**line, "vatRate": None} for line in body["lines"]]}
+    assert caller.ask("post", "invoices", wrong).status_code == 202
+    ProviderAccount.objects.update(is_active=True)
+    assert problem(caller.ask("post", "invoices", wrong))[0] == 422
+    revive_parked()
+    assert problem(caller.ask("post", "invoices", wrong))[0] == 422
+    assert caller.ask("post", "invoices", body).status_code == 201
 
 
 @pytest.mark.parametrize(

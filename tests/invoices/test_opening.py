@@ -4,16 +4,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config import clock
 from invoices import facts
+from invoices.amend import amend
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment
 from invoices.opening import learn
 from invoices.sweep import revive_parked
-from merchants.models import Merchant, ProviderAccount
+from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -111,13 +113,87 @@ def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() 
 
 
 def test_a_parked_payment_that_turns_out_not_to_add_up_is_kept_for_an_operator() -> None:
+    refused_before_its_merchant()
+    payment = Payment.objects.get()
+    assert (payment.parked, Invoice.objects.count()) == ("refused", 0)
+    assert "vatRate" in payment.problem
+
+
+def refused_before_its_merchant() -> dict[str, Any]:
+    """A parked sale that turned out not to add up on its merchant's form."""
     data = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
     learn(*facts.payment(data), actor="test")
     cast.seller(code="late-comer", form="1")
     revive_parked()
-    payment = Payment.objects.get()
-    assert (payment.parked, Invoice.objects.count()) == ("refused", 0)
-    assert "vatRate" in payment.problem
+    return data
+
+
+MENDED = {"lines": [{"name": "Trà", "quantity": 1, "unitPrice": 5400, "vatRate": "8%"}], "total": 5400}
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_a_payment_that_does_not_add_up_holds_up_no_other_of_its_order(swept: bool) -> None:
+    first = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
+    learn(*facts.payment(first), actor="test")
+    cast.seller(code="late-comer", form="1")
+    if swept:
+        revive_parked()
+    opening = learn(*facts.payment({**first, "paymentId": "mended", **MENDED}), actor="test")
+    assert opening.invoice
+    assert (opening.outcome, opening.invoice.total, opening.invoice.payment_id) == ("opened", 5400, "mended")
+    assert not opening.invoice.tracings.filter(event_type="payment_conflict").exists()
+    assert list(Payment.objects.values_list("parked", "problem").order_by("id"))[1] == ("", "")
+    assert Payment.objects.exclude(parked="").count() == 0  # nobody waits: the order has its invoice
+
+
+def test_a_refused_payment_that_is_told_again_mended_opens() -> None:
+    data = refused_before_its_merchant()
+    with pytest.raises(facts.Unacceptable, match="vatRate"), transaction.atomic():
+        learn(*facts.payment(data), actor="test")
+    opening = learn(*facts.payment({**data, **MENDED, "buyer": cast.PERSON}), actor="test")
+    assert opening.invoice
+    assert (opening.outcome, opening.invoice.total, opening.invoice.buyer) == ("opened", 5400, cast.PERSON)
+    assert (Payment.objects.get().parked, Payment.objects.get().problem) == ("", "")
+
+
+def test_a_refund_of_an_order_whose_payment_does_not_add_up_is_kept() -> None:
+    data = refused_before_its_merchant()
+    assert learn(facts.refund(cast.refund(data)), actor="test").outcome == "stored"
+    learn(*facts.payment({**data, "paymentId": "mended", **MENDED}), actor="test")
+    assert Invoice.objects.get().state == State.CANCELLED
+
+
+def test_a_refused_payment_is_looked_at_again_when_its_merchant_s_tax_data_changes() -> None:
+    refused_before_its_merchant()
+    tax_info = Merchant.objects.get().tax_info
+    tax_info.method = TaxInfo.Method.DIRECT
+    tax_info.save()
+    cast.account(tax_info.merchant, form="2")
+    revive_parked()
+    assert (Invoice.objects.get().form, Payment.objects.get().problem) == ("2", "")
+
+
+def test_a_second_payment_with_other_money_is_told_whether_or_not_its_merchant_was_known() -> None:
+    for code, arrives_first in (("early", True), ("late", False)):
+        if arrives_first:
+            cast.seller(code=code)
+        data = cast.payment(code)
+        learn(*facts.payment(data), actor="test")
+        learn(*facts.payment({**data, "paymentId": f"other-{code}", **MENDED}), actor="test")
+        if not arrives_first:
+            cast.seller(code=code)
+            revive_parked()
+        invoice = Invoice.objects.get(merchant__code=code)
+        assert (invoice.total, invoice.tracings.filter(event_type="payment_conflict").count()) == (110000, 1)
+
+
+def test_a_second_payment_with_the_same_money_agrees_after_the_lines_were_amended_too() -> None:
+    data = cast.payment(cast.seller())
+    learn(*facts.payment(data), actor="test")
+    learn(facts.refund(cast.refund(data, amount=40000, full=False)), actor="test")
+    invoice = amend(Invoice.objects.get(), actor="user:7", reason="partly refunded", lines=data["lines"][:1])
+    learn(*facts.payment({**data, "paymentId": "again"}), actor="test")
+    assert not invoice.tracings.filter(event_type="payment_conflict").exists()
 
 
 def test_what_was_agreed_at_opening_does_not_change_with_the_merchant() -> None:
