@@ -12,12 +12,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from claims import claiming, language, rates
-from claims.claiming import Closed, Taken, Unknown, is_open
+from claims.claiming import Closed, Unknown, is_open
 from claims.masking import masked
 from claims.privacy import keep_private
 from config import clock
 from config.problems import problem
 from invoices.buyers import InvalidBuyer
+from invoices.lifecycle import WrongState
 from invoices.models import Invoice
 from invoices.money import Bill
 
@@ -43,10 +44,10 @@ def _answer(request: HttpRequest, token: str) -> HttpResponse:
         return problem(404, "not_found", gettext("This link leads to no invoice."))
     except json.JSONDecodeError:
         return problem(400, "not_json", gettext("The body is not JSON."))
-    except Taken:
-        return problem(409, "taken", gettext("The invoice is being issued or has been: it can no longer change."))
     except Closed:
         return problem(410, "closed", gettext("The time to claim is over."))
+    except WrongState:
+        return problem(409, "taken", gettext("The invoice is being issued or has been: it can no longer change."))
     except InvalidBuyer as error:
         fields = {field: str(message) for field, message in error.problems.items()}
         return problem(422, "invalid_buyer", gettext("Some details need a second look."), fields=fields)

@@ -10,9 +10,9 @@ from structlog.stdlib import get_logger
 
 from config import clock, tallies
 from invoices import buyers
-from invoices.amend import amend
+from invoices.amend import amend, check_amendable
 from invoices.issuing import stop
-from invoices.lifecycle import CLAIMABLE, UNEXPOSED, Reason, State, WrongState
+from invoices.lifecycle import CLAIMABLE, UNEXPOSED, State, WrongState
 from invoices.models import Invoice, InvoiceRequest
 from invoices.moving import Step, move
 from invoices.opening import learn, lock_order, unclaimed
@@ -50,7 +50,7 @@ def check_open(invoice: Invoice, now: datetime) -> None:
     Who claimed in time may edit until a worker first takes the invoice. One that is queued because the window closed
     is on its way to the consumer: too late, though nobody took it yet.
     """
-    if may_mend(invoice, now):
+    if may_mend(invoice):
         return
     in_time = invoice.claim_deadline is not None and invoice.claim_deadline > now
     if invoice.state in CLAIMABLE and not invoice.buyer_stands and (in_time or invoice.claimed_at):
@@ -60,11 +60,13 @@ def check_open(invoice: Invoice, now: datetime) -> None:
     raise Taken(f"Order {invoice.order_id} is {invoice.state}: its buyer can no longer change.")
 
 
-def may_mend(invoice: Invoice, now: datetime) -> bool:
-    """The provider refused the buyer's own details, knows nothing of the invoice, and its day is not over."""
-    if invoice.state != State.FAILED or not invoice.failure_field.startswith("buyer.") or invoice.issue_until <= now:
+def may_mend(invoice: Invoice) -> bool:
+    """The provider refused the buyer's own details, and they may be amended."""
+    try:
+        check_amendable(invoice, by_buyer=True, lines=False)
+    except WrongState:
         return False
-    return invoice.failure == Reason.REFUSED and not (invoice.exposed or invoice.doubted_at)
+    return invoice.failure_field.startswith("buyer.")
 
 
 def is_between_sends(invoice: Invoice) -> bool:
@@ -81,7 +83,10 @@ def is_open(invoice: Invoice, now: datetime) -> bool:
 
 
 def claim(token: str, raw_buyer: Any) -> Invoice:
-    """Claim an invoice, or edit a claim that nobody took yet. Raises Unknown, Taken, Closed, buyers.InvalidBuyer."""
+    """Claim an invoice, or edit a claim that nobody took yet.
+
+    Raises Unknown, WrongState (Closed: too late; else it stands as it is), buyers.InvalidBuyer.
+    """
     invoice = find(token)
     check_open(invoice, clock.now())  # nobody should mend a form that comes too late anyway
     buyer = buyers.parse(raw_buyer)

@@ -74,7 +74,7 @@ def progress_of(invoice: Invoice, *, has_files: bool, now: datetime) -> Progress
     open_now = is_open(invoice, now)
     headline: Any
     text: Any
-    if may_mend(invoice, now):
+    if may_mend(invoice):
         headline, text = REFUSED
     elif state not in CLAIMABLE:
         headline, text = TOLD[state]

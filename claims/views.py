@@ -17,14 +17,14 @@ from django.views.decorators.http import conditional_page, require_GET, require_
 from structlog.stdlib import get_logger
 
 from claims import claiming, form, language, rates
-from claims.claiming import Closed, Taken, Unknown, find
+from claims.claiming import Closed, Unknown, find
 from claims.communes import suggest
 from claims.masking import masked
 from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
 from config import clock
 from invoices.buyers import InvalidBuyer
-from invoices.lifecycle import State
+from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, InvoiceFile
 from invoices.money import Bill
 from merchants.models import Logo
@@ -79,10 +79,10 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
         claiming.claim(token, form.buyer_of(values, find(token).buyer))
     except InvalidBuyer as error:
         return _page(request, find(token), status=422, values=values, problems=error.problems)
-    except Taken:
-        return _page(request, find(token), status=409, refused=True)
     except Closed:
         return _page(request, find(token), status=410, refused=True)
+    except WrongState:
+        return _page(request, find(token), status=409, refused=True)
     done = redirect("claim-page", token=token)
     done.status_code = 303  # a reload shows the page and sends nothing twice
     return done

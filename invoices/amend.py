@@ -100,11 +100,13 @@ def _billed(row: Invoice, lines: list[Any]) -> dict[str, Any]:
 
 
 def fall_back_to_consumer(invoice: Invoice) -> Step | None:
-    """The step of a refused buyer that nobody mended in time: the consumer's text, where the merchant wants it so."""
-    if invoice.state != State.FAILED or invoice.failure != Reason.REFUSED or invoice.exposed or invoice.doubted_at:
-        return None
+    """The step of a refused buyer that nobody mended in time: the consumer's text, where the merchant wants it so.
+
+    Raises WrongState where the buyer could not mend it either.
+    """
     if not invoice.failure_field.startswith("buyer.") or not invoice.policy.get("consumerFallback"):
         return None
+    check_amendable(invoice, by_buyer=True, lines=False)
     changes = {**REDRAWN, "buyer": {}, "buyer_source": "", "attempts": 0, "not_before": clock.now()}
     why = "the refused buyer was not mended by the issue limit: issued to the consumer"
     return Step(State.QUEUED, "consumer_fallback", reason=why, changes=changes)

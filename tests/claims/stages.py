@@ -8,7 +8,9 @@ from django.core.files.base import ContentFile
 
 from claims.claiming import claim, expire_claims
 from config import clock
+from invoices.facts import refund
 from invoices.models import Invoice, InvoiceFile
+from invoices.opening import learn
 from tests import cast
 
 
@@ -60,6 +62,14 @@ def to_be_mended() -> Invoice:
     return again(invoice)
 
 
+def partly_refunded() -> Invoice:
+    """The provider refused the buyer, and then a part of the money went back."""
+    sale = cast.payment(cast.seller())
+    invoice = cast.refused(**sale)
+    learn(refund(cast.refund(sale, amount=1000, full=False)), actor="test")
+    return again(invoice)
+
+
 STAGES: dict[str, Callable[[], Invoice]] = {
     "open": cast.waiting,
     "known": lambda: cast.waiting(buyer=cast.COMPANY),
@@ -70,6 +80,7 @@ STAGES: dict[str, Callable[[], Invoice]] = {
     "sending": lambda: cast.sending(buyer=cast.PERSON),
     "failed": cast.failed,
     "to be mended": to_be_mended,
+    "partly refunded": partly_refunded,
     "issued": lambda: cast.issued(buyer=cast.COMPANY),
     "consumer": cast.issued,
     "sales invoice": lambda: cast.waiting(cast.seller(form="2", symbol="C26TBB")),

@@ -20,7 +20,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from merchants.models import Logo
 from tests import cast
-from tests.claims.stages import STAGES, claimed, link, overdue, to_be_mended, twin, with_files
+from tests.claims.stages import STAGES, claimed, link, overdue, partly_refunded, to_be_mended, twin, with_files
 
 pytestmark = pytest.mark.django_db
 KB = 1024
@@ -141,7 +141,9 @@ def test_an_unknown_kind_is_asked_for_again(client: Client, kind: str) -> None:
     assert 'id="kind-problem"' in answer.content.decode()
 
 
-@pytest.mark.parametrize(("build", "status"), [(overdue, 410), (cast.sending, 409), (cast.issued, 409)])
+@pytest.mark.parametrize(
+    ("build", "status"), [(overdue, 410), (cast.sending, 409), (cast.issued, 409), (partly_refunded, 409)]
+)
 def test_too_late_says_so_and_what_to_do(client: Client, build: Callable[[], Invoice], status: int) -> None:
     answer = client.post(link(build()), COMPANY_FORM)
     assert answer.status_code == status

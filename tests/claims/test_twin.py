@@ -9,7 +9,7 @@ from django.test import Client
 
 from invoices.models import Invoice
 from tests import cast
-from tests.claims.stages import claimed, overdue, twin, with_files
+from tests.claims.stages import claimed, overdue, partly_refunded, twin, with_files
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +49,13 @@ def test_the_twin_claims_and_edits(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("build", "status", "code"),
-    [(overdue, 410, "closed"), (cast.sending, 409, "taken"), (cast.issued, 409, "taken"), (cast.failed, 409, "taken")],
+    [
+        (overdue, 410, "closed"),
+        (cast.sending, 409, "taken"),
+        (cast.issued, 409, "taken"),
+        (cast.failed, 409, "taken"),
+        (partly_refunded, 409, "taken"),
+    ],
 )
 def test_the_twin_refuses_what_comes_too_late(client: Client, build: Any, status: int, code: str) -> None:
     answer = put(client, build(), {"buyer": cast.COMPANY})

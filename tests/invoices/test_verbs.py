@@ -175,6 +175,17 @@ def test_a_refused_buyer_gives_way_to_the_consumer_before_the_limit_where_the_me
     assert Invoice.objects.get(pk=no.pk).state == State.FAILED
 
 
+def test_a_refused_buyer_of_a_partly_refunded_sale_stays_refused_until_its_lines_are_amended() -> None:
+    sale = cast.payment(cast.seller())
+    invoice = cast.refused(**sale)
+    learn(refund(cast.refund(sale, amount=40000, full=False)), actor="test")
+    with clock.frozen(invoice.issue_until - timedelta(minutes=5)):
+        give_refused_buyers_up()
+        assert Invoice.objects.get().state == State.FAILED
+        amended = amend(invoice, **WHO, lines=sale["lines"][:1])
+    assert (amended.state, amended.total) == (State.QUEUED, 70000)
+
+
 def test_no_fact_brings_a_refused_buyer_back_that_gave_way_to_the_consumer() -> None:
     sale = cast.payment(cast.seller(), buyer=cast.COMPANY)
     invoice = cast.refused(**sale)
