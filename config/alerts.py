@@ -141,6 +141,18 @@ ALERTS = [
         escalate=TEAM,
     ),
     Alert(
+        "PaymentsStayParked",
+        "A paid sale has had no invoice for an hour: its merchant cannot issue it, or it does not add up.",
+        figure="payments_parked_seconds",
+        fold="max",
+        threshold=3600,
+        check="Console → Payments, parked: each says what is missing. If nothing is: the log line "
+        "`[parkedPaymentFailed]`.",
+        fix="`merchant`, `tax_info`: the platform must tell it. `account`, `symbol_year`: add the provider account. "
+        "`refused`: have the sender mend the sale and send it again. Each opens by itself then.",
+        escalate=TEAM,
+    ),
+    Alert(
         "IssueLimitNear",
         "Invoices that should have been sent by now pass their legal day within the hour.",
         figure="issue_limit_near",

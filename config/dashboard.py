@@ -107,8 +107,9 @@ ROWS: list[tuple[str, list[Panel]]] = [
             graph("Parked payments", gauge("payments_parked", "reason")),
             graph("Corrections owed, files missing", gauge("corrections_owed"), gauge("files_missing")),
             graph(
-                "Oldest missing file, last audit verified",
+                "Oldest missing file and parked payment, last audit verified",
                 gauge("files_oldest_seconds"),
+                gauge("payments_parked_seconds", "reason", legend="parked {{reason}}"),
                 gauge("audit_verified_seconds"),
                 unit="s",
             ),

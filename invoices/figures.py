@@ -128,15 +128,25 @@ def _owed() -> Iterable[Figure]:
         "Orders of which a second payment told other money, in the last day.",
         sum(disagreeing.values()),
     )
-    parked = rows("SELECT parked, count(*) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
-    reasons = [reason.value for reason in Payment.Parked]
+    parked = rows("SELECT parked, count(*), min(created_at) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
+    now, reasons = clock.now(), [reason.value for reason in Payment.Parked]
+    all_parked = listed("invoices_payment", parked__isempty=0)
+    links = {(r,): listed("invoices_payment", parked__exact=r) for r in reasons}
     yield Figure(
         "payments_parked",
         "Paid sales that cannot open an invoice yet, by what is missing.",
         ("reason",),
-        {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count in parked}},
-        listed("invoices_payment", parked__isempty=0),
-        {(r,): listed("invoices_payment", parked__exact=r) for r in reasons},
+        {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count, _ in parked}},
+        all_parked,
+        links,
+    )
+    yield Figure(
+        "payments_parked_seconds",
+        "How long the oldest paid sale that cannot open an invoice has been here, by what is missing.",
+        ("reason",),
+        {(r,): 0 for r in reasons} | {(reason,): (now - since).total_seconds() for reason, _, since in parked},
+        all_parked,
+        links,
     )
     for name, work, help in (
         ("corrections_owed", "correction", "Issued invoices that were refunded and need a correction."),

@@ -24,7 +24,7 @@ WHERE p.parked <> '' AND p.id > %(after)s AND (p.parked <> 'refused' OR p.parked
     SELECT FROM merchants_provideraccount a
     WHERE a.merchant_id = m.id AND a.is_active AND a.deleted_at IS NULL AND a.sealed_credentials <> ''
       AND a.form = CASE t.method WHEN 'direct' THEN '2' ELSE '1' END
-      AND substr(a.symbol, 2, 2) = to_char(p.paid_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YY'))
+      AND '20' || substr(a.symbol, 2, 2) = to_char(p.paid_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY'))
 ORDER BY p.id LIMIT %(limit)s
 """
 

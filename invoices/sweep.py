@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, models, transaction
+from structlog.stdlib import get_logger
 
 from config import clock
 from invoices import parking, partitions
@@ -17,6 +18,7 @@ from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move
 from invoices.opening import converge, lock_order
 
+log = get_logger(__name__)
 STEP = 1000
 LAST_CALL = timedelta(minutes=10)  # before the issue limit
 
@@ -29,11 +31,11 @@ WHERE EXISTS (SELECT FROM invoices_invoice WHERE partition = own.number AND stat
 
 
 def sweep() -> None:
+    ring_for_due()  # first: bells ring whatever becomes of the rest
     give_up_on_the_abandoned()
     give_refused_buyers_up()
     fail_the_late()
     revive_parked()
-    ring_for_due()
 
 
 def give_up_on_the_abandoned() -> None:
@@ -89,9 +91,14 @@ def revive_parked() -> None:
     last = 0
     while not stop.is_set() and (found := parking.ready(after=last, limit=STEP)):
         for last, merchant_code, order_id in found:  # noqa: B007
-            with transaction.atomic():
-                lock_order(merchant_code, order_id)
-                converge(merchant_code, order_id, actor="sweep")
+            try:
+                with transaction.atomic():
+                    lock_order(merchant_code, order_id)
+                    converge(merchant_code, order_id, actor="sweep")
+            except Exception:  # one sale must not stop the others; it stays parked, and the alert calls somebody
+                if not connection.is_usable():
+                    raise
+                log.exception("[parkedPaymentFailed]", merchant=merchant_code, order=order_id)
 
 
 def ring_for_due() -> None:

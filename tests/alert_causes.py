@@ -26,6 +26,7 @@ from invoices.models import Invoice
 from invoices.opening import learn
 from invoices.providers.simulator import Simulator
 from invoices.skip import skip
+from invoices.sweep import revive_parked
 from invoices.verify import verify_by_night
 from merchants import changes, drift, following, lag
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
@@ -132,6 +133,18 @@ def refused_payment(provider: Simulator) -> Story:
     console.force_login(User.objects.create_superuser("root"))
     perform(console, "close", WebhookEvent.objects.get(status="refused"))
     yield
+
+
+def no_account(provider: Simulator) -> Story:
+    merchant = cast.seller()
+    account = merchant.accounts.get()
+    for is_active in (False, True):
+        account.is_active = is_active
+        account.save()
+        learn(*facts.payment(cast.payment(merchant)), actor="test")
+        with later(minutes=61):
+            revive_parked()
+            yield
 
 
 def near_the_limit(provider: Simulator) -> Story:
@@ -275,6 +288,7 @@ CAUSES: dict[str, Callable[[Simulator], Story]] = {
     "AuditBroken": tampered,
     "PaymentsDisagree": two_payments,
     "PaidSalesNotActedOn": refused_payment,
+    "PaymentsStayParked": no_account,
     "IssueLimitNear": near_the_limit,
     "WorkStandsStill": nobody_works,
     "UncertainTooLong": in_doubt,

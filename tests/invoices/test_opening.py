@@ -4,17 +4,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config import clock
-from invoices import facts
+from invoices import facts, partitions
 from invoices.amend import amend
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment
 from invoices.opening import learn
-from invoices.sweep import revive_parked
+from invoices.sweep import revive_parked, sweep
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
 
@@ -110,6 +111,53 @@ def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() 
     assert (invoice.order_id, Payment.objects.get().parked) == (data["orderId"], "")
     revive_parked()
     assert Invoice.objects.count() == 1
+
+
+def without_credentials(merchant: Merchant) -> None:
+    ProviderAccount.objects.filter(merchant=merchant).update(sealed_credentials="")
+
+
+def of_another_form(merchant: Merchant) -> None:
+    TaxInfo.objects.filter(merchant=merchant).update(method=TaxInfo.Method.DIRECT)
+
+
+def of_last_year(merchant: Merchant) -> None:
+    ProviderAccount.objects.filter(merchant=merchant).update(symbol="C25TAA")
+
+
+@pytest.mark.parametrize("missing", [without_credentials, of_another_form, of_last_year, lambda m: m.tax_info.delete()])
+def test_the_sweep_looks_at_no_payment_whose_merchant_still_cannot_issue(
+    missing: Any, django_assert_num_queries: Any
+) -> None:
+    merchant = cast.seller()
+    missing(merchant)
+
+    def pay(times: int) -> None:
+        told = [facts.payment(cast.payment(merchant))[0] for _ in range(times)]
+        Payment.objects.bulk_create([setattr(p, "parked", "symbol_year") or p for p in told])
+
+    pay(1)
+    with CaptureQueriesContext(connection) as with_one:
+        sweep()
+    pay(200)
+    with django_assert_num_queries(len(with_one)):
+        sweep()
+
+
+def test_one_parked_payment_that_cannot_be_opened_stops_neither_the_others_nor_the_bells(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cast.queued()
+    stuck = cast.payment(cast.seller(symbol="C24TAA"), paidAt="2024-11-26T09:00:00+07:00")  # no law of 2024 is known
+    for data in (stuck, cast.payment(cast.seller())):
+        payment, _ = facts.payment(data)
+        payment.parked = Payment.Parked.ACCOUNT
+        payment.save()
+    partitions._wires.redis.flushdb()
+    sweep()
+    assert list(Payment.objects.exclude(parked="").values_list("merchant_code", flat=True)) == [stuck["merchantId"]]
+    assert any(partitions._wires.redis.llen(partitions.issuance_queue(p)) for p in range(3))
+    assert "[parkedPaymentFailed]" in caplog.text and "LookupError" in caplog.text
 
 
 def test_a_parked_payment_that_turns_out_not_to_add_up_is_kept_for_an_operator() -> None:
