@@ -1,7 +1,12 @@
 """Record the provider's invoice as ours, by an operator's word: for what the rules alone may not decide."""
 
+import copy
+from typing import Any
+
 from config import clock
+from invoices import documents
 from invoices.issuing.calls import Answer
+from invoices.issuing.outcomes import mismatch
 from invoices.lifecycle import State, WrongState
 from invoices.look_up import ask, latest
 from invoices.models import Invoice
@@ -23,7 +28,8 @@ def adopt(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -
         owed = {"correction_owed": True} if row.open_refund else {}
         attempt = latest(row)
         known = {} if row.exposed else {"exposed_at": attempt.taken_at, "exposed_by": attempt.pk}
-        return Step(State.ISSUED, "adopted", reason=reason, changes=facts | after | owed | known)
+        changes = facts | after | owed | known | _as_issued(row, found)
+        return Step(State.ISSUED, "adopted", reason=reason, changes=changes)
 
     return move_one(invoice, decide, actor=actor, dry_run=dry_run)
 
@@ -38,6 +44,26 @@ def _adoptable(invoice: Invoice, answer: Answer) -> Found:
     if not answer.code and not answer.symbol.startswith("K"):
         raise WrongState(f"Order {invoice.order_id} has no code of the tax authority yet: adopt it when it has one.")
     return answer
+
+
+def _as_issued(row: Invoice, found: Found) -> dict[str, Any]:
+    """Our date and document, as the provider's invoice has them. Raises WrongState where it is not this sale's."""
+    if found.total not in (None, row.total):
+        raise WrongState(
+            f"The provider has order {row.order_id} as {found.number} for {found.total} đồng, we have {row.total}: "
+            "have it cancelled there, or amend the lines."
+        )
+    day = found.issued_on or row.issue_date
+    ours = documents.read(row.document) if row.document else None
+    drawn: dict[str, str] = {}
+    if ours is None or (ours.symbol, ours.issue_date) != (found.symbol, day):
+        issued = copy.copy(row)
+        issued.symbol, issued.issue_date = found.symbol, day
+        drawn = documents.drawn_up(issued)
+        ours = documents.read(drawn["document"])
+    if wrong := mismatch(found, ours):
+        raise WrongState(f"The provider's invoice {found.number} differs from order {row.order_id} in its {wrong}.")
+    return {"issue_date": day, **drawn}
 
 
 def _check_failed(row: Invoice) -> None:

@@ -45,6 +45,12 @@ def render(invoice: Invoice) -> str:
     return canonical(dataclasses.asdict(document))
 
 
+def drawn_up(invoice: Invoice) -> dict[str, str]:
+    """The changes that give an invoice its document."""
+    text = render(invoice)
+    return {"document": text, "document_sha256": sha256(text)}
+
+
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config import clock
-from invoices.issuing.calls import Answer, Answered, Call
+from invoices.issuing.calls import Answer, Answered, Call, limits_of
 from invoices.issuing.record import record
 from invoices.issuing.take import look_ups
 from invoices.issuing.wire import wire
@@ -25,7 +25,7 @@ class Looked:
 
 
 def look_up(invoice: Invoice, *, actor: str, reason: str) -> Looked:
-    """Raises WrongState where nothing was sent, or is just being sent."""
+    """Raises WrongState where nothing can have been sent, or something is just being sent."""
     return settle(ask([latest(invoice)]), actor=actor, reason=reason)[0]
 
 
@@ -44,7 +44,10 @@ def settle(answered: Sequence[Answered], *, actor: str, reason: str) -> list[Loo
 
 
 def ask(issuances: Sequence[InvoiceIssuance]) -> list[Answered]:
-    """No transaction may be open: this is the network."""
+    """No transaction may be open: this is the network. What is asked about is a row before that."""
+    for issuance in issuances:
+        if issuance._state.adding:
+            issuance.save()
     calls: list[Call] = look_ups([issuance.pk for issuance in issuances], clock.now())
     answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
     for call in calls:
@@ -53,13 +56,41 @@ def ask(issuances: Sequence[InvoiceIssuance]) -> list[Answered]:
 
 
 def latest(invoice: Invoice) -> InvoiceIssuance:
-    """The attempt that a look-up asks about. Raises WrongState."""
+    """The attempt that a look-up asks about: the last, or one that a restored backup has lost. Raises WrongState."""
     if invoice.state == State.SENDING:
         raise WrongState(f"Order {invoice.order_id} is just being sent: its answer comes by itself.")
     issuance = InvoiceIssuance.objects.filter(invoice=invoice).order_by("-id").first()
-    if issuance is None:
+    if issuance is None and invoice.state not in (State.FAILED, State.CANCELLED):
         raise WrongState(f"Order {invoice.order_id} was never sent: no provider can know it.")
-    return issuance
+    return issuance or _lost(invoice)
+
+
+def _lost(invoice: Invoice) -> InvoiceIssuance:
+    """An attempt that we know nothing of, not saved yet. The reference is derived: it was the same in any life."""
+    return InvoiceIssuance(
+        invoice=invoice,
+        account=invoice.account,
+        attempt=0,
+        provider=invoice.provider,
+        tax_code=invoice.seller_tax_code,
+        reference=invoice.reference,
+        taken_at=invoice.paid_at,
+        last_byte_by=invoice.paid_at,
+        outcome=InvoiceIssuance.Outcome.ABANDONED,
+        message="no attempt is known here; a restored backup may have lost one",
+    )
+
+
+def check_remembered(row: Invoice) -> None:
+    """May its key be sent again? Only while the provider would refuse it if it had issued it in a life that we lost.
+
+    It keeps keys for days: the sale, or the last proof that it knew nothing of it, must be younger. Raises WrongState.
+    """
+    since = clock.now() - limits_of(row.provider).key_unique_for
+    if row.paid_at <= since and not row.issuances.filter(not_found_at__gt=since).exists():
+        raise WrongState(
+            f"Order {row.order_id} is older than its provider's memory: look it up first, lest it be issued twice."
+        )
 
 
 def told(answer: Answer) -> str:

@@ -6,12 +6,15 @@ from typing import Any
 from django.db import transaction
 
 from config import clock
+from invoices import documents
 from invoices.amend import redated
 from invoices.lifecycle import ASKED, State, WrongState
-from invoices.models import Invoice
+from invoices.look_up import check_remembered
+from invoices.models import Invoice, Partition
 from invoices.moving import Step, move_one
 from invoices.opening import lock_order
 from invoices.partitions import ring
+from merchants.models import ProviderAccount
 
 NEVER_HELPED = (State.WAITING, State.EXPIRED, State.CANCELLED)
 
@@ -34,10 +37,8 @@ def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) 
         if not acts:
             return None
         changes: dict[str, Any] = {"not_before": clock.now()}
-        if row.state == State.FAILED and not row.exposed:
-            changes |= {"attempts": 0, **redated(row)}
-        elif row.state == State.FAILED:
-            changes |= {"attempts": 0, "asks": 0}
+        if row.state == State.FAILED:
+            changes |= {"attempts": 0} | (_asked_again(row) if row.exposed else _sent_again(row))
         return Step(to, "replayed", reason=reason, changes=changes)
 
     if dry_run or not plan[0]:
@@ -62,7 +63,41 @@ def _plan(row: Invoice) -> tuple[bool, State, str]:
             raise WrongState(f"Order {row.order_id} was partly refunded: amend its lines first.")
         return True, State.QUEUED, "no provider knows it: it is sent again"
     if state == State.QUEUED:
-        return True, state, "it is due: a worker is rung"
+        return True, state, f"it is due{_held_by(row) or ': a worker is rung'}"
     if state in ASKED:
         return True, state, "it is asked about now"
     return False, state, "a worker has it open" if state == State.SENDING else "it has its number"
+
+
+def _asked_again(row: Invoice) -> dict[str, Any]:
+    """What is found is compared with our document: one that was never sent from here has none yet."""
+    return {"asks": 0, **({} if row.document else documents.drawn_up(row))}
+
+
+def _sent_again(row: Invoice) -> dict[str, Any]:
+    """Raises WrongState where it would never be sent, or might be issued twice."""
+    changes = redated(row)
+    check_remembered(row)
+    if _is_closed(changes.get("account", row.account)):
+        raise WrongState(f"The account of order {row.order_id} is closed: let it take today's configuration first.")
+    return changes
+
+
+def _is_closed(account: ProviderAccount | None) -> bool:
+    return account is None or account.deleted_at is not None or not account.is_active
+
+
+def _held_by(row: Invoice) -> str:
+    """Why no worker takes it although it is due, or nothing."""
+    account = row.account
+    if account is None or _is_closed(account):
+        return ", but its account is closed: skip it, and let it take today's configuration"
+    if account.paused or row.merchant.paused:
+        return f", but its {'account' if account.paused else 'merchant'} is paused"
+    if Partition.objects.filter(number=row.partition, paused=True).exists():
+        return f", but partition {row.partition} is paused"
+    if account.parked_for_login:
+        return ", but its account is parked: the provider refuses the login"
+    if not account.is_open():
+        return f", but its account is parked until {account.parked_until and account.parked_until.isoformat()}"
+    return ""

@@ -16,7 +16,12 @@ def compared_payloads(before: Invoice, after: Invoice) -> SafeString:
 
     Whether they are the same is told by their hashes. A document that was drawn anew since is not kept as a text.
     """
-    attempt = before.issuances.order_by("-id").only("attempt", "taken_at", "document_sha256").first()
+    attempt = (
+        before.issuances.exclude(document_sha256="")
+        .order_by("-id")
+        .only("attempt", "taken_at", "document_sha256")
+        .first()
+    )
     text = after.document or documents.render(after)
     is_last_sent = attempt is not None and documents.sha256(before.document) == attempt.document_sha256
     context: dict[str, Any] = {

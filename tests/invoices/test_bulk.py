@@ -188,7 +188,7 @@ def test_what_waits_is_issued_or_cancelled_in_bulk(verb: str, state: State) -> N
 @pytest.mark.django_db(transaction=True)
 def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provider: Simulator) -> None:
     merchant = seller_at(provider)
-    there, nowhere, never = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant), cast.failed()
+    there, nowhere, never = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant), cast.queued()
     issue_at_the_provider(there)
     run = started("look_up")
     assert bulk.reasons(run.items.filter(would=False)) == [("The order was never sent: no provider can know it.", 1)]

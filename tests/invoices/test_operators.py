@@ -124,7 +124,7 @@ def test_a_look_up_that_fails_proves_nothing_and_says_so() -> None:
 
 def test_nothing_is_looked_up_that_was_never_sent_or_is_just_being_sent() -> None:
     with pytest.raises(WrongState, match="never sent"):
-        look_up(cast.failed(), **WHO)
+        look_up(cast.queued(), **WHO)
     with pytest.raises(WrongState, match="just being sent"):
         look_up(cast.sending(), **WHO)
 

@@ -1,6 +1,6 @@
 """What operators (and the sweep in their stead) may do to an invoice, and what they may not."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -74,8 +74,10 @@ def test_a_late_invoice_carries_the_day_of_its_replay() -> None:
 
 
 def test_a_replay_in_the_new_year_takes_the_new_year_s_symbol_or_says_that_it_is_missing() -> None:
-    invoice = cast.failed(failure="late")
-    with clock.frozen(clock.at_vn(clock.today_vn().replace(year=clock.today_vn().year + 1, month=1, day=2), 9)):
+    year = clock.today_vn().year
+    with clock.frozen(clock.at_vn(date(year, 12, 31), 10)):
+        invoice = cast.failed(failure="late")
+    with clock.frozen(clock.at_vn(date(year + 1, 1, 2), 9)):
         with pytest.raises(WrongState, match="symbol of"):
             replay(invoice, **WHO)
         cast.account(invoice.merchant, symbol=f"C{clock.today_vn():%y}TAA")
