@@ -24,7 +24,6 @@ from invoices.providers.base import (
 )
 
 LAST_LOOK = timedelta(days=1)  # after the last send; the providers' own delays are hours at most
-UNEXPOSE = {"exposed_at": None, "exposed_by": None}
 NOT_SENT = "not_sent"
 
 
@@ -208,48 +207,61 @@ def mismatch(found: Found, document: Document) -> str:
 def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     """Two looks, each a settle time apart, found nothing: the send never happened."""
     if row.open_refund:
-        return ended_by_refund(row, UNEXPOSE)
+        return ended_by_refund(row, _unexposed(row))
     if row.doubted_at and now > row.doubted_at + limits.key_unique_for:
         why = "the provider no longer promises to refuse a second send under this key"
-        return Step(State.FAILED, "failed", "failed", why, {**UNEXPOSE, **_failure(Reason.STALE_KEY, "", why)})
+        return Step(State.FAILED, "failed", "failed", why, {**_unexposed(row), **_failure(Reason.STALE_KEY, "", why)})
     if row.is_last_try_over():
         return _exhausted(row, "absent", "every retry was used")
     return Step(
         State.QUEUED,
         "proven_absent",
         reason="two settled look-ups found nothing",
-        changes={**UNEXPOSE, "not_before": now},
+        changes={**_unexposed(row), "not_before": now},
     )
+
+
+def _unexposed(row: Invoice) -> dict[str, Any]:
+    """No provider knows it after all. A doubt that is left ends with a last look: one that was made while it still was
+    exposed, or that a conflict called off, is owed again."""
+    changes: dict[str, Any] = {"exposed_at": None, "exposed_by": None}
+    if row.doubted_at and row.exposed_at and not row.look_again_at:
+        changes["look_again_at"] = row.exposed_at + LAST_LOOK
+    return changes
 
 
 def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
     if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices burn no attempt
         if row.open_refund:
-            return ended_by_refund(row, UNEXPOSE)
+            return ended_by_refund(row, _unexposed(row))
         return Step(
             State.QUEUED,
             "account_refused",
             "failed",
             f"{answer.code}: {answer.message}",
-            {**UNEXPOSE, "not_before": now},
+            {**_unexposed(row), "not_before": now},
         )
     if row.open_refund:
-        return ended_by_refund(row, UNEXPOSE)
+        return ended_by_refund(row, _unexposed(row))
     reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
-    changes = {**UNEXPOSE, **_failure(reason, answer.code, answer.message, answer.field), "attempts": row.attempts + 1}
+    changes = {
+        **_unexposed(row),
+        **_failure(reason, answer.code, answer.message, answer.field),
+        "attempts": row.attempts + 1,
+    }
     return Step(State.FAILED, "refused", "refused", f"{answer.code}: {answer.message}", changes)
 
 
 def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
     if row.open_refund:
-        return ended_by_refund(row, UNEXPOSE)
+        return ended_by_refund(row, _unexposed(row))
     if answer.code == NOT_SENT:
         return Step(
             State.QUEUED,
             "not_sent",
             "skipped",
             "too late to start; no attempt was used",
-            {**UNEXPOSE, "not_before": now},
+            {**_unexposed(row), "not_before": now},
         )
     attempts = row.attempts + 1
     last_chance = row.issue_until - timedelta(seconds=2 * settings.START_WITHIN)
@@ -257,12 +269,12 @@ def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
         return _exhausted(row, answer.code, answer.message, attempts)
     delay = max(retry_delay(attempts), timedelta(seconds=answer.retry_after or 0))
     due = min(now + delay, last_chance)
-    changes = {**UNEXPOSE, "attempts": attempts, "not_before": due}
+    changes = {**_unexposed(row), "attempts": attempts, "not_before": due}
     return Step(State.QUEUED, "retry_scheduled", "failed", f"{answer.code}: again at {due.isoformat()}", changes)
 
 
 def _exhausted(row: Invoice, code: str, message: str, attempts: int | None = None) -> Step:
-    changes = {**UNEXPOSE, **_failure(Reason.EXHAUSTED, code, message), "attempts": attempts or row.attempts}
+    changes = {**_unexposed(row), **_failure(Reason.EXHAUSTED, code, message), "attempts": attempts or row.attempts}
     return Step(State.FAILED, "dead_letter", "failed", f"{code}: {message}", changes)
 
 
