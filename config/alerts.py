@@ -111,6 +111,18 @@ ALERTS = [
         escalate=TEAM,
     ),
     Alert(
+        "BooksDiffer",
+        "The night's reconcile found our books and a provider's to differ, or could not read one.",
+        figure="books_differing",
+        threshold=1,
+        check="The log lines `[reconcile]` name account and number; `manage.py reconcile --date D` compares that day "
+        "again.",
+        fix="`only_theirs`: look the order up in the console and adopt it. `only_ours` and `total`: look it up at the "
+        "provider, nothing is sent again. `foreign`: ask the merchant who else issues under the symbol. `unread`: end "
+        "the cause, then compare again.",
+        escalate=TEAM,
+    ),
+    Alert(
         "AuditBroken",
         "The audit of an invoice is not as it was written: somebody changed the database by hand.",
         figure="audit_broken",

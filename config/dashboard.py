@@ -72,6 +72,7 @@ ROWS: list[tuple[str, list[Panel]]] = [
             figure("Held up, near the issue limit", gauge("issue_limit_near"), alarming=1),
             figure("Two payments, two sums (a day)", gauge("payments_disagreeing"), alarming=1),
             figure("Broken audits", gauge("audit_broken"), alarming=1),
+            graph("Books that differ (a day)", gauge("books_differing", "kind")),
         ],
     ),
     (

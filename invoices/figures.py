@@ -10,7 +10,8 @@ from config.figures import Figure, listed, one, rows
 from invoices.lifecycle import Reason, State
 from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
 from invoices.opening import DISAGREED
-from invoices.tallying import COUNTED, quantile
+from invoices.reconcile import KINDS
+from invoices.tallying import COUNTED, DIFFERED, quantile
 from invoices.work import condition
 
 RECENT, DAY = timedelta(minutes=15), timedelta(days=1)
@@ -122,11 +123,17 @@ def _today() -> Iterable[Figure]:
 
 
 def _owed() -> Iterable[Figure]:
-    disagreeing = tallies.since(clock.now() - DAY, [DISAGREED])
+    found = tallies.since(clock.now() - DAY, [DISAGREED, DIFFERED])
     yield one(
         "payments_disagreeing",
         "Orders of which a second payment told other money, in the last day.",
-        sum(disagreeing.values()),
+        found.get((DISAGREED, ""), 0),
+    )
+    yield Figure(
+        "books_differing",
+        "Differences between our books and the providers', found in the last day by the night's reconcile.",
+        ("kind",),
+        {**{(kind,): 0 for kind in KINDS}, **{(kind,): n for (name, kind), n in found.items() if name == DIFFERED}},
     )
     parked = rows("SELECT parked, count(*), min(created_at) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
     now, reasons = clock.now(), [reason.value for reason in Payment.Parked]

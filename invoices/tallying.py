@@ -9,7 +9,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 
 COUNTED = (State.ISSUED, State.FAILED, State.CANCELLED, State.EXPIRED)
-OPENED, CALL, RETRY = "opened", "provider_call", "retry"
+OPENED, CALL, RETRY, DIFFERED = "opened", "provider_call", "retry", "books_differed"
 STEP = math.sqrt(2)  # from one bucket of seconds to the next
 
 

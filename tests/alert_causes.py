@@ -25,6 +25,7 @@ from invoices.issuing.later import last_looks
 from invoices.models import Invoice
 from invoices.opening import learn
 from invoices.providers.simulator import Simulator
+from invoices.reconcile import reconcile_yesterday
 from invoices.skip import skip
 from invoices.sweep import revive_parked
 from invoices.verify import verify_by_night
@@ -32,6 +33,7 @@ from merchants import changes, drift, following, lag
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.quarantine import Message
 from tests import cast
+from tests.invoices.at_the_provider import issue_at_the_provider
 from tests.invoices.test_verify import tamper
 from tests.pressing import perform
 from tests.webhooks.receivers import OK, receiving
@@ -97,6 +99,15 @@ def two_numbers(provider: Simulator) -> Story:
         yield
         adopt(Invoice.objects.get(pk=invoice.pk), **WHO)
         yield
+
+
+def books_differ(provider: Simulator) -> Story:
+    issue_at_the_provider(cast.failed(seller_at(provider), failure="late"))
+    with later(days=1):
+        reconcile_yesterday()
+        yield
+        with later(days=1, minutes=10):
+            yield
 
 
 def tampered(provider: Simulator) -> Story:
@@ -285,6 +296,7 @@ CAUSES: dict[str, Callable[[Simulator], Story]] = {
     "IssuanceFailuresSpike": failures,
     "DeadLettersGrow": dead_letters,
     "TwoNumbersForOneDocument": two_numbers,
+    "BooksDiffer": books_differ,
     "AuditBroken": tampered,
     "PaymentsDisagree": two_payments,
     "PaidSalesNotActedOn": refused_payment,

@@ -168,6 +168,7 @@ class Invoice(Record):
             models.Index(fields=["account", "id"], name="by_account"),
             models.Index(fields=["state", "id"], condition=~Q(state="ISSUED"), name="unissued_by_state"),
             models.Index(fields=["number"], condition=~Q(number=""), name="by_number"),
+            models.Index(fields=["reference"], condition=Q(number=""), name="unnumbered_by_reference"),
             models.Index(fields=["code"], condition=~Q(code=""), name="by_code"),
             models.Index(KT("buyer__taxCode"), condition=Q(buyer__has_key="taxCode"), name="by_buyer_tax_code"),
         ]

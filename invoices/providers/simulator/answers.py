@@ -17,6 +17,7 @@ REFUSALS = {
 }
 BEING_PROCESSED = ("TRANSACTION_IS_BEING_PROCESSED", "Giao dịch đang được xử lý")
 KEY_USED = ("TRANSACTION_UUID_INVALID", "Transaction Uuid đã được lập hóa đơn")
+WRONG_SELLER = ("1520", "Mã số thuế người bán không hợp lệ")
 
 
 class Cut(Exception):

@@ -17,7 +17,16 @@ from aiohttp import web
 
 from config import clock
 from invoices.providers.simulator import paper
-from invoices.providers.simulator.answers import BEING_PROCESSED, KEY_USED, REFUSALS, Cut, garbled, gateway, json_answer
+from invoices.providers.simulator.answers import (
+    BEING_PROCESSED,
+    KEY_USED,
+    REFUSALS,
+    WRONG_SELLER,
+    Cut,
+    garbled,
+    gateway,
+    json_answer,
+)
 from invoices.providers.simulator.checks import fault_of
 from invoices.providers.simulator.faults import CREATE, FILE, LIST, LOGIN, SEARCH, TEMPLATES, Fault, Faults
 from invoices.providers.simulator.ledger import Ledger, Row, Series, Tenant, day_of
@@ -75,7 +84,7 @@ class Vendor:
         elif endpoint == SEARCH:
             answer = self._search(tenant, dict(parse_qsl(raw.decode())), fault)
         elif endpoint == LIST:
-            answer = self._list(tenant, json.loads(raw))
+            answer = self._list(tenant, path[len(LIST_PATH) :], json.loads(raw))
         elif endpoint == FILE:
             answer = self._file(tenant, json.loads(raw), fault)
         else:
@@ -183,7 +192,7 @@ class Vendor:
         template, symbol = general["templateCode"], general["invoiceSeries"]
         series = tenant.series.get((template, symbol))
         if tax_code != tenant.tax_code:
-            return "1520", "Mã số thuế người bán không hợp lệ"
+            return WRONG_SELLER
         if series is None:
             if all(known != symbol for _, known in tenant.series):
                 return "INVOICE_SERIAL_NOT_FOUND", "Ký hiệu hóa đơn không tồn tại"
@@ -271,7 +280,9 @@ class Vendor:
         told = {"errorCode": None, "description": None, "transactionUuid": row.key, "result": [result]}
         return json_answer(told)
 
-    def _list(self, tenant: Tenant, query: dict[str, Any]) -> web.Response:
+    def _list(self, tenant: Tenant, tax_code: str, query: dict[str, Any]) -> web.Response:
+        if tax_code != tenant.tax_code:
+            return self._refusal(*WRONG_SELLER)
         if query["pageNum"] < 1:
             return json_answer({"code": 500, "message": "GENERAL", "data": None}, 500)  # as the real one does
         days = query["startDate"], query["endDate"]
