@@ -258,6 +258,7 @@ def operate(world: World, free: list[Worker]) -> Act | None:
         [
             (6, ("replay", lambda: replay(invoice, **by))),
             (2, ("amend", lambda: amend(invoice, buyer=cast.PERSON, **by).state)),
+            (1, ("amend the lines of", lambda: amend(invoice, lines=what_is_left(invoice), **by).state)),
             (1, ("skip", lambda: skipping(world, invoice, **by))),
             (1, ("adopt", lambda: adopt(invoice, **by).state)),
             (1, ("look up", lambda: look_up(invoice, **by).told)),
@@ -274,6 +275,12 @@ def operate(world: World, free: list[Worker]) -> Act | None:
         ]
     )
     return Act(f"operator: {name} {invoice.order_id} ({invoice.state})", declining(what))
+
+
+def what_is_left(invoice: Invoice) -> list[dict[str, Any]]:
+    """Lines that come to what was paid less what went back."""
+    left = invoice.sold["total"] - invoice.refunded_amount
+    return [{"name": "Cà phê sữa đá", "quantity": 1, "unitPrice": max(left, 0), "vatRate": "8%"}]
 
 
 def skipping(world: World, invoice: Invoice, **by: str) -> str:

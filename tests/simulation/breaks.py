@@ -1,7 +1,8 @@
-"""The code broken on purpose, in six ways: the simulation must catch each."""
+"""The code broken on purpose, in seven ways: the simulation must catch each."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -11,6 +12,7 @@ from django.db import transaction
 from config.models import Rows
 from invoices.issuing import outcomes, record, take
 from invoices.issuing.outcomes import after_ask, after_send
+from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import Step
 from invoices.providers.base import Unavailable, Uncertain
@@ -99,6 +101,20 @@ def ask_at_the_current_account() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def cancel_what_is_refused_for_now() -> Iterator[None]:
+    """A provider that is busy ends the sale: nothing was refunded, and nothing is owed any more."""
+
+    def gone(row: Invoice, answer: Any, now: Any) -> Step:
+        step = unavailable(row, answer, now)
+        ended = replace(step, to=State.CANCELLED, event="cancelled")
+        return ended if step.to == State.QUEUED and answer.code != outcomes.NOT_SENT else step
+
+    unavailable = outcomes._unavailable
+    with patch.object(outcomes, "_unavailable", gone):
+        yield
+
+
 BREAKS: dict[str, Callable[[], Any]] = {
     "skip the look-up": skip_the_look_up,
     "resend on Uncertain": resend_on_uncertain,
@@ -106,6 +122,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "record outside the transaction": record_outside_the_transaction,
     "record not fenced by issuance": record_not_fenced_by_issuance,
     "ask at the current account": ask_at_the_current_account,
+    "cancel what is refused for now": cancel_what_is_refused_for_now,
 }
 
 

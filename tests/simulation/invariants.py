@@ -8,6 +8,7 @@ from django.db import connection
 from invoices.lifecycle import ENDED, NUMBERED, OWED, Reason, State
 from invoices.models import InvoiceAuditTracing
 from invoices.models.audit import chain
+from tests.simulation.deserved import undeserved
 from tests.simulation.vendor import LIMITS
 
 if TYPE_CHECKING:
@@ -17,10 +18,12 @@ COLUMNS = [
     *("id", "order_id", "merchant_id", "partition", "state", "failure", "reference", "account_id", "in_flight"),
     *("symbol", "number", "total", "document", "issue_date", "issue_until", "not_before", "claim_deadline"),
     *("exposed_at", "doubted_at", "look_again_at", "refunded_amount", "correction_owed", "audit_seq", "audit_hash"),
+    "buyer_name",
 ]
 Row = namedtuple("Row", COLUMNS)
+ELSEWHERE = {"in_flight": "a.in_flight", "buyer_name": "coalesce(i.buyer->>'name', '')"}
 SQL = (
-    f"SELECT {', '.join(('a.' if c == 'in_flight' else 'i.') + c for c in COLUMNS)} FROM invoices_invoice i "
+    f"SELECT {', '.join(ELSEWHERE.get(c, f'i.{c}') for c in COLUMNS)} FROM invoices_invoice i "
     "JOIN merchants_provideraccount a ON a.id = i.account_id WHERE i.merchant_id = ANY(%s) ORDER BY i.id"
 )
 
@@ -82,7 +85,8 @@ def at_rest(world: "World") -> str:
     told = {(sale["merchantId"], sale["orderId"]) for sale in world.sales}
     if len(found) != len(told):
         return f"{len(told)} orders were paid and there are {len(found)} invoices"
-    return next((problem for row in found if (problem := _rested(world, row))), "") or _audit(found)
+    rested = next((problem for row in found if (problem := _rested(world, row))), "")
+    return rested or _audit(found) or undeserved(world)
 
 
 def _rested(world: "World", row: Row) -> str:
