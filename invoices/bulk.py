@@ -21,7 +21,7 @@ from invoices.issue_now import issue_now
 from invoices.issuing.pump import stop
 from invoices.lifecycle import WrongState
 from invoices.look_up import ask, latest, settle
-from invoices.models import BulkItem, BulkRun, Invoice
+from invoices.models import BulkItem, BulkRun, Invoice, InvoiceIssuance
 from invoices.replay import replay
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ def _replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool) -> str:
 
 
 def _look_up(invoice: Invoice, *, actor: str, reason: str, dry_run: bool) -> str:
-    latest(invoice)  # acting is for many at once: see _ask_some
+    _askable(invoice)  # acting is for many at once: see _ask_some
     return "the provider is asked about it"
 
 
@@ -118,8 +118,10 @@ def work() -> int:
     until, done = time.monotonic() + TURN_SECONDS, 0
     at_work = BulkRun.objects.filter(state__in=[BulkRun.State.REHEARSING, BulkRun.State.RUNNING])
     while not stop.is_set() and time.monotonic() < until and (run := at_work.order_by("updated_at").first()):
-        done += _rehearse_some(run) if run.state == BulkRun.State.REHEARSING else _act_on_some(run)
-        BulkRun.objects.filter(pk=run.pk).update(updated_at=clock.now())
+        try:
+            done += _rehearse_some(run) if run.state == BulkRun.State.REHEARSING else _act_on_some(run)
+        finally:  # a run that breaks goes to the end of the line as well: the next turn is another's
+            BulkRun.objects.filter(pk=run.pk).update(updated_at=clock.now())
     return done
 
 
@@ -144,6 +146,11 @@ def _foresee(run: BulkRun, invoice: Invoice) -> tuple[bool, str]:
         return True, VERBS[run.verb].act(invoice, actor=run.actor, reason="", dry_run=True)[:200]
     except DECLINED as error:
         return False, alike(str(error), invoice)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # one invoice must not stop the others
+        log.exception("[bulkItemFailed]", invoice=invoice.pk)
+        return False, type(error).__name__
 
 
 def _act_on_some(run: BulkRun) -> int:
@@ -191,8 +198,8 @@ def _ask_some(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
     issuances, declined = [], []
     for invoice in _with_accounts().filter(pk__in=items):
         try:
-            issuances.append(latest(invoice))
-        except WrongState as error:
+            issuances.append(_askable(invoice))
+        except DECLINED as error:
             declined.append((items[invoice.pk], alike(str(error), invoice)))
     answered = ask(issuances)
     with transaction.atomic():
@@ -206,6 +213,13 @@ def _ask_some(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
             item.outcome, item.why = BulkItem.Outcome.DECLINED, why
         BulkItem.objects.bulk_update([i for i in items.values() if i.outcome and i.pk in open_], ["outcome", "why"])
     return len(items)
+
+
+def _askable(invoice: Invoice) -> InvoiceIssuance:
+    """The attempt to ask about. Raises WrongState, or CannotOpen: one bad login must not stop the others' look-ups."""
+    issuance = latest(invoice)
+    _ = issuance.account.credentials
+    return issuance
 
 
 def _reason(run: BulkRun) -> str:

@@ -12,12 +12,14 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from config import crypto
 from invoices import bulk
 from invoices.issuing import issue_due
 from invoices.issuing.pump import stop
 from invoices.lifecycle import State
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
 from invoices.providers.simulator import Simulator
+from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.acting import dead_letters, one_of
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
@@ -144,6 +146,42 @@ def test_one_invoice_that_breaks_stops_no_other(monkeypatch: Any) -> None:
     until(run, S.DONE)
     assert (run.tally()["failed"], run.tally()["acted"]) == (1, 3)
     assert run.items.get(outcome="failed").why == "ZeroDivisionError"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_login_that_does_not_open_declines_its_own_invoices_and_stops_no_run(provider: Simulator) -> None:
+    there, later, foreseen = (cast.in_doubt(merchant=seller_at(provider)) for _ in range(3))
+    lose_login(foreseen)
+    dead_letters(4)
+    other = tried(state=State.FAILED)
+    asking = started("look_up", pk__in=[there.pk, later.pk, foreseen.pk])
+    lose_login(later)  # after its dry run
+    bulk.confirm(other, user_id=other.user_id, reason=WHY)
+    until(asking, S.DONE)
+    until(other, S.DONE)
+    why = "was sealed with key x, which is not in the key ring."
+    for invoice, would, outcome in ((foreseen, False, ""), (later, True, "declined")):
+        item = asking.items.get(invoice=invoice)
+        assert (item.would, item.outcome) == (would, outcome) and item.why.endswith(why)
+    assert (asking.tally()["acted"], other.tally()["acted"]) == (1, 2)
+
+
+def lose_login(invoice: Invoice) -> None:
+    ProviderAccount.objects.filter(pk=invoice.account_id).update(sealed_credentials="v1.x.y")
+
+
+def test_a_run_that_breaks_is_heard_of_and_the_next_turn_is_anothers() -> None:
+    dead_letters(4)
+    other = tried(state=State.FAILED)
+    unreadable = cast.in_doubt()
+    broken = started("look_up", pk=unreadable.pk)
+    account = ProviderAccount.objects.get(pk=unreadable.account_id)
+    ProviderAccount.objects.filter(pk=account.pk).update(sealed_credentials=crypto.seal("no JSON", account.place))
+    bulk.confirm(other, user_id=other.user_id, reason=WHY)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Expecting value"):
+            until(other, S.DONE)
+    assert (other.tally()["acted"], broken.tally()["acted"]) == (2, 0)
 
 
 def test_a_worker_that_is_told_to_stop_stops(monkeypatch: Any) -> None:
