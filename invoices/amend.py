@@ -28,16 +28,18 @@ def amend(
 ) -> Invoice:
     """Give a FAILED invoice another buyer or other lines and queue it again.
 
-    `lines` are the contract's; they must come to what was paid less what went back. The buyer may mend the buyer's
-    fields of a refused invoice; all else is an operator's. Raises WrongState, Unacceptable, buyers.InvalidBuyer.
+    An empty `buyer` is the consumer. `lines` are the contract's; they must come to what was paid less what went back,
+    without the order's discount. The buyer may mend the buyer's fields of a refused invoice; all else is an
+    operator's. Raises WrongState, Unacceptable, buyers.InvalidBuyer.
     """
-    details = buyers.parse(buyer) if buyer else None
+    details = buyers.parse(buyer) if buyer else buyer
 
     def decide(row: Invoice) -> Step:
         check_amendable(row, by_buyer=actor == "buyer", lines=lines is not None)
         changes: dict[str, Any] = {**REDRAWN, **redated(row), "attempts": 0, "not_before": clock.now()}
         if details is not None:
-            changes |= {"buyer": details, "buyer_source": "claim" if actor == "buyer" else "operator"}
+            source = "claim" if actor == "buyer" else "operator"
+            changes |= {"buyer": details, "buyer_source": source if details else ""}
         if lines is not None:
             changes |= _billed(row, lines)
         return Step(State.QUEUED, "amended", reason=reason, changes=changes)

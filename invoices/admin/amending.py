@@ -1,5 +1,6 @@
 """Amend: the buyer and the lines as a form. What is left as it was is not amended."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from invoices.amend import amend
 from invoices.buyers import FIELDS, KINDS, LENGTHS
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from invoices.money import DoesNotAddUp, SoldLine, parse_lines
 
 LABELS = {
     "kind": "Buyer",
@@ -30,8 +32,8 @@ class Line(forms.Form):
 
     name = forms.CharField(max_length=500, label="Goods or service")
     unit = forms.CharField(max_length=50, required=False)
-    quantity = forms.DecimalField(max_digits=16, decimal_places=4)
-    unitPrice = forms.DecimalField(max_digits=16, decimal_places=4, label="Unit price")
+    quantity = forms.DecimalField(max_digits=19, decimal_places=4)
+    unitPrice = forms.DecimalField(max_digits=19, decimal_places=4, label="Unit price")
     vatRate = forms.ChoiceField(choices=[("", "–"), *((rate, rate) for rate in RATES)], required=False, label="VAT")
     discount = forms.IntegerField(min_value=0, required=False)
 
@@ -39,7 +41,17 @@ class Line(forms.Form):
         told = {
             name: value for name, value in self.cleaned_data.items() if name != "DELETE" and value not in (None, "")
         }
-        return told | {name: format(told[name].normalize(), "f") for name in ("quantity", "unitPrice")}
+        return told | {name: plain(told[name]) for name in ("quantity", "unitPrice")}
+
+
+def typed(line: SoldLine) -> dict[str, Any]:
+    """A sold line as the form shows it."""
+    numbers = {"quantity": plain(line.quantity), "unitPrice": plain(line.unit_price), "discount": line.discount or None}
+    return {"name": line.name, "unit": line.unit, "vatRate": line.vat_rate, **numbers}
+
+
+def plain(number: Decimal) -> str:
+    return format(number.normalize(), "f")
 
 
 Lines = forms.formset_factory(Line, extra=1, can_delete=True)
@@ -59,12 +71,16 @@ class Amendment(Why):
             self.fields[name].label = LABELS.get(name, name.capitalize())
             self.fields[name].initial = row.buyer.get(name, "")
         self.order_fields([*FIELDS, "reason"])
-        self.lines = Lines(data, initial=row.sold["lines"], prefix="lines")
+        self.sold = parse_lines(row.sold["lines"])
+        self.lines = Lines(data, initial=[typed(line) for line in self.sold], prefix="lines")
         self.owed = dong(row.sold["total"] - row.refunded_amount)
+        self.discount = dong(row.sold["discount"]) if row.sold.get("discount") else ""
         self.prices = "with VAT" if row.sold["pricesIncludeVat"] else "without VAT"
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
+        if not self.cleaned_data.get("kind") and any(self.cleaned_data.get(name) for name in FIELDS):
+            self.add_error("kind", "Say what the buyer is; for the consumer, empty the buyer's other fields.")
         if not self.lines.is_valid():
             raise forms.ValidationError("Please look at the lines.")
         if not self.told():
@@ -75,9 +91,14 @@ class Amendment(Why):
         buyer = {name: self.cleaned_data[name] for name in FIELDS if self.cleaned_data.get(name)}
         kept = [line for line in self.lines if line.has_changed() or line.initial]
         lines = [line.told() for line in kept if not line.cleaned_data.get("DELETE")]
-        return ({"buyer": buyer} if buyer and buyer != self.row.buyer else {}) | (
-            {"lines": lines} if self.lines.has_changed() else {}
-        )
+        return ({"buyer": buyer} if buyer != self.row.buyer else {}) | ({"lines": lines} if self._new(lines) else {})
+
+    def _new(self, lines: list[dict[str, Any]]) -> bool:
+        """Compared as they are read: 1.50 is 1.5, whichever of them is stored."""
+        try:
+            return parse_lines(lines) != self.sold
+        except DoesNotAddUp:
+            return True  # the act says what is wrong with them
 
 
 class Amend(OnInvoice):

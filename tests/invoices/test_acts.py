@@ -1,6 +1,7 @@
 """Acts in the console: who has which button, what its page shows first, and that it calls the verb."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 
 from config import clock
 from invoices import documents
+from invoices.buyers import FIELDS
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.providers.simulator import Simulator
@@ -178,6 +180,39 @@ def test_lines_are_amended_and_must_come_to_what_was_paid(operator: Any) -> None
     assert "total" in answer.content.decode() and 'name="confirm"' not in answer.content.decode()
     perform(operator, "amend", invoice, told=lines_of(invoice, **{"lines-0-name": "Cà phê đen"}))
     assert Invoice.objects.get().bill["lines"][0]["name"] == "Cà phê đen"
+
+
+def test_a_discount_and_a_broken_quantity_stay_where_only_the_buyer_is_amended(operator: Any) -> None:
+    """Half a kilo more than one, ten thousand off: what is stored as a text is what it was in the form."""
+    lines = [{"name": "Cà phê hạt", "unit": "kg", "quantity": Decimal("1.50"), "unitPrice": 40000, "vatRate": "8%"}]
+    invoice = cast.failed(buyer=cast.COMPANY, lines=lines, discount=10000, total=50000)
+    told = {**shown(operator, "amend", invoice), "name": "Công ty TNHH Hoa Sen Hồng"}
+    assert told["lines-0-quantity"] == "1.5"
+    assert "discount of 10.000" in operator.get(address("amend", invoice)).text
+    perform(operator, "amend", invoice, told=told)
+    amended = Invoice.objects.get()
+    assert (amended.sold, amended.bill, amended.total) == (invoice.sold, invoice.bill, 50000)
+    told_changed = set(invoice.tracings.filter(event_type="amended").get().told["before"])
+    assert "buyer" in told_changed and not told_changed & {"sold", "total", "vat"}
+
+
+def shown(client: Any, name: str, row: Any) -> dict[str, Any]:
+    """What the fields of an act's page hold, as a browser would send them back."""
+    form = client.get(address(name, row)).context["form"]
+    fields = [*form, *form.lines.management_form, *(field for line in form.lines for field in line)]
+    return {field.html_name: field.value() for field in fields if field.value() is not None}
+
+
+def test_a_company_becomes_the_consumer_alone_and_beside_a_changed_line(operator: Any) -> None:
+    one, other = cast.failed(buyer=cast.COMPANY), cast.failed(buyer=cast.COMPANY)
+    consumer = dict.fromkeys(FIELDS, "")
+    for invoice, line in ((one, {}), (other, {"lines-0-name": "Cà phê đen"})):
+        perform(operator, "amend", invoice, told={**shown(operator, "amend", invoice), **consumer, **line})
+        amended = Invoice.objects.get(pk=invoice.pk)
+        assert (amended.state, amended.buyer, amended.buyer_source) == (State.QUEUED, {}, "")
+    half = cast.failed(buyer=cast.PERSON)
+    answer = operator.post(address("amend", half), {**shown(operator, "amend", half), "kind": "", "reason": WHY})
+    assert "for the consumer, empty" in answer.text and 'name="confirm"' not in answer.text
 
 
 def test_an_impossible_buyer_and_an_empty_amendment_are_refused_where_they_are_typed(operator: Any) -> None:
