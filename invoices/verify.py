@@ -1,4 +1,5 @@
-"""Whether the audit is as it was written: each row's hash, place and columns, and the head that the invoice holds.
+"""Whether the audit is as it was written: each row's hash, place and columns, the head that the invoice holds and that
+its newest version in the history holds, and the digest that the round before found.
 
 Invoices are read in slices, each by one statement: head and rows of an invoice are then of one moment while invoices
 move, and no snapshot is held that would keep vacuum from its work.
@@ -7,7 +8,7 @@ move, and no snapshot is held that would keep vacuum from its work.
 import hashlib
 import json
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ log = get_logger(__name__)
 SLICE = 1_000  # invoices; their rows are sorted in memory
 NAMED = 100  # broken invoices that a verification names; it counts them all
 SETTLED = timedelta(hours=1)  # what was written before then is committed
+NEVER = datetime.max.replace(tzinfo=UTC)
 LOWEST, HIGHEST = -(2**63), 2**63 - 1  # rows that were moved to no invoice are found too
 
 _LAST = f"""
@@ -31,11 +33,15 @@ _LAST = f"""
     FROM (SELECT id FROM "{Invoice._meta.db_table}" WHERE id >= %s ORDER BY id LIMIT %s) slice
 """
 _ROWS = f"""
-    SELECT coalesce(i.id, a.invoice_id), i.audit_seq, i.audit_hash,
+    SELECT coalesce(i.id, a.invoice_id, h.id), i.audit_seq, i.audit_hash, coalesce(h.audit_seq, 0), h.audit_hash,
            a.id, a.seq, a.event_type, a.outcome, a.actor, a.at::text, a.record, a.hash
     FROM (SELECT id, audit_seq, audit_hash FROM "{Invoice._meta.db_table}" WHERE id BETWEEN %s AND %s) i
     FULL JOIN (SELECT * FROM "{InvoiceAuditTracing._meta.db_table}" WHERE invoice_id BETWEEN %s AND %s) a
         ON a.invoice_id = i.id
+    FULL JOIN (
+        SELECT DISTINCT ON (id) id, audit_seq, audit_hash FROM "{Invoice.history.model._meta.db_table}"
+        WHERE id BETWEEN %s AND %s ORDER BY id, audit_seq DESC, history_id DESC) h
+        ON h.id = coalesce(i.id, a.invoice_id)
     ORDER BY 1, a.seq
 """
 
@@ -44,6 +50,8 @@ class Row(NamedTuple):
     invoice: int
     head_seq: int | None  # None: there is no such invoice
     head_hash: str
+    history_seq: int  # 0: no version of it is in the history
+    history_hash: str
     pk: int | None  # None: the invoice has no audit row
     seq: int
     event_type: str
@@ -62,6 +70,12 @@ class Broken(NamedTuple):
     what: str
 
 
+DIFFERS = Broken(
+    0, 0, "the digest of what the round before verified is another now: an invoice was removed with all that told of "
+    "it, or a chain was written anew",
+)  # fmt: skip
+
+
 def new_round() -> AuditVerification:
     now = clock.now()
     return AuditVerification(started_at=now, until=now - SETTLED)
@@ -76,12 +90,15 @@ def go_on(verification: AuditVerification) -> None:
     look(verification, first, last if count == SLICE else HIGHEST)
     if verification.position == HIGHEST:
         verification.ended_at = clock.now()
+        if verification.before and verification.again != verification.before.digest:
+            verification.broken += 1
+            verification.first_broken.append(DIFFERS._asdict())  # however many are named already
 
 
 def look(verification: AuditVerification, first: int, last: int) -> None:
     """Verify the invoices whose ids lie between, both included."""
     with connection.cursor() as cursor:
-        cursor.execute(_ROWS, [first, last, first, last])
+        cursor.execute(_ROWS, [first, last] * 3)
         found = cursor.fetchall()
     for _, group in groupby(map(Row._make, found), key=lambda row: row.invoice):
         rows = list(group)
@@ -91,8 +108,9 @@ def look(verification: AuditVerification, first: int, last: int) -> None:
             verification.broken += 1
             if len(verification.first_broken) < NAMED:
                 verification.first_broken.append(broken._asdict())
-        else:
-            verification.digest = _digest(verification.digest, rows, verification.until)
+        verification.digest = _digest(verification.digest, rows, verification.until)
+        if verification.before:
+            verification.again = _digest(verification.again, rows, verification.before.until)
     verification.position = last
 
 
@@ -100,7 +118,7 @@ def first_broken(rows: list[Row]) -> Broken | None:
     """What is wrong with one invoice's rows, in the order of their seq."""
     head, previous = rows[0], ""
     if head.head_seq is None:
-        return Broken(head.invoice, head.seq, "there is no such invoice")
+        return Broken(head.invoice, head.seq or head.history_seq, "there is no such invoice")
     if head.pk is None:
         return Broken(head.invoice, 1, f"every row is missing: the invoice's head says {head.head_seq}")
     for seq, row in enumerate(rows, start=1):
@@ -116,6 +134,10 @@ def first_broken(rows: list[Row]) -> Broken | None:
         return Broken(head.invoice, last, f"the invoice's head says {head.head_seq}: it was changed, or the row added")
     if head.head_hash != previous:
         return Broken(head.invoice, last, "the invoice's head has another hash than its last row")
+    if head.history_seq > last:
+        return Broken(head.invoice, last + 1, f"the tail is missing: history says {head.history_seq}, head says {last}")
+    if (head.history_seq, head.history_hash) != (last, previous):
+        return Broken(head.invoice, last, "the newest version in the history has another head: one of them was changed")
     return None
 
 
@@ -141,11 +163,19 @@ def _wrong(row: Row, previous: str) -> str:
 
 
 def _digest(before: str, rows: list[Row], until: datetime) -> str:
-    """Moves on by the invoice's head as it was at `until`."""
+    """Moves on by the invoice's head as it was at `until`, be the chain whole or not."""
     for row in reversed(rows):
-        if datetime.fromisoformat(row.at) < until:
+        if row.pk is not None and _instant(row.at) < until:
             return hashlib.sha256(f"{before}\n{row.invoice} {row.seq} {row.hash}".encode()).hexdigest()
     return before
+
+
+def _instant(text: str) -> datetime:
+    """What cannot be read counts as never."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return NEVER
 
 
 def verify_by_night() -> None:
@@ -158,7 +188,7 @@ def verify_by_night() -> None:
         verification.save()
     enough = time.monotonic() + settings.AUDIT_BITE
     while not verification.ended_at:
-        known, position = verification.broken, verification.position
+        known, position = len(verification.first_broken), verification.position
         go_on(verification)
         if not _keep(verification, position):
             return  # another worker went on from here: the round is theirs
@@ -174,6 +204,6 @@ def verify_by_night() -> None:
 
 def _keep(verification: AuditVerification, position: int | None) -> bool:
     """Save a slice, unless somebody else has saved it."""
-    names = ("ended_at", "digest", "position", "invoices", "rows", "broken", "first_broken")
+    names = ("ended_at", "digest", "again", "position", "invoices", "rows", "broken", "first_broken")
     mine = AuditVerification.objects.filter(pk=verification.pk, position=position)
     return bool(mine.update(**{name: getattr(verification, name) for name in names}))

@@ -24,6 +24,7 @@ from tests import cast
 
 pytestmark = pytest.mark.django_db
 AUDIT, INVOICE = InvoiceAuditTracing._meta.db_table, Invoice._meta.db_table
+HISTORY = Invoice.history.model._meta.db_table
 OF_IT = "WHERE invoice_id = %(invoice)s"
 ROW = f"{OF_IT} AND seq = 2"
 HEAD = f"UPDATE {INVOICE} SET"
@@ -108,6 +109,35 @@ def test_a_row_that_was_changed_is_named(change: str, seq: int, what: str) -> No
     ],
 )  # fmt: skip
 def test_rows_that_are_gone_and_heads_that_were_changed_are_named(sql: str, seq: int, what: str) -> None:
+    cast.sending()
+    invoice = cast.sending()
+    tamper(sql, invoice=invoice.pk)
+    ((where, at, told),) = found()
+    assert (where, at) == (invoice.pk, seq) and told.startswith(what)
+
+
+CUT = f"""
+    WITH gone AS (DELETE FROM {AUDIT} {OF_IT} AND seq = 3)
+    UPDATE {INVOICE} SET audit_seq = 2, audit_hash = (SELECT hash FROM {AUDIT} {ROW}) WHERE id = %(invoice)s
+"""
+ALL_OF_IT = f"""
+    WITH rows AS (DELETE FROM {AUDIT} {OF_IT}) DELETE FROM {INVOICE} WHERE id = %(invoice)s
+"""
+ITS_NEWEST = f"""
+    UPDATE {HISTORY} SET audit_hash = reverse(audit_hash) WHERE id = %(invoice)s AND audit_seq = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "seq", "what"),
+    [
+        (CUT, 3, "the tail is missing: history says 3, head says 2"),
+        (ALL_OF_IT, 3, "there is no such invoice"),
+        (ITS_NEWEST, 3, "the newest version in the history has another head: one of them was changed"),
+        (f"DELETE FROM {HISTORY} WHERE id = %(invoice)s", 3, "the newest version in the history has another head"),
+    ],
+)
+def test_a_tail_that_was_cut_with_its_head_is_given_away_by_the_history(sql: str, seq: int, what: str) -> None:
     cast.sending()
     invoice = cast.sending()
     tamper(sql, invoice=invoice.pk)
@@ -201,7 +231,7 @@ def test_slices_miss_nothing_and_an_invoice_costs_no_query(monkeypatch: pytest.M
     tamper(f"DELETE FROM {AUDIT} {OF_IT}", invoice=invoices[3])
     with CaptureQueriesContext(connection) as queries:
         assert {row[0] for row in found()} == {-(2**63), 2**63 - 1, invoices[0], invoices[3], invoices[6]}
-    assert len(queries) == 2 * 3, "two a slice"
+    assert len(queries) == 2 * 3 + 1, "two a slice, and the round before"
 
 
 def test_the_digest_of_a_moment_stays_while_invoices_move_and_gives_a_rewritten_audit_away() -> None:
@@ -222,12 +252,18 @@ def test_the_digest_of_a_moment_stays_while_invoices_move_and_gives_a_rewritten_
         assert move_one(moved, State.QUEUED, actor="test", event="queued").audit_seq == 2
         cast.waiting()
     assert digest() == then
-    row = rewritten.tracings.get()
-    record = row.record.replace("WAITING", "EXPIRED")
-    values = {"record": record, "hash": chain("", record), "invoice": rewritten.pk}
-    tamper(f"UPDATE {AUDIT} SET record = %(record)s, hash = %(hash)s {OF_IT}", **values)
-    tamper(f"{HEAD} audit_hash = %(hash)s WHERE id = %(invoice)s", **values)
+    write_anew(rewritten)
     assert digest() != then
+
+
+def write_anew(invoice: Invoice) -> None:
+    """By one who knows the rule, and where heads are kept."""
+    row = invoice.tracings.get()
+    record = row.record.replace("WAITING", "EXPIRED")
+    values = {"record": record, "hash": chain("", record), "invoice": invoice.pk}
+    tamper(f"UPDATE {AUDIT} SET record = %(record)s, hash = %(hash)s {OF_IT}", **values)
+    for table in (INVOICE, HISTORY):
+        tamper(f"UPDATE {table} SET audit_hash = %(hash)s WHERE id = %(invoice)s", **values)
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
@@ -297,6 +333,39 @@ def test_a_night_verifies_once_and_tells_the_log(caplog: pytest.LogCaptureFixtur
     told = {figure.name: figure for figure in figures.read()}
     assert told["audit_broken"].total == 1 and told["audit_broken"].link == "/admin/invoices/auditverification/"
     assert told["audit_verified_seconds"].total < 60
+
+
+def without_a_trace(invoice: Invoice) -> None:
+    for table, column in ((AUDIT, "invoice_id"), (HISTORY, "id"), (INVOICE, "id")):
+        tamper(f"DELETE FROM {table} WHERE {column} = %(invoice)s", invoice=invoice.pk)
+
+
+@pytest.mark.parametrize("how", [write_anew, without_a_trace])
+def test_what_no_chain_gives_away_the_next_nights_digest_does(
+    how: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
+) -> None:
+    monkeypatch.setattr(verify, "SLICE", 1)
+    settings.AUDIT_BITE = 1e-9  # many bites, each by another process
+    now = clock.now()
+
+    def night(count: int) -> AuditVerification:
+        with clock.frozen(now + timedelta(days=count)):
+            cast.waiting()  # what is new makes no difference
+            while not AuditVerification.objects.filter(started_at=clock.now()).exclude(ended_at=None).exists():
+                verify.verify_by_night()
+        return AuditVerification.objects.latest("started_at")
+
+    invoice = cast.waiting()
+    cast.sending()
+    assert [night(at).broken for at in (1, 2)] == [0, 0]
+    how(invoice)
+    with clock.frozen(now + timedelta(days=2, hours=1)):
+        code, out = run(capsys)
+    assert code == 1 and "the whole audit: the digest of what the round before verified is another now" in out
+    broken = night(3)
+    assert (broken.broken, broken.first_broken[0]["what"]) == (1, verify.DIFFERS.what)
+    assert caplog.text.count("[auditBroken]") == 1
+    assert night(4).broken == 0, "each night is compared with the one before"
 
 
 def test_a_round_goes_on_where_the_last_bite_ended_and_two_workers_share_it(

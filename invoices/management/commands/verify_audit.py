@@ -46,8 +46,9 @@ class Command(BaseCommand):
 
     def _say(self, told: dict[str, Any]) -> None:
         for row in told["firstBroken"]:
-            where = f"order {row['order']} of {row['merchant']}, invoice" if row["order"] else "invoice"
-            self.stdout.write(f"{where} {row['invoice']}, row {row['seq']}: {row['what']}")
+            order = f"order {row['order']} of {row['merchant']}, " if row["order"] else ""
+            where = f"{order}invoice {row['invoice']}, row {row['seq']}" if row["seq"] else "the whole audit"
+            self.stdout.write(f"{where}: {row['what']}")
         if told["broken"] > len(told["firstBroken"]):
             self.stdout.write(f"… and {told['broken'] - len(told['firstBroken']):,} more invoices")
         verdict = f"{told['broken']:,} are broken" if told["broken"] else "every chain is whole"
