@@ -16,7 +16,7 @@ from config import clock
 from config.models import Snowflake, update_rows
 from invoices import audit, partitions
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
-from invoices.models import Invoice
+from invoices.models import Invoice, SentDocument
 from invoices.tallying import tally
 
 log = get_logger(__name__)
@@ -72,7 +72,7 @@ def move(
     with transaction.atomic():
         rows = Invoice.objects.filter(pk__in=set(invoices)).order_by("pk").select_for_update(no_key=True)
         rows = rows.annotate(tracing_id=Snowflake())  # of the audit row that it may get
-        now, steps, tracings, changed = None, [], [], []
+        now, steps, tracings, changed, sent = None, [], [], [], []
         for invoice in rows:
             now = now or clock.now()  # lock, then read the clock
             source = State(invoice.state)
@@ -84,7 +84,10 @@ def move(
             except WrongState as error:
                 result.refused.append((invoice, str(error)))
                 continue
+            sha256, document = invoice.document_sha256, invoice.document
             before, after = _apply(invoice, step, now)
+            if document and invoice.document != document:
+                sent.append(SentDocument(invoice=invoice, sha256=sha256, document=document, created_at=now))
             tracings.append(
                 audit.draw_up(
                     invoice, pk=invoice.tracing_id, event=step.event, outcome=step.outcome, actor=actor,
@@ -98,6 +101,8 @@ def move(
             moved = [invoice for invoice, _ in result.moved]
             told = {name for step in steps for name in step.changes}
             update_rows(moved, {"state", "updated_at", "audit_seq", "audit_hash", *told})
+            if sent:  # drawn anew: what an attempt sent is kept, once
+                SentDocument.objects.bulk_create(sent, ignore_conflicts=True)
             tally(result.moved)
             audit.write(tracings)
             audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)

@@ -11,7 +11,7 @@ from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, LegalRules
 from invoices.moving import Step, move_one
 from invoices.opening import lock_order, settle
-from invoices.snapshots import beside, snapshot
+from invoices.snapshots import beside, day_of, snapshot
 from merchants.models import ProviderAccount
 
 
@@ -25,8 +25,7 @@ def resnapshot(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = Fal
         if row.state != State.FAILED:
             raise WrongState(f"Order {row.order_id} is {row.state}: only a failed invoice takes another configuration.")
         check_redrawable(row)
-        now = clock.now()
-        changes = _as_of(row, row.issue_date if row.issue_until > now else clock.day_vn(now))
+        changes = _as_of(row, day_of(row))
         names = [value.name for value in beside(row.config_snapshot, changes["config_snapshot"]) if value.differs]
         if not names and row.account_id == changes["account"].pk:
             raise WrongState(f"Order {row.order_id} has today's configuration already.")

@@ -1,19 +1,21 @@
 """What an invoice keeps of its merchant's configuration, and how that has changed since."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, NamedTuple
 
+from config import clock
 from invoices.models import Invoice
 from merchants.models import Merchant, ProviderAccount
 
 
-def snapshot(merchant: Merchant, account: ProviderAccount) -> dict[str, Any]:
+def snapshot(merchant: Merchant, account: ProviderAccount | None) -> dict[str, Any]:
     """The configuration as of now: seller, policy and account. Never credentials, which are read live."""
     return {
         "merchant": {"code": merchant.code, "name": merchant.name},
         "seller": merchant.tax_info.seller,
         "policy": merchant.policy,
-        "account": lane(account),
+        "account": lane(account) if account else {},
     }
 
 
@@ -32,10 +34,17 @@ class Changed(NamedTuple):
 
 
 def compared(invoice: Invoice) -> list[Changed]:
-    """Every value of the invoice's snapshot beside today's. Needs its merchant, tax data and account at hand."""
-    if invoice.account is None or not hasattr(invoice.merchant, "tax_info"):
+    """Every value of the invoice's snapshot beside what it would take today. Needs merchant and tax data at hand."""
+    if not invoice.config_snapshot or not hasattr(invoice.merchant, "tax_info"):
         return []
-    return beside(invoice.config_snapshot, snapshot(invoice.merchant, invoice.account))
+    account = ProviderAccount.for_year(invoice.merchant, invoice.merchant.tax_info.form, day_of(invoice).year)
+    return beside(invoice.config_snapshot, snapshot(invoice.merchant, account))
+
+
+def day_of(invoice: Invoice) -> date:
+    """The day that it would carry if it were drawn up now."""
+    now = clock.now()
+    return invoice.issue_date if invoice.issue_until > now else clock.day_vn(now)
 
 
 def beside(then: dict[str, Any], now: dict[str, Any]) -> list[Changed]:

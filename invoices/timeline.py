@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.html import format_html
 
 from config.history import who
 from config.timeline import Moment, Subject, newest
@@ -142,7 +143,8 @@ def _attempts(subject: Subject) -> list[Moment]:
     sent = sha256(subject.document) if subject.document else ""
 
     def tell(row: InvoiceIssuance) -> Moment:
-        same = row.document_sha256 == sent
+        link = reverse("admin:invoices_invoiceissuance_change", args=[row.pk])
+        earlier = format_html('<a href="{}#paper">an earlier document</a>', link)
         return Moment(
             at=row.taken_at,
             kind="attempt",
@@ -153,12 +155,12 @@ def _attempts(subject: Subject) -> list[Moment]:
                 "class": " ".join(filter(None, (row.outcome, row.scope, row.code))),
                 "seconds": "" if row.seconds is None else f"{row.seconds:.2f}",
                 "looked up": _looked_up(row),
-                "request": "the document on this page" if same else "an earlier document",
+                "request": "the document on this page" if row.document_sha256 == sent else earlier,
                 "its SHA-256": row.document_sha256,
                 "reference": str(row.reference),
                 "response": as_json(row.response),
             },
-            link=reverse("admin:invoices_invoiceissuance_change", args=[row.pk]),
+            link=link,
         )
 
     rows = InvoiceIssuance.objects.filter(invoice=subject.invoice_id).order_by("-id")

@@ -1,10 +1,15 @@
 """Attempts, files and audit rows across invoices."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from config.admin import Shown
 from invoices.admin.columns import as_json, badge, changes, file_link
+from invoices.admin.page import SEES_BUYERS
+from invoices.admin.paper import sent_paper
 from invoices.models import AuditVerification, InvoiceAuditTracing, InvoiceFile, InvoiceIssuance
 
 
@@ -33,6 +38,18 @@ class InvoiceIssuanceAdmin(OfInvoice):
         ("looked_up", "not_founds", "not_found_at"),
     )
     readonly_fields = ("reference", "took", "result", "answer")
+    change_form_template = "invoices/issuance.html"
+
+    class Media:
+        css = {"all": ("invoices/page.css",)}
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        row = kwargs["obj"]
+        context |= {
+            "paper": sent_paper(row, sees_buyer=request.user.has_perm(SEES_BUYERS)),
+            "invoice": {"document_sha256": row.document_sha256, "number": row.number},  # as the paper names them
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="outcome")
     def result(self, row: InvoiceIssuance) -> SafeString:

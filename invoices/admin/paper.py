@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from invoices import documents
-from invoices.models import Invoice
+from invoices.models import Invoice, InvoiceIssuance
 from invoices.personal import HIDDEN
 from invoices.providers.base import Buyer, Document
 
@@ -26,9 +26,20 @@ def paper(invoice: Invoice, *, sees_buyer: bool) -> Paper:
         document = documents.read(invoice.document or documents.render(invoice))
     except (LookupError, ValueError, TypeError) as error:  # no law for the day, or a bill that is not whole
         return Paper(document=None, is_frozen=frozen, problem=f"It cannot be drawn up: {error}")
-    if not sees_buyer and not document.buyer.is_consumer:
-        document = replace(document, buyer=hidden(document.buyer))
-    return Paper(document=document, is_frozen=frozen)
+    return Paper(document=shown(document, sees_buyer=sees_buyer), is_frozen=frozen)
+
+
+def sent_paper(attempt: InvoiceIssuance, *, sees_buyer: bool) -> Paper:
+    """What an attempt sent, whatever became of its invoice since."""
+    if not (text := attempt.document):
+        return Paper(document=None, is_frozen=True, problem="What it sent is known by its hash alone.")
+    return Paper(document=shown(documents.read(text), sees_buyer=sees_buyer), is_frozen=True)
+
+
+def shown(document: Document, *, sees_buyer: bool) -> Document:
+    if sees_buyer or document.buyer.is_consumer:
+        return document
+    return replace(document, buyer=hidden(document.buyer))
 
 
 def hidden(buyer: Buyer) -> Buyer:

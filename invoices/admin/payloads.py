@@ -14,24 +14,19 @@ from invoices.snapshots import beside
 def compared_payloads(before: Invoice, after: Invoice) -> SafeString:
     """The document of the last attempt and that of the next, field by field.
 
-    Whether they are the same is told by their hashes. A document that was drawn anew since is not kept as a text.
+    Whether they are the same is told by their hashes.
     """
-    attempt = (
-        before.issuances.exclude(document_sha256="")
-        .order_by("-id")
-        .only("attempt", "taken_at", "document_sha256")
-        .first()
-    )
-    text = after.document or documents.render(after)
-    is_last_sent = attempt is not None and documents.sha256(before.document) == attempt.document_sha256
+    sends = before.issuances.exclude(document_sha256="")
+    attempt = sends.order_by("-id").only("invoice", "attempt", "taken_at", "document_sha256").first()
+    text, sent = after.document or documents.render(after), attempt.document if attempt else ""
     context: dict[str, Any] = {
-        "left": "last sent" if is_last_sent else "",
+        "left": "last sent" if sent else "",
         "right": "to be sent",
         "attempt": attempt,
-        "is_kept": is_last_sent,
+        "is_kept": bool(sent),
         "identical": attempt is not None and documents.sha256(text) == attempt.document_sha256,
         "sha256": documents.sha256(text),
-        "values": beside(_in_order(before.document) if is_last_sent else {}, _in_order(text)),
+        "values": beside(_in_order(sent) if sent else {}, _in_order(text)),
     }
     return render_to_string("invoices/payloads.html", context)
 

@@ -2,7 +2,7 @@ from invoices.models.audit import InvoiceAuditTracing
 from invoices.models.bulk import BulkItem, BulkRun
 from invoices.models.facts import InvoiceRequest, Payment, Refund
 from invoices.models.invoice import Invoice
-from invoices.models.issuance import InvoiceFile, InvoiceIssuance
+from invoices.models.issuance import InvoiceFile, InvoiceIssuance, SentDocument
 from invoices.models.partition import Partition
 from invoices.models.rules import LegalRules
 from invoices.models.terms import BuyerTerms
@@ -22,4 +22,5 @@ __all__ = [
     "Partition",
     "Payment",
     "Refund",
+    "SentDocument",
 ]

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from config.models import Record
+from config.models import Record, Snowflake
 
 
 class InvoiceIssuance(Record):
@@ -49,8 +49,32 @@ class InvoiceIssuance(Record):
         return f"attempt {self.attempt}: {self.outcome} {self.code}".strip()
 
     @property
+    def document(self) -> str:
+        """The text that it sent: its invoice's, or the one that was kept when the invoice was drawn anew."""
+        if self.document_sha256 == self.invoice.document_sha256:
+            return self.invoice.document
+        kept = SentDocument.objects.filter(invoice=self.invoice_id, sha256=self.document_sha256).first()
+        return kept.document if kept else ""
+
+    @property
     def seconds(self) -> float | None:
         return (self.ended_at - self.taken_at).total_seconds() if self.ended_at else None
+
+
+class SentDocument(models.Model):
+    """A document that was sent, and that its invoice has not any more: `move` keeps it when it is drawn anew."""
+
+    id = models.BigIntegerField(primary_key=True, db_default=Snowflake(), editable=False)
+    invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="sent_documents", db_index=False)
+    sha256 = models.CharField(max_length=64)
+    document = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["invoice", "sha256"], name="one_sent_document_a_hash")]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} of {self.invoice_id}"
 
 
 class InvoiceFile(Record):

@@ -12,10 +12,13 @@ from django.urls import reverse
 
 from config import clock
 from invoices import documents
+from invoices.amend import amend
 from invoices.buyers import FIELDS
 from invoices.lifecycle import State
-from invoices.models import Invoice, Partition
+from invoices.management.commands import evidence
+from invoices.models import Invoice, Partition, SentDocument
 from invoices.providers.simulator import Simulator
+from invoices.resnapshot import resnapshot
 from invoices.skip import skip
 from merchants import changes
 from merchants.models import Merchant, ProviderAccount, Quarantine
@@ -97,6 +100,37 @@ def test_what_was_drawn_anew_since_is_not_called_the_same(operator: Any) -> None
     Invoice.objects.update(document="", document_sha256="", buyer=cast.PERSON)
     text, _ = looked_at(operator, "replay", invoice)
     assert "drawn up anew" in text and "Identical" not in text
+
+
+def test_after_todays_configuration_was_taken_the_replay_is_shown_beside_what_was_sent(operator: Any) -> None:
+    invoice = cast.failed(failure="exhausted", buyer=cast.COMPANY)
+    sent_before(invoice)
+    sent, tax_info = Invoice.objects.get().document, invoice.merchant.tax_info
+    for street in ("9 Hàng Bài", "1 Phan Chu Trinh", "9 Hàng Bài"):
+        tax_info.address = street
+        tax_info.save()
+        resnapshot(Invoice.objects.get(), actor="user:1", reason=WHY)
+    text, _ = looked_at(operator, "replay", invoice)
+    assert "It differs" in text and "<del>1 Phan Chu Trinh</del>" in text and "<ins>9 Hàng Bài</ins>" in text
+    assert [kept.document for kept in SentDocument.objects.all()] == [sent]
+    assert evidence.contents(Invoice.objects.get())[f"sent/{documents.sha256(sent)}.json"] == sent.encode()
+
+
+def test_each_attempts_page_shows_what_it_sent_and_the_buyer_to_those_who_may(operator: Any) -> None:
+    invoice = cast.failed(failure="refused", buyer=cast.COMPANY)
+    sent_before(invoice)
+    amend(Invoice.objects.get(), actor="user:1", reason=WHY, buyer=cast.PERSON)
+    page = page_of(invoice.issuances.get())
+    assert f'<a href="{page}#paper">an earlier document</a>' in operator.get(page_of(invoice)).text
+    seen = operator.get(page).text
+    assert cast.COMPANY["name"] in seen and cast.COMPANY["address"] in seen and cast.PERSON["name"] not in seen
+    seen = signed_in(operator, "finance").get(page).text
+    assert cast.COMPANY["taxCode"] in seen and cast.COMPANY["name"] not in seen and "Cà phê sữa đá" in seen
+
+
+def test_what_was_never_sent_is_not_kept_when_it_is_amended() -> None:
+    amend(cast.failed(), actor="user:1", reason=WHY, buyer=cast.PERSON)
+    assert not SentDocument.objects.exists()
 
 
 def test_without_a_reason_nothing_happens(operator: Any) -> None:

@@ -46,6 +46,7 @@ def contents(invoice: Invoice) -> dict[str, bytes]:
     return {
         "invoice.json": json.dumps(facts, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2).encode(),
         "document.json": invoice.document.encode(),
+        **{f"sent/{row.sha256}.json": row.document.encode() for row in invoice.sent_documents.order_by("id")},
         **{f"invoice.{row.kind}": row.file.read() for row in invoice.files.living().order_by("kind")},
         **{f"audit/{row.seq:04}.json": row.record.encode() for row in tracings},
         "audit/hashes": "".join(f"{row.seq:04} {row.hash}\n" for row in tracings).encode(),
