@@ -13,6 +13,7 @@ from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import conditional_page, require_GET, require_http_methods, require_safe
 from structlog.stdlib import get_logger
 
@@ -65,6 +66,7 @@ def for_buyers(view: View) -> View:
 
 
 @for_buyers
+@gzip_page  # a long receipt; the page answers nothing that another site could have typed
 @conditional_page  # the page's script asks whether anything changed
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest, token: str) -> HttpResponseBase:

@@ -1,7 +1,9 @@
 """The buyer's page: what is answered, in which words, and what stays private."""
 
 import base64
+import gzip
 import hashlib
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +20,14 @@ from claims.masking import masked
 from config import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from merchants import logos
 from merchants.models import Logo
 from tests import cast
 from tests.claims.stages import STAGES, claimed, link, overdue, partly_refunded, to_be_mended, twin, with_files
 
 pytestmark = pytest.mark.django_db
 KB = 1024
+GOODS = ["Sữa tươi", "Cà phê hạt", "Bánh quy bơ", "Nước mắm", "Khăn giấy", "Gạo thơm", "Trà ô long", "Mì ăn liền"]
 COMPANY_FORM = {
     "kind": "company",
     "taxCode": cast.COMPANY["taxCode"],
@@ -188,6 +192,26 @@ def test_the_merchant_is_shown_by_logo_or_by_initials(client: Client) -> None:
     for path in ("", "/stub"):
         text = client.get(link(invoice) + path).content.decode()
         assert '<img src="data:image/webp;base64,UklGRg==" alt="">' in text and ">CM</span>" not in text
+
+
+def test_the_longest_receipt_under_the_largest_logo_is_small_on_the_wire(client: Client) -> None:
+    dice = random.Random(7)
+    sold = [dice.randrange(1000, 10**6) for _ in range(300)]
+    names = [f"{dice.choice(GOODS)} {dice.choice(GOODS)} {dice.getrandbits(40):x}" for _ in sold]
+    lines = [
+        {"name": name, "unit": "hộp", "quantity": 1, "unitPrice": price, "vatRate": dice.choice(["5%", "8%", "10%"])}
+        for name, price in zip(names, sold, strict=True)
+    ]
+    invoice = cast.waiting(lines=lines, total=sum(sold))
+    Logo.objects.create(merchant=invoice.merchant, image=dice.randbytes(logos.KEPT))
+    browser = {"accept-encoding": "gzip, deflate, br"}
+    for language in ("vi", "en"):
+        answer = client.get(f"{link(invoice)}?lang={language}", headers=browser)
+        assert answer["Content-Encoding"] == "gzip" and len(answer.content) < 51_200
+        text = gzip.decompress(answer.content).decode()
+        assert all(name in text for name in names)
+    again = client.get(link(invoice), headers={**browser, "if-none-match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_a_page_that_did_not_change_is_not_sent_again(client: Client) -> None:
