@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("invoices", "0013_verification_again"),
+        ("invoices", "0014_verification_again"),
     ]
 
     operations = [
