@@ -73,9 +73,11 @@ def check_redrawable(row: Invoice) -> None:
 
 
 def redated(row: Invoice) -> dict[str, Any]:
-    """After its day an invoice carries the day of its replay, under that year's symbol, in a document drawn anew."""
+    """After its day, or once its lane has sent of a later one, an invoice carries the day of its replay, under that
+    year's symbol, in a document drawn anew."""
     now = clock.now()
-    if row.issue_until > now:
+    last_day = row.account and row.account.last_issue_date
+    if row.issue_until > now and not (last_day and row.issue_date < last_day):
         return {}
     check_redrawable(row)
     today = clock.day_vn(now)

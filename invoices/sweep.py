@@ -65,14 +65,7 @@ def fail_the_late() -> None:
     def decide(row: Invoice) -> Step | None:
         if row.state != State.QUEUED or row.issue_until > clock.now():
             return None
-        why = "unsent when its issue limit had passed"
-        return Step(
-            State.FAILED,
-            "late",
-            "failed",
-            why,
-            {"failure": Reason.LATE.value, "failure_code": "", "failure_message": why},
-        )
+        return outcomes.late("unsent when its issue limit had passed")
 
     for ids in _steps(Invoice.objects.filter(state=State.QUEUED, issue_until__lte=clock.now())):
         tell(move(ids, decide, actor="sweep"))

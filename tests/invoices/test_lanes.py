@@ -18,6 +18,7 @@ from invoices.partitions import partition_of
 from invoices.providers.base import Issued
 from invoices.providers.http import redacted
 from invoices.providers.simulator import Simulator
+from invoices.replay import replay
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.at_the_provider import seller_at
@@ -165,3 +166,8 @@ def test_a_sale_of_yesterday_that_comes_after_one_of_today_was_sent_is_late_at_o
     assert (late.state, late.failure, late.exposed, late.issuances.count()) == (State.FAILED, "late", False, 0)
     assert state_of(today) == State.ISSUED
     assert provider.summary()["backwards"] == 0
+
+    replay(late, actor="user:1", reason="the day is over")
+    issue_due(0)
+    late.refresh_from_db()
+    assert (late.state, late.issue_date) == (State.ISSUED, clock.today_vn())
