@@ -8,6 +8,7 @@ from django.core.management import call_command
 from config.logging import Line
 from invoices import partitions
 from invoices.issuing import calls
+from invoices.models import LegalRules
 from invoices.providers.simulator import Simulator, running
 from tests.browser import CHROMIUM, chromium
 
@@ -20,9 +21,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def the_law(request: pytest.FixtureRequest) -> None:
-    """A transactional test finds the tables emptied by the one before; the law holds all the same."""
+    """A test may find the tables emptied by a transactional one before it; the law holds all the same."""
     if _transactional(request):
         request.getfixturevalue("transactional_db")
+    elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
+        request.getfixturevalue("db")
+    else:
+        return
+    if not LegalRules.objects.exists():
         call_command("loaddata", "legal_rules", verbosity=0)
 
 

@@ -51,7 +51,7 @@ class InvoiceIssuance(Record):
     @property
     def document(self) -> str:
         """The text that it sent: its invoice's, or the one that was kept when the invoice was drawn anew."""
-        if self.document_sha256 == self.invoice.document_sha256:
+        if self.invoice.document and self.document_sha256 == self.invoice.document_sha256:
             return self.invoice.document
         kept = SentDocument.objects.filter(invoice=self.invoice_id, sha256=self.document_sha256).first()
         return kept.document if kept else ""
