@@ -44,6 +44,7 @@ class Step:
 class Moves:
     moved: list[tuple[Invoice, State]] = field(default_factory=list)  # with the state that each came from
     refused: list[tuple[Invoice, str]] = field(default_factory=list)  # and why
+    left: list[Invoice] = field(default_factory=list)  # alone, as their lock found them
 
     def __bool__(self) -> bool:
         return bool(self.moved)
@@ -79,6 +80,7 @@ def move(
             try:
                 step = decide(invoice)
                 if step is None:
+                    result.left.append(invoice)
                     continue
                 _check(invoice, source, step)
             except WrongState as error:
@@ -115,13 +117,16 @@ def move(
 
 
 def move_one(invoice: Invoice, to: State | Decide, *, dry_run: bool = False, **how: Any) -> Invoice:
-    """Move one row, or raise WrongState. `dry_run` returns the row as it would be, and needs a function for `to`."""
+    """Move one row, or raise WrongState; returns it as it was under the lock, moved or left alone.
+
+    `dry_run` returns the row as it would be, and needs a function for `to`.
+    """
     if dry_run and callable(to):
         return _foreseen(invoice, to)
     result = move([invoice.pk], to, **how)
     if result.refused:
         raise WrongState(result.refused[0][1])
-    return result.moved[0][0] if result.moved else invoice
+    return next(iter([row for row, _ in result.moved] + result.left), invoice)
 
 
 def _foreseen(invoice: Invoice, decide: Decide) -> Invoice:

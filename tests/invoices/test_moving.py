@@ -150,3 +150,11 @@ def test_twenty_at_once_write_one_gap_free_chain() -> None:
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert list(invoice.tracings.order_by("seq").values_list("seq", flat=True)) == list(range(1, 23))
+
+
+def test_a_row_that_is_left_alone_comes_back_as_its_lock_found_it() -> None:
+    """A request that a take overtakes is marked too late by it."""
+    stale = cast.queued()
+    Invoice.objects.filter(pk=stale.pk).update(document="{}")
+    assert not stale.was_taken
+    assert move_one(stale, lambda row: None, actor="test").was_taken
