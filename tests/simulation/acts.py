@@ -62,9 +62,11 @@ def trouble(world: World) -> None:
             seconds = dice.pick([(1, 12 * dice.share()), (2, 300 * dice.share()), (2, 1200 * dice.share())])
             worker.frozen_until = world.mono + seconds
             world.tell(f"{worker.name} is frozen for {seconds:.0f} s")
-        case "clock" if world.vendor.strict:  # nothing but the key protects from a clock that lies
-            world.skew += timedelta(seconds=300 * dice.share())
-            world.tell("our clock is set forward")
+        case "clock":
+            # Set back it only makes us wait longer; from one set forward nothing but the key protects.
+            forward = world.vendor.strict and dice.maybe(0.5)
+            world.skew += timedelta(seconds=300 * dice.share()) * (1 if forward else -1)
+            world.tell(f"our clock is set {'forward' if forward else 'back'}")
         case "bells":
             world.bells.clear()
             world.tell("bells are lost")

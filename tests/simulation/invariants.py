@@ -18,7 +18,7 @@ COLUMNS = [
     *("id", "order_id", "merchant_id", "partition", "state", "failure", "reference", "account_id", "in_flight"),
     *("symbol", "number", "total", "document", "issue_date", "issue_until", "not_before", "claim_deadline"),
     *("exposed_at", "doubted_at", "look_again_at", "refunded_amount", "correction_owed", "audit_seq", "audit_hash"),
-    "buyer_name",
+    *("settled_refund", "buyer_name"),
 ]
 Row = namedtuple("Row", COLUMNS)
 ELSEWHERE = {"in_flight": "a.in_flight", "buyer_name": "coalesce(i.buyer->>'name', '')"}
@@ -63,7 +63,11 @@ def _of(world: "World", row: Row) -> str:
         return f"has the number {row.number}, which the provider never gave it"
     if row.reference in vendor.backwards and row.state in OWED and not vendor.strict:
         return "was overtaken by a later day of its lane"
-    if row.refunded_amount and row.state in (State.ISSUED, State.SUBMITTED) and not row.correction_owed:
+    if (
+        row.refunded_amount > row.settled_refund
+        and row.state in (State.ISSUED, State.SUBMITTED)
+        and not row.correction_owed
+    ):
         return "was refunded and issued, yet owes no correction"
     return ""
 

@@ -42,7 +42,7 @@ class World:
         self.interleaver = interleaver
         self.start = self.dice.pick(STARTS)
         self.mono = 0.0  # seconds that passed
-        self.skew = timedelta()  # our clock was set forward by this much
+        self.skew = timedelta()  # our clock is ahead by this much, or behind
         self.calm = False
         self.story: list[str] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -127,7 +127,7 @@ class World:
     # --- the story ----------------------------------------------------------------------------------------------
 
     def tell(self, line: str) -> None:
-        skewed = f" (clock set on by {self.skew})" if self.skew else ""
+        skewed = f" (our clock is {self.skew.total_seconds():+.0f} s)" if self.skew else ""
         self.story.append(f"{self.now.astimezone(clock.VIETNAM):%d %H:%M:%S}{skewed} {line}")
 
     def told(self, result: Any) -> str:
