@@ -74,6 +74,8 @@ def receive(route: str, webhook_id: str, body: bytes, secret_label: str) -> Answ
             raise Reused(f'The webhook-id "{webhook_id}" was used for another body before.')
         if known.status == WebhookEvent.Status.DONE:
             return 200, known.answer
+        if known.status == WebhookEvent.Status.CLOSED:  # an operator's word stands: told as it was refused
+            return known.answer_status, known.answer
         known.tries += 1
         return _act(known, event)
 

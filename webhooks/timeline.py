@@ -14,6 +14,7 @@ GOT = {
     WebhookEvent.Status.DONE: "acted on",
     WebhookEvent.Status.REFUSED: "refused",
     WebhookEvent.Status.FAILED: "our fault: it is tried again",
+    WebhookEvent.Status.CLOSED: "refused, and nothing is to be done about it any more",
 }
 TOLD = {
     WebhookDelivery.State.PENDING: "not delivered yet",

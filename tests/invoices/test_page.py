@@ -1,5 +1,6 @@
 """An invoice's page: the whole story, to whom which part of it, and at what price."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config import timeline
+from invoices import timeline as invoices_told
 from invoices.admin.page import page_of, subject
 from invoices.facts import refund as refund_fact
-from invoices.models import Invoice
+from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest
 from invoices.opening import learn
 from invoices.resnapshot import resnapshot
 from invoices.sentences import EVENTS, sentence
@@ -20,6 +22,9 @@ from tests.claims.stages import with_files
 from tests.invoices import stories
 from tests.invoices.test_admin import as_one_of, text
 from tests.invoices.test_admin import page_of as address_of
+from webhooks import receiving
+from webhooks import timeline as webhooks_told
+from webhooks.models import WebhookDelivery, WebhookEvent
 
 pytestmark = pytest.mark.django_db
 PERSON = ("Nguyễn Thị Mai", "0901234567", "mai@example.com", "5 Lê Lợi")
@@ -79,6 +84,29 @@ def test_what_the_merchant_does_after_the_end_is_not_this_invoices_story(root: U
 def test_the_story_hides_the_buyer_whoever_reads(client: Client, root: User) -> None:
     told = story(stories.eventful(root), root)
     assert not [word for word in PERSON if word in "".join(map(repr, told))]
+
+
+def test_an_order_with_a_closed_event_has_its_page(client: Client, root: User) -> None:
+    merchant = cast.seller()
+    sale = cast.payment(merchant)
+    body = json.dumps(cast.event("payment.succeeded", sale | {"total": 1})).encode()
+    receiving.receive("internal", "wrong", body, "1")
+    receiving.close(WebhookEvent.objects.values_list("pk", flat=True))
+    stories.event("payment.succeeded", sale)
+    client.force_login(root)
+    told = text(client.get(address_of(Invoice.objects.get())))
+    assert "came in: refused, and nothing is to be done about it any more" in told and "badge-closed" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        (webhooks_told.GOT, WebhookEvent.Status), (webhooks_told.TOLD, WebhookDelivery.State),
+        (invoices_told.ASKED_BY, InvoiceRequest.Source), (invoices_told.TRIED, InvoiceIssuance.Outcome),
+    ],
+)  # fmt: skip
+def test_the_story_has_words_for_whatever_a_row_may_say(words: dict[str, str], choices: Any) -> None:
+    assert set(words) >= set(choices) - {InvoiceIssuance.Outcome.ISSUED}
 
 
 class TestWhoSeesWhat:

@@ -1,5 +1,6 @@
 """The machines' front door: what each kind of body is answered, and that nothing is lost or half done."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -210,6 +211,20 @@ def test_a_refused_event_that_is_sent_again_acts_again(client: Client) -> None:
     assert client.post(INTERNAL, **cast.signed(body, webhook_id="again")).status_code == 422
     assert WebhookEvent.objects.get().tries == 2
     assert merchant.invoices.count() == 0
+
+
+def test_a_closed_event_that_is_sent_again_stays_closed_and_is_answered_as_it_was(client: Client) -> None:
+    body = json.dumps(cast.event("payment.succeeded", cast.payment(cast.seller()))).encode()
+    row = WebhookEvent.objects.create(  # refused by the rules of its day; today's would open an invoice
+        route="internal", webhook_id="again", body=body.decode(), body_sha256=hashlib.sha256(body).hexdigest(),
+        status="refused", answer_status=422,
+        answer={"code": "does_not_add_up", "field": "total", "detail": "It does not add up.", "eventId": "1"},
+    )  # fmt: skip
+    assert receiving.close([row.pk]) == [row.pk]
+    answer = client.post(INTERNAL, **cast.signed(body, webhook_id="again"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "does_not_add_up")
+    row.refresh_from_db()
+    assert (row.status, row.tries) == ("closed", 1) and rows() == (0, 0, 0, 0)
 
 
 def test_nothing_paid_opens_a_cancelled_invoice(client: Client) -> None:
