@@ -3,10 +3,13 @@
 Nothing can be deleted here. What ends is switched off: a deleted user would take their name out of the history.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
@@ -37,8 +40,46 @@ class CappedPaginator(Paginator):
         return self.object_list[: self.LIMIT].count()
 
 
+class Listing(ChangeList):
+    """A list that its address narrows and sorts only as its page offers."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Django takes any column's any lookup from an address: so a token could be spelled out, letter by letter."""
+        *found, asked, may_repeat, narrowed = super().get_filters(request)
+        if unknown := asked.keys() - set(getattr(self.model_admin, "linked", ())):
+            raise DisallowedModelAdminLookup(f"This list is not narrowed by {', '.join(sorted(unknown))}.")
+        return *found, asked, may_repeat, narrowed
+
+    def get_ordering(self, request: HttpRequest, queryset: models.QuerySet) -> Any:
+        if not self.sortable_by:
+            self.params.pop(ORDER_VAR, None)
+        return super().get_ordering(request, queryset)
+
+
+class ToDo(admin.SimpleListFilter):
+    """A list narrowed to what the home page counts, by the room's own words and conditions for it."""
+
+    title, parameter_name = "to do", "work"
+    words: ClassVar[Mapping[str, str]]
+
+    def condition(self, name: str) -> models.Q:
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(self.words.items())
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet) -> models.QuerySet:
+        name = self.value()
+        return queryset.filter(self.condition(name)) if name in self.words and name else queryset
+
+
 class Kept(admin.ModelAdmin):
     """Rows stay."""
+
+    linked: tuple[str, ...] = ()  # what links of ours narrow the list by, beside its filters
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
+        return Listing
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -49,6 +90,7 @@ class Shown(Kept):
 
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would be counted
     ordering = ("-pk",)
     sortable_by = ()  # the newest first: any other order would sort the whole table
     list_per_page = 50

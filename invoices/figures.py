@@ -12,12 +12,12 @@ from invoices.models import AuditVerification, Invoice, LegalRules, Partition, P
 from invoices.opening import DISAGREED
 from invoices.reconcile import KINDS
 from invoices.tallying import COUNTED, DIFFERED, quantile
-from invoices.work import condition
+from invoices.work import OPEN as OPEN_STATES
+from invoices.work import RECENT, condition
 
-RECENT, DAY = timedelta(minutes=15), timedelta(days=1)
+DAY = timedelta(days=1)
 LIST = "invoices_invoice"
 
-OPEN_STATES = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 # One scan of each partial index of open work. Since when: the deadline, the turn or the send that is overdue.
 OPEN = """
 SELECT 'WAITING', partition, count(*), min(claim_deadline) FROM invoices_invoice WHERE state = 'WAITING' GROUP BY 2
@@ -43,15 +43,18 @@ def read() -> Iterable[Figure]:
 def _open() -> Iterable[Figure]:
     now = clock.now()
     found = [((state, str(partition)), count, since) for state, partition, count, since in rows(OPEN)]
-    links = {key: listed(LIST, state__exact=key[0], partition=key[1]) for key, _, _ in found}
     by_state = ("state", "partition")
     every = [(state.value, str(partition)) for state in OPEN_STATES for partition in range(settings.PARTITIONS)]
+    link = listed(LIST, work="open")
+    links = {
+        key: listed(LIST, state__exact=key[0], partition=key[1]) for key in (*every, *(key for key, _, _ in found))
+    }
     yield Figure(
         "invoices_open",
         "Invoices that are not ended, by state and partition.",
         by_state,
         {key: count for key, count, _ in found},
-        listed(LIST),
+        link,
         links,
         every,
     )
@@ -60,12 +63,14 @@ def _open() -> Iterable[Figure]:
         "How late the oldest open invoice is: past its claim deadline (WAITING) or its turn (QUEUED), since its send.",
         by_state,
         {key: max(0.0, (now - since).total_seconds()) for key, _, since in found if since},
-        listed(LIST),
+        link,
         links,
         every,
     )
     paused = Partition.objects.filter(paused=True).count()
-    yield one("partitions_paused", "Partitions that an operator holds.", paused, listed("invoices_partition"))
+    yield one(
+        "partitions_paused", "Partitions that an operator holds.", paused, listed("invoices_partition", paused__exact=1)
+    )
 
 
 def _failed() -> Iterable[Figure]:
@@ -88,15 +93,14 @@ def _failed() -> Iterable[Figure]:
         "Invoices that failed in the last 15 to 20 minutes, by reason.",
         ("reason",),
         {(r,): recent.get((State.FAILED, r), 0) for r in reasons},
-        link,
-        links,
+        listed(LIST, work="failed-recently"),
+        {(r,): listed(LIST, work="failed-recently", failure__exact=r) for r in reasons},
     )
     yield Figure(
         "invoices_ended_recently",
         "Invoices that ended in the last 15 to 20 minutes, by outcome.",
         ("outcome",),
         {(state.value,): count for state, count in ended.items()},
-        listed(LIST),
     )
 
 
@@ -109,8 +113,7 @@ def _today() -> Iterable[Figure]:
         "Invoices that ended since midnight in Việt Nam, by outcome; one that failed and was replayed counts twice.",
         ("outcome",),
         {(state.value,): count for state, count in ended.items()},
-        listed(LIST, issue_date__gte=clock.today_vn()),
-        {(state.value,): listed(LIST, state__exact=state.value) for state in COUNTED},
+        links={(state.value,): listed(LIST, work=f"{state.value.lower()}-today") for state in COUNTED},
     )
     seconds = {int(label): n for (name, label), n in counts.items() if name == State.ISSUED and label}
     yield Figure(
@@ -118,7 +121,7 @@ def _today() -> Iterable[Figure]:
         "From the payment to the legal number, claim window included, of what was issued since midnight in Việt Nam.",
         ("quantile",),
         {(f"{share}",): quantile(seconds, share) for share in (0.5, 0.95)},
-        listed(LIST, state__exact=State.ISSUED),
+        listed(LIST, work="issued-today"),
     )
 
 

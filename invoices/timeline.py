@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.html import format_html
 
+from config.figures import listed
 from config.history import who
 from config.timeline import Moment, Subject, newest
 from invoices.admin.columns import as_json, changes, dong, file_link, in_a_line, moment
@@ -54,7 +54,7 @@ def _parts(subject: Subject) -> Iterator[list[Moment]]:
     if may("invoices.view_invoicerequest"):
         yield newest(_requests(subject), _request, what="requests", link=_list("invoicerequest", subject))
     if may("invoices.view_partition"):
-        yield newest(_partition(subject), _held, what="pauses", link=reverse("admin:invoices_partition_changelist"))
+        yield newest(_partition(subject), _held, what="pauses", link=listed("invoices_partition"))
     if may("invoices.view_invoiceaudittracing"):
         tracings = InvoiceAuditTracing.objects.filter(invoice=subject.invoice_id).order_by("-seq")
         yield newest(tracings, _audit, what="audit rows", link=_list("invoiceaudittracing", subject))
@@ -67,9 +67,9 @@ def _parts(subject: Subject) -> Iterator[list[Moment]]:
 
 
 def _list(model: str, subject: Subject) -> str:
-    of_order = model in ("payment", "refund", "invoicerequest")
-    query = {"q": subject.order_id} if of_order else {"invoice__id__exact": subject.invoice_id}
-    return f"{reverse(f'admin:invoices_{model}_changelist')}?{urlencode(query)}"
+    if model in ("payment", "refund", "invoicerequest"):
+        return listed(f"invoices_{model}", merchant_code=subject.merchant_code, order_id=subject.order_id)
+    return listed(f"invoices_{model}", invoice__id__exact=subject.invoice_id)
 
 
 def _of_order(model: Any, subject: Subject) -> QuerySet[Any]:

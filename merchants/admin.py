@@ -5,17 +5,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from config.acts import Acting
-from config.admin import Edited, Shown
+from config.admin import Edited, Shown, ToDo
 from config.reasons import Reasoned
 from merchants import logos, tax_codes
 from merchants.acts import Pause, ReplayMessage, Resume, Resync
 from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
+from merchants.work import WORK, condition
 
 
 @admin.register(AdministrativeUnit)
@@ -162,6 +163,13 @@ class ProviderAccountForm(Reasoned):
         return cleaned
 
 
+class AccountsToDo(ToDo):
+    words = WORK
+
+    def condition(self, name: str) -> Q:
+        return condition(name)
+
+
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(Acting, Edited):
     reason_required = True
@@ -189,8 +197,8 @@ class ProviderAccountAdmin(Acting, Edited):
     autocomplete_fields = ("merchant",)
     list_display = ("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until", "credentials_mark")
     list_filter = (
-        *("provider", "is_active", "paused"),
-        *((name, admin.EmptyFieldListFilter) for name in ("parked_until", "certificate_ends", "numbers_left")),
+        *(AccountsToDo, "provider", "is_active", "paused"),
+        *((name, admin.EmptyFieldListFilter) for name in ("parked_until", "deleted_at")),
         "form",
     )
     list_select_related = ("merchant",)

@@ -2,31 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Count, Value
 
 from config import clock
 from config.figures import Figure, listed, one, rows
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
-
-ENDING = timedelta(days=30)  # certificates
-FEW = 1000  # numbers left under a symbol
-
-# Each scan has its own partial index; an account counts wherever it belongs.
-ACCOUNTS = """
-SELECT 'accounts_parked', provider, count(*) FROM merchants_provideraccount
-WHERE parked_until > %(now)s AND is_active AND deleted_at IS NULL GROUP BY 2
-UNION ALL
-SELECT 'accounts_paused', provider, count(*) FROM merchants_provideraccount
-WHERE paused AND is_active AND deleted_at IS NULL GROUP BY 2
-UNION ALL
-SELECT 'certificates_ending', provider, count(*) FROM merchants_provideraccount
-WHERE certificate_ends <= %(ending)s AND is_active AND deleted_at IS NULL GROUP BY 2
-UNION ALL
-SELECT 'accounts_short', provider, count(*) FROM merchants_provideraccount
-WHERE numbers_left < %(few)s AND is_active AND deleted_at IS NULL GROUP BY 2
-"""
+from merchants.work import ENDING, FEW, WORK, condition
 
 FIRST = """
 SELECT (SELECT min(certificate_ends) FROM merchants_provideraccount
@@ -50,7 +33,7 @@ def read() -> Iterable[Figure]:
         "tax_problems",
         "Merchants whose last tax data from the platform cannot be used.",
         unusable,
-        listed("merchants_merchant", tax_problem__isempty=0),
+        listed("merchants_merchant", tax_problem__isempty=0, deleted_at__isempty=1),
     )
     yield from _consumer()
     waiting = Quarantine.objects.filter(replayed_at=None).count()
@@ -76,20 +59,32 @@ def _consumer() -> Iterable[Figure]:
 
 
 def _accounts() -> Iterable[Figure]:
-    now = clock.now()
-    found = rows(ACCOUNTS, {"now": now, "ending": clock.day_vn(now + ENDING), "few": FEW})
+    counts = _by_provider()
     link = listed("merchants_provideraccount")
     ends, left = rows(FIRST)[0]
     days = (ends - clock.today_vn()).days if ends else math.inf
     yield one("certificate_days_left", "Days until a certificate ends; endless where none is known.", days, link)
     left = math.inf if left is None else left
     yield one("numbers_left", "Fewest numbers that an account has left; endless where none is known.", left, link)
-    for name, help, filters in (
-        ("accounts_parked", "Accounts that their provider refuses.", {"parked_until__isempty": 0}),
-        ("accounts_paused", "Accounts that an operator holds.", {"paused__exact": 1}),
-        ("certificates_ending", "Accounts whose certificate ends within 30 days.", {"certificate_ends__isempty": 0}),
-        ("accounts_short", f"Accounts with fewer than {FEW} numbers left.", {"numbers_left__isempty": 0}),
+    for name, work, help in (
+        ("accounts_parked", "parked", "Accounts that their provider refuses."),
+        ("accounts_paused", "held", "Accounts that an operator holds."),
+        ("certificates_ending", "certificate", f"Accounts whose certificate ends within {ENDING.days} days."),
+        ("accounts_short", "numbers", f"Accounts with fewer than {FEW} numbers left."),
     ):
-        counts = {(provider,): count for told, provider, count in found if told == name}
-        link = listed("merchants_provideraccount", **filters)
-        yield Figure(name, help, ("provider",), counts, link, every=[(ProviderAccount.provider.field.default,)])
+        of = {(provider,): count for told, provider, count in counts if told == work}
+        link = listed("merchants_provideraccount", work=work)
+        links = {key: listed("merchants_provideraccount", work=work, provider=key[0]) for key in of}
+        yield Figure(name, help, ("provider",), of, link, links, [(ProviderAccount.provider.field.default,)])
+
+
+def _by_provider() -> list[tuple[str, str, int]]:
+    """Each piece of work by its own partial index, in one query; an account counts wherever it belongs."""
+    first, *others = (
+        ProviderAccount.objects.filter(condition(work))
+        .values("provider")
+        .annotate(work=Value(work), count=Count("pk"))
+        .values_list("work", "provider", "count")
+        for work in WORK
+    )
+    return list(first.union(*others, all=True))

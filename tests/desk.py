@@ -9,15 +9,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from config import clock
 from config.figures import listed
 from invoices.lifecycle import State
-from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
-from webhooks.models import WebhookDelivery, WebhookEvent
+from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund
+from invoices.work import WORK
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 LARGE = [
     model._meta.db_table
     for model in (
-        Invoice, Invoice.history.model, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment,
+        Invoice, Invoice.history.model, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund,
         WebhookEvent, WebhookDelivery,
     )
 ]  # fmt: skip
@@ -37,17 +39,20 @@ def visits() -> list[Visit]:
     other = Invoice.objects.exclude(state=State.ISSUED).order_by("-pk")[0]
     company = Invoice.objects.filter(buyer__has_key="taxCode").order_by("-pk")[0]
     search = reverse("admin:invoices_invoice_search")
+    of_order = {"merchant_code": issued.merchant.code, "order_id": issued.order_id}
     return [
         Visit("home", reverse("admin:index")),
         Visit("list", listed(LIST)),
         Visit("list, page 200", listed(LIST, p=200)),
         Visit("list of ISSUED", listed(LIST, state__exact=State.ISSUED)),
         Visit("list of FAILED, late", listed(LIST, state__exact=State.FAILED, failure__exact="late")),
+        Visit("list of late", listed(LIST, failure__exact="late")),
+        Visit("list, sorted otherwise", listed(LIST, o=6)),
+        Visit("list of an order", listed(LIST, q=issued.order_id)),
         Visit("list of a merchant", listed(LIST, merchant=issued.merchant_id)),
         Visit("list of a partition", listed(LIST, partition=1)),
         Visit("list of a day", listed(LIST, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01")),
-        Visit("list to do: corrections", listed(LIST, work="correction")),
-        Visit("list to do: claims", listed(LIST, work="claimable")),
+        *(Visit(f"list to do: {work}", listed(LIST, work=work)) for work in WORK),
         Visit("invoice, issued", reverse("admin:invoices_invoice_change", args=[issued.pk])),
         Visit("invoice, not issued", reverse("admin:invoices_invoice_change", args=[other.pk])),
         Visit("search: order", search, issued.order_id),
@@ -59,8 +64,35 @@ def visits() -> list[Visit]:
         Visit("search: nothing there", search, "nobody knows this"),
         Visit("audit records", listed("invoices_invoiceaudittracing")),
         Visit("issuances", listed("invoices_invoiceissuance")),
+        Visit("issuances of an order", listed("invoices_invoiceissuance", q=issued.order_id)),
+        Visit("issuances of an invoice", listed("invoices_invoiceissuance", invoice__id__exact=issued.pk)),
         Visit("payments", listed("invoices_payment")),
+        Visit("payments, parked", listed("invoices_payment", parked__isempty=0)),
+        Visit("payments of an order", listed("invoices_payment", **of_order)),
+        Visit("refunds of an order", listed("invoices_refund", **of_order)),
+        Visit("requests of an order", listed("invoices_invoicerequest", **of_order)),
+        Visit("requests, too late", listed("invoices_invoicerequest", too_late__exact=1)),
+        Visit("events of an order", listed("webhooks_webhookevent", **of_order)),
+        Visit("events found", listed("webhooks_webhookevent", q="internal-7")),
+        Visit("events, not acted on", listed("webhooks_webhookevent", not_acted="payment.succeeded")),
+        Visit("deliveries of an invoice", listed("webhooks_webhookdelivery", invoice__id__exact=issued.pk)),
+        Visit("deliveries found", listed("webhooks_webhookdelivery", q=f"{issued.pk}-3")),
+        Visit("deliveries, to be sent", listed("webhooks_webhookdelivery", work="send")),
     ]
+
+
+def hear() -> None:
+    """For each seeded invoice what machines told of it and were told; the seed itself knows invoices only."""
+    endpoint, _ = WebhookEndpoint.objects.get_or_create(url="https://cafe.example/hooks")
+    invoices = list(Invoice.objects.filter(deliveries=None).select_related("merchant"))
+    of = [{"merchant_code": one.merchant.code, "order_id": one.order_id} for one in invoices]
+    answered = {"route": "internal", "body": "{}", "status": "done", "answer_status": 202, "answer": {}}
+    sent = {"endpoint": endpoint, "body": "{}", "state": WebhookDelivery.State.DELIVERED}
+    Refund.objects.bulk_create(Refund(**o, refund_id="r", refunded_at=clock.now(), amount=1, full=False) for o in of)
+    WebhookEvent.objects.bulk_create(WebhookEvent(**o, **answered, webhook_id=f"{o}", type="t") for o in of)
+    WebhookDelivery.objects.bulk_create(
+        WebhookDelivery(**sent, invoice=one, event_id=f"{one.pk}-3", type="t") for one in invoices
+    )
 
 
 def queries_of(client: Client, visit: Visit) -> list[str]:

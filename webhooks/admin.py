@@ -7,29 +7,47 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from config import crypto, webhook_secrets
 from config.acts import Acting
-from config.admin import Edited, Shown
+from config.admin import Edited, Shown, ToDo
 from config.reasons import Reasoned
 from invoices.admin.columns import as_json, badge
 from webhooks.acts import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
 from webhooks.addresses import Forbidden, check_url
+from webhooks.figures import ANY, KNOWN, OTHER, TO_SEND
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 GRACE = timedelta(days=1)  # in which a receiver may be told of a new secret
+
+
+class NotActed(admin.SimpleListFilter):
+    """What was refused or failed, by its type, as the home page counts it."""
+
+    title, parameter_name = "not acted on", "not_acted"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(ANY, "of any type"), *((kind, kind) for kind in KNOWN), (OTHER, "of a type that we do not know")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        kind = self.value()
+        if kind not in (ANY, OTHER, *KNOWN):
+            return queryset
+        rows = queryset.filter(status__in=(WebhookEvent.Status.REFUSED, WebhookEvent.Status.FAILED))
+        return rows if kind == ANY else rows.exclude(type__in=KNOWN) if kind == OTHER else rows.filter(type=kind)
 
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(Acting, Shown):
     acts = (ReplayEvent(), CloseEvent())
     list_display = ("webhook_id", "type", "route", "result", "order_id", "answer_status", "tries", "created_at")
-    list_filter = ("status", "route")
-    search_fields = ("order_id__startswith", "webhook_id__exact")
+    list_filter = (NotActed, "status", "route")
+    linked = ("merchant_code", "order_id")
+    search_fields = ("order_id", "webhook_id")
     search_help_text = "An order (or how it begins) or a whole webhook id. Lists end after 10,000 rows."
-    show_facets = admin.ShowFacets.NEVER
     fields = (
         ("route", "webhook_id", "type"),
         ("result", "tries", "not_before"),
@@ -40,6 +58,11 @@ class WebhookEventAdmin(Acting, Shown):
         "body_sha256",
     )
     readonly_fields = ("result", "told", "answered", "created_at")
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """The index of ids leads with their route."""
+        of_id = Q(route__in=WebhookEvent.Route.values, webhook_id=search_term)
+        return queryset.filter(Q(order_id__startswith=search_term) | of_id) if search_term else queryset, False
 
     @admin.display(description="status")
     def result(self, row: WebhookEvent) -> SafeString:
@@ -108,7 +131,9 @@ class WebhookEndpointAdmin(Acting, Edited):
     readonly_fields = ("secrets_kept", "created_at", "updated_at", "deleted_at")
     autocomplete_fields = ("merchant",)
     list_display = ("url", "merchant", "event_types", "disabled_reason", "updated_at")
-    list_filter = (("merchant", admin.EmptyFieldListFilter), ("disabled_reason", admin.EmptyFieldListFilter))
+    list_filter = [
+        (name, admin.EmptyFieldListFilter) for name in ("merchant", "disabled_reason", "failing_since", "deleted_at")
+    ]
     list_select_related = ("merchant",)
     search_fields = ("url", "merchant__name", "merchant__code")
     ordering = ("url",)
@@ -136,15 +161,22 @@ class WebhookEndpointAdmin(Acting, Edited):
             obj.rotate_secret(form.cleaned_data["secret_label"], GRACE, value=secret)
 
 
+class DeliveriesToDo(ToDo):
+    words = {"send": "to be sent"}
+
+    def condition(self, name: str) -> Q:
+        return TO_SEND
+
+
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(Acting, Shown):
     acts = (ReplayDelivery(),)
     list_display = ("event_id", "type", "to", "result", "last_error", "created_at")  # more lies over the filters
-    list_filter = ("state",)
+    list_filter = (DeliveriesToDo, "state")
+    linked = ("invoice__id__exact",)
     list_select_related = ("endpoint",)
-    search_fields = ("event_id__exact",)
+    search_fields = ("event_id",)
     search_help_text = "A whole webhook id. Lists end after 10,000 rows."
-    show_facets = admin.ShowFacets.NEVER
     fields = (
         ("endpoint", "event_id", "type", "invoice"),
         ("result", "attempts", "not_before", "taken_at", "delivered_at"),
@@ -153,6 +185,15 @@ class WebhookDeliveryAdmin(Acting, Shown):
         "told",
     )
     readonly_fields = ("result", "told", "created_at", "updated_at")
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """An id tells its invoice, or of a test its row (see news): the index of ids leads with the endpoint."""
+        if not search_term:
+            return queryset, False
+        of, _, last = search_term.rpartition("-")
+        key, number = ("pk", last) if of == "test" else ("invoice", of)
+        known = number.isdecimal() and int(number) < 2**63
+        return queryset.filter(**{key: number}, event_id=search_term) if known else queryset.none(), False
 
     @admin.display(description="to")
     def to(self, row: WebhookDelivery) -> str:

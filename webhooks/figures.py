@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.db.models import Count, Min, Q
+
 from config import clock, tallies
 from config.figures import Figure, listed, one, rows
 from webhooks.events import HANDLERS
-from webhooks.models import WebhookEvent
+from webhooks.models import WebhookDelivery, WebhookEvent
 from webhooks.outcomes import GIVEN_UP
 
 REJECTED = "webhook_rejected"
@@ -14,15 +16,13 @@ REASONS = ("signature", "not_json", "no_type", "webhook_id_reused", "refused")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DEAD_MOST = 10_000  # dead deliveries are kept for ever: counted no further
 
-OTHER = "other"  # types that we do not know: a label may not be anybody's to choose
+TO_SEND = Q(state=WebhookDelivery.State.PENDING, endpoint__disabled_reason="", endpoint__deleted_at=None)
+
+KNOWN = tuple(HANDLERS["internal"])
+ANY, OTHER = "any", "other"  # other: types that we do not know: a label may not be anybody's to choose
 NOT_ACTED = f"""
 SELECT status, CASE WHEN type = ANY(%s) THEN type ELSE '{OTHER}' END, count(*)
 FROM webhooks_webhookevent WHERE status <> 'done' AND status <> 'closed' GROUP BY 1, 2
-"""
-PENDING = """
-SELECT count(*), min(d.not_before) FROM webhooks_webhookdelivery d
-JOIN webhooks_webhookendpoint e ON e.id = d.endpoint_id
-WHERE d.state = 'pending' AND e.disabled_reason = '' AND e.deleted_at IS NULL
 """
 DEAD = "SELECT count(*) FROM (SELECT FROM webhooks_webhookdelivery WHERE state = 'dead' LIMIT %(most)s) AS dead"
 ENDPOINTS = """
@@ -44,25 +44,31 @@ def _inbound() -> Iterable[Figure]:
         "Webhooks turned away in the last hour, by route and reason.",
         ("route", "reason"),
         {tuple(label.split(":", 1)): count for (_, label), count in rejected.items()},
-        listed("webhooks_webhookevent", status__exact=WebhookEvent.Status.REFUSED),
         every=[(route, reason) for route in WebhookEvent.Route.values for reason in REASONS],
     )
-    found = rows(NOT_ACTED, [list(HANDLERS["internal"])])
+    found = rows(NOT_ACTED, [list(KNOWN)])
+    not_acted = ("refused", "failed")
+    every = [(status, kind) for status in not_acted for kind in (*KNOWN, OTHER)]
+    links = {(status, kind): _events(kind, status__exact=status) for status, kind in every}
     yield Figure(
         "webhooks_not_acted",
         "Verified events that were refused or failed, by status and type. A refused payment was paid all the same.",
         ("status", "type"),
         {(status, kind): count for status, kind, count in found},
-        listed("webhooks_webhookevent", status__exact=WebhookEvent.Status.REFUSED),
-        {(s, t): listed("webhooks_webhookevent", status__exact=s, type=t) for s, t, _ in found if t != OTHER},
-        every=[(status, kind) for status in ("refused", "failed") for kind in (*HANDLERS["internal"], OTHER)],
+        _events(ANY),
+        links | {(status,): _events(ANY, status__exact=status) for status in not_acted},
+        every,
     )
 
 
+def _events(kind: str, **filters: str) -> str:
+    return listed("webhooks_webhookevent", not_acted=kind, **filters)
+
+
 def _outbound() -> Iterable[Figure]:
-    pending, oldest = rows(PENDING)[0]
+    pending, oldest = WebhookDelivery.objects.filter(TO_SEND).aggregate(n=Count("pk"), at=Min("not_before")).values()
     late = max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0
-    pending_link = listed("webhooks_webhookdelivery", state__exact="pending")
+    pending_link = listed("webhooks_webhookdelivery", work="send")
     yield one("deliveries_pending", "Events that merchants have not been told yet.", pending, pending_link)
     yield one("deliveries_oldest_seconds", "How late the oldest of them is.", late, pending_link)
     dead = rows(DEAD, {"most": DEAD_MOST})[0][0]
@@ -73,8 +79,11 @@ def _outbound() -> Iterable[Figure]:
         listed("webhooks_webhookdelivery", state__exact="dead"),
     )
     disabled, failing = rows(ENDPOINTS)[0]
-    link = listed("webhooks_webhookendpoint", disabled_reason__isempty=0)
-    yield one("endpoints_disabled", "Endpoints that are switched off.", disabled, link)
-    yield one("endpoints_failing", "Endpoints that fail.", failing, listed("webhooks_webhookendpoint"))
+    for name, help, count, field in (
+        ("endpoints_disabled", "Endpoints that are switched off.", disabled, "disabled_reason"),
+        ("endpoints_failing", "Endpoints that fail.", failing, "failing_since"),
+    ):
+        living = {f"{field}__isempty": 0, "deleted_at__isempty": 1}
+        yield one(name, help, count, listed("webhooks_webhookendpoint", **living))
     given_up = sum(tallies.since(clock.now() - DAY, [GIVEN_UP]).values())
-    yield one("endpoints_given_up", "Endpoints that we switched off in the last day: gone, or silent.", given_up, link)
+    yield one("endpoints_given_up", "Endpoints that we switched off in the last day: gone, or silent.", given_up)

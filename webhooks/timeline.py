@@ -2,10 +2,10 @@
 
 import json
 from typing import Any
-from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from config.figures import listed
 from config.timeline import Moment, Subject, newest
 from invoices.admin.columns import as_json, moment
 from webhooks.models import WebhookDelivery, WebhookEvent
@@ -27,12 +27,11 @@ def told(subject: Subject) -> list[Moment]:
     moments: list[Moment] = []
     if subject.may("webhooks.view_webhookevent"):
         events = WebhookEvent.objects.filter(order_id=subject.order_id, merchant_code=subject.merchant_code)
-        link = f"{reverse('admin:webhooks_webhookevent_changelist')}?{urlencode({'q': subject.order_id})}"
+        link = listed("webhooks_webhookevent", merchant_code=subject.merchant_code, order_id=subject.order_id)
         moments += newest(events.order_by("-id"), _event, what="webhooks in", link=link)
     if subject.may("webhooks.view_webhookdelivery"):
         deliveries = WebhookDelivery.objects.filter(invoice=subject.invoice_id).select_related("endpoint")
-        query = urlencode({"invoice__id__exact": subject.invoice_id})
-        link = f"{reverse('admin:webhooks_webhookdelivery_changelist')}?{query}"
+        link = listed("webhooks_webhookdelivery", invoice__id__exact=subject.invoice_id)
         moments += newest(deliveries.order_by("-id"), _delivery, what="webhooks out", link=link)
     return moments
 

@@ -4,23 +4,28 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from config.admin import ToDo
+from invoices.lifecycle import State
 from invoices.work import WORK, condition
 from merchants.models import Merchant
 
 
-class ToDo(admin.SimpleListFilter):
-    """What operators look after, as the home page counts it."""
+class InvoicesToDo(ToDo):
+    words = WORK
 
-    title, parameter_name = "to do", "work"
+    def condition(self, name: str) -> Q:
+        return condition(name)
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(WORK.items())
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(condition(name)) if (name := self.value()) in WORK else queryset
+class Failure(admin.ChoicesFieldListFilter):
+    """Its index holds what is FAILED: nothing else has a failure."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> Any:
+        failed = queryset.filter(state=State.FAILED) if self.lookup_val else queryset
+        return super().queryset(request, failed)
 
 
 class OfMerchant(admin.SimpleListFilter):

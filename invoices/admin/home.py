@@ -1,6 +1,6 @@
 """The console's home page: the day at a glance, calm where all is well. Every number leads to its list."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +13,9 @@ from config.figures import Figure, Labels
 from invoices.admin import charts
 from invoices.lifecycle import State
 from invoices.tallying import COUNTED
+from invoices.work import OPEN
 
 STEP = timedelta(minutes=30)
-OPEN = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
-REFUSED = ("refused", "payment.succeeded")  # it was paid all the same
 CALM, WARN, ALARM = "calm", "warn", "alarm"
 LATE = {  # seconds past their turn, from which it is odd, and bad; of SUBMITTED the tax authority may take an hour
     State.WAITING: (60, 600),
@@ -35,7 +34,7 @@ class Wanted:
     title: str
     warn: float | None = None
     alarm: float | None = None
-    only: Callable[[Labels], bool] = lambda labels: True
+    of: Labels = ()  # only the combinations that begin so
     judged_by: str = ""  # the figure whose value says how bad it is, if that is another one
 
 
@@ -52,7 +51,7 @@ class Tile:
 TILES = {
     "Needs a hand": [
         Wanted("invoices_failed", "Dead letters", alarm=1),
-        Wanted("webhooks_not_acted", "Refused payments", alarm=1, only=lambda of: of == REFUSED),
+        Wanted("webhooks_not_acted", "Refused payments", alarm=1, of=("refused", "payment.succeeded")),
         Wanted("payments_parked", "Parked payments", warn=1),
         Wanted("accounts_parked", "Parked accounts", alarm=1),
         Wanted("issue_limit_near", "Near the issue limit", alarm=1),
@@ -66,7 +65,7 @@ TILES = {
         Wanted("deliveries_dead", "Webhooks given up", warn=1),
         Wanted("endpoints_disabled", "Endpoints off", warn=1),
         Wanted("webhooks_rejected", "Webhooks turned away, 1 h", warn=1),
-        Wanted("webhooks_not_acted", "Events that failed", warn=1, only=lambda of: of[0] == "failed"),
+        Wanted("webhooks_not_acted", "Events that failed", warn=1, of=("failed",)),
     ],
     "Upkeep": [
         Wanted("tax_drift", "Tax drift", warn=1),
@@ -103,12 +102,12 @@ def told(request: HttpRequest) -> dict[str, Any]:
 
 def tile(counted: Mapping[str, Figure], wanted: Wanted) -> Tile:
     figure = counted[wanted.figure]
-    values = {labels: value for labels, value in figure.values.items() if wanted.only(labels)}
+    values = {labels: value for labels, value in figure.values.items() if labels[: len(wanted.of)] == wanted.of}
     total = sum(values.values())
     judged = counted[wanted.judged_by].total if wanted.judged_by else total
     some = [(labels, value) for labels, value in sorted(values.items(), key=lambda one: -one[1]) if value]
     parts = [(" ".join(labels), f"{value:,.0f}", figure.link_of(*labels)) for labels, value in some[:4] if labels]
-    link = parts[0][2] if len(parts) == 1 else figure.link
+    link = parts[0][2] if len(parts) == 1 else figure.link_of(*wanted.of)
     help = figure.help
     if wanted.judged_by and judged:
         help += f" The oldest: {charts.span(judged)}."
@@ -160,4 +159,5 @@ def drawings(quantiles: Figure) -> dict[str, Any]:
         "durations": charts.durations(seconds),
         "p50": charts.span(quantiles.of("0.5")),
         "p95": charts.span(quantiles.of("0.95")),
+        "measured": quantiles.link,
     }

@@ -15,7 +15,7 @@ from invoices.admin.acts import Adopt, Cancel, IssueNow, LookUp, Replay, Resnaps
 from invoices.admin.amending import Amend
 from invoices.admin.bulk import Bulk
 from invoices.admin.columns import NOTHING, badge, dong, moment
-from invoices.admin.filters import OfMerchant, OfPartition, ToDo
+from invoices.admin.filters import Failure, InvoicesToDo, OfMerchant, OfPartition
 from invoices.admin.page import page_of
 from invoices.admin.search import search
 from invoices.models import Invoice, InvoiceFile
@@ -35,11 +35,10 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
     acts = (Replay(), LookUp(), Amend(), Adopt(), Resnapshot(), IssueNow(), Cancel(), Skip())
     list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)
-    list_filter = (ToDo, "state", "failure", OfMerchant, "issue_date", OfPartition)
+    list_filter = (InvoicesToDo, "state", ("failure", Failure), OfMerchant, "issue_date", OfPartition)
     list_select_related = ("merchant",)
     search_fields = ("order_id__startswith", "number__exact")  # both exact in case, or no index would serve
     search_help_text = "An order (or how it begins) or an invoice number. Lists end after 10,000 rows."
-    show_facets = admin.ShowFacets.NEVER
     change_form_template = "invoices/invoice.html"
     fieldsets = (
         ("Sale", {"fields": (*SALE, "money", "tax", ("refunded_at", "refund"), "correction_owed")}),

@@ -18,9 +18,9 @@ class OfInvoice(Shown):
 
     list_select_related = ("invoice",)
     raw_id_fields = ("invoice",)
+    linked = ("invoice__id__exact",)
     search_fields = ("invoice__order_id__startswith",)
     search_help_text = "An order, or how it begins. Lists end after 10,000 rows."
-    show_facets = admin.ShowFacets.NEVER
 
 
 @admin.register(InvoiceIssuance)

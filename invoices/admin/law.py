@@ -21,6 +21,7 @@ class LegalRulesAdmin(Shown):
 class PartitionAdmin(Acting, Historied, Shown):
     acts = (Pause("invoices.pause_partition"), Resume("invoices.pause_partition"))
     list_display = ("number", "paused")
+    list_filter = ("paused",)
     ordering = ("number",)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

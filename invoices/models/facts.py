@@ -98,7 +98,10 @@ class InvoiceRequest(Record):
         constraints = [
             models.UniqueConstraint(fields=["merchant_code", "order_id", "request_id"], name="one_row_a_request"),
         ]
-        indexes = [models.Index(fields=["merchant_code", "id"], name="requests_of_merchant")]
+        indexes = [
+            models.Index(fields=["merchant_code", "id"], name="requests_of_merchant"),
+            models.Index(fields=["id"], condition=models.Q(too_late=True), name="requests_too_late"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.source} request of order {self.order_id}"

@@ -160,6 +160,13 @@ class Invoice(Record):
             ),
             models.Index(fields=["failure", "id"], condition=Q(state="FAILED"), name="failed_by_reason"),
             models.Index(fields=["id"], condition=Q(correction_owed=True), name="corrections_owed"),
+            # What ended today: the day's numbers lead to it.
+            models.Index(fields=["issued_at"], condition=Q(issued_at__isnull=False), name="issued_by_time"),
+            models.Index(
+                fields=["state", "updated_at"],
+                condition=Q(state__in=["FAILED", "CANCELLED", "EXPIRED"]),
+                name="ended_by_time",
+            ),
             # Serves = and LIKE 'begin%' under any collation.
             models.Index(fields=["order_id"], opclasses=["varchar_pattern_ops"], name="by_order"),
             # The API's lists and filters: none may read what it does not answer.

@@ -1,0 +1,189 @@
+"""Each figure's link leads to the rows that were counted: one is within, and its neighbour just outside is not."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from config import clock, figures
+from config.models import Tally
+from invoices.cancel import cancel
+from invoices.facts import payment as payment_fact
+from invoices.lifecycle import State
+from invoices.models import Invoice, Partition
+from invoices.moving import move_one
+from invoices.opening import learn
+from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
+from tests import cast
+from webhooks import receiving
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+
+pytestmark = pytest.mark.django_db
+NOT_A_COUNT = {  # how long, how few, or which round: the list is where to look
+    "invoices_oldest_seconds", "paid_to_issued_seconds", "files_oldest_seconds", "deliveries_oldest_seconds",
+    "vat_rates_change_days", "certificate_days_left", "numbers_left", "audit_broken", "audit_verified_seconds",
+}  # fmt: skip
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_counted(db: None) -> None:
+    Tally.objects.all().delete()
+
+
+def invoice(build: Callable[[], Invoice], **values: Any) -> None:
+    Invoice.objects.filter(pk=build().pk).update(**values)
+
+
+def yesterday(build: Callable[[], Any]) -> None:
+    with clock.frozen(clock.now() - DAY):
+        build()
+
+
+def expired() -> Invoice:
+    return move_one(cast.waiting(), State.EXPIRED, actor="worker", event="expired")
+
+
+def account(**values: Any) -> None:
+    ProviderAccount.objects.filter(merchant=cast.seller()).update(**values)
+
+
+def accounts(**values: Any) -> None:
+    """That count, and the same of accounts that nobody uses any more."""
+    account(**values)
+
+
+def unused_accounts(**values: Any) -> None:
+    account(**values, is_active=False)
+    account(**values, deleted_at=clock.now())
+
+
+def seller(**values: Any) -> None:
+    Merchant.objects.filter(pk=cast.seller().pk).update(**values)
+
+
+def endpoint(**values: Any) -> WebhookEndpoint:
+    return WebhookEndpoint.objects.create(url="https://cafe.example/hooks", **values)
+
+
+def delivery(state: str = "pending", **of_endpoint: Any) -> None:
+    row = endpoint(**of_endpoint)
+    WebhookDelivery.objects.create(endpoint=row, event_id="1-1", type="invoice.issued", body="{}", state=state)
+
+
+def event(status: str, kind: str) -> WebhookEvent:
+    at = WebhookEvent.objects.count()
+    return WebhookEvent.objects.create(
+        route="internal", webhook_id=f"m-{at}", type=kind, status=status, answer_status=422, answer={}
+    )
+
+
+def closed(kind: str) -> None:
+    receiving.close([event("refused", kind).pk])
+
+
+def change(drift: str) -> None:
+    MerchantChange.objects.create(code=f"m-{MerchantChange.objects.count()}", op="u", drift=drift)
+
+
+def quarantined(replayed_at: Any) -> None:
+    offset = Quarantine.objects.count()
+    Quarantine.objects.create(topic="t", partition=0, offset=offset, error="x", replayed_at=replayed_at)
+
+
+def parked() -> None:
+    learn(*payment_fact(cast.payment("nobody")), actor="test")
+
+
+def held_up(**values: Any) -> None:
+    now = clock.now()
+    invoice(cast.queued, **{"issue_until": now + 30 * MINUTE, "not_before": now - 10 * MINUTE, **values})
+
+
+def around() -> dict[str, tuple[Callable[[], Any], ...]]:
+    """Rows on both sides of each figure's border."""
+    now, today = clock.now(), clock.today_vn()
+    soon, later = today + timedelta(days=29), today + timedelta(days=31)
+    return {
+        "invoices_open": (cast.waiting, cast.queued, cast.sending, cast.in_doubt, cast.issued, cast.failed),
+        "claims_open": (cast.waiting, cast.queued),
+        "claims_closing": (lambda: invoice(cast.waiting, claim_deadline=now + 14 * MINUTE), cast.waiting),
+        "invoices_failed": (cast.failed, lambda: cast.failed(failure="late"), cast.issued),
+        "invoices_failed_recently": (cast.failed, lambda: yesterday(cast.failed)),
+        "invoices_ended_today": (
+            *(cast.issued, cast.failed, expired, lambda: cancel(cast.waiting(), actor="user:1", reason="x")),
+            *(lambda: yesterday(cast.issued), lambda: yesterday(cast.failed), lambda: yesterday(expired)),
+            lambda: yesterday(lambda: cancel(cast.waiting(), actor="user:1", reason="x")),
+        ),
+        "issue_limit_near": (held_up, lambda: held_up(issue_until=now + 61 * MINUTE)),
+        "corrections_owed": (lambda: invoice(cast.issued, correction_owed=True), cast.issued),
+        "files_missing": (lambda: invoice(cast.issued, files_due=now), cast.waiting),
+        "payments_parked": (parked, cast.waiting),
+        "partitions_paused": (
+            lambda: Partition.objects.create(number=0, paused=True), lambda: Partition.objects.create(number=1)
+        ),
+        "accounts_parked": (
+            lambda: accounts(parked_until=now + DAY), lambda: account(parked_until=now - MINUTE),
+            lambda: unused_accounts(parked_until=now + DAY),
+        ),
+        "accounts_paused": (lambda: accounts(paused=True), cast.seller, lambda: unused_accounts(paused=True)),
+        "certificates_ending": (
+            lambda: accounts(certificate_ends=soon), lambda: account(certificate_ends=later),
+            lambda: unused_accounts(certificate_ends=soon),
+        ),
+        "accounts_short": (
+            lambda: accounts(numbers_left=999), lambda: account(numbers_left=1000),
+            lambda: unused_accounts(numbers_left=999),
+        ),
+        "tax_drift": (lambda: change("address"), lambda: change("")),
+        "tax_problems": (
+            lambda: seller(tax_problem="no tax code"), cast.seller, lambda: seller(tax_problem="x", deleted_at=now)
+        ),
+        "quarantined": (lambda: quarantined(None), lambda: quarantined(now)),
+        "webhooks_not_acted": (
+            *(lambda: event("refused", "payment.succeeded"), lambda: event("failed", "order.refunded")),
+            *(lambda: event("failed", "payment.succeeded"), lambda: event("failed", "new.thing")),
+            *(lambda: event("done", "payment.succeeded"), lambda: closed("payment.succeeded")),
+        ),
+        "deliveries_pending": (
+            delivery, lambda: delivery("delivered"), lambda: delivery(disabled_reason="gone"),
+            lambda: delivery(deleted_at=now),
+        ),
+        "deliveries_dead": (lambda: delivery("dead"), delivery),
+        "endpoints_disabled": (
+            lambda: endpoint(disabled_reason="gone"), endpoint, lambda: endpoint(disabled_reason="x", deleted_at=now)
+        ),
+        "endpoints_failing": (
+            lambda: endpoint(failing_since=now), endpoint, lambda: endpoint(failing_since=now, deleted_at=now)
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", around())
+def test_a_figure_leads_to_what_it_counts_and_to_nothing_else(client: Client, name: str) -> None:
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    before = figures.read()[name].total
+    for build in around()[name]:
+        build()
+    figure = figures.read()[name]
+    assert figure.total > before
+    begins = {labels[:length] for labels in figure.values for length in range(len(labels) + 1)}
+    for begin in begins & {(), *figure.values, *figure.links}:
+        count = sum(value for labels, value in figure.values.items() if labels[: len(begin)] == begin)
+        link = figure.link_of(*begin)
+        if link:
+            assert client.get(link).context["cl"].result_count == count, (begin, link)
+    assert figure.link or figure.links
+
+
+def test_every_figure_is_tried_or_leads_nowhere(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    told = figures.read()
+    linked = {name for name, figure in told.items() if figure.link or figure.links}
+    assert linked == {*around(), *NOT_A_COUNT}
+    for name in NOT_A_COUNT:
+        links = {told[name].link, *told[name].links.values()} - {""}
+        assert links and {client.get(link).status_code for link in links} == {200}, name
