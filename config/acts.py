@@ -11,11 +11,9 @@ from typing import Any, ClassVar
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,7 +21,7 @@ from django.utils.http import urlencode
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
-from config import clock
+from config.acted import log
 
 MOST = 100  # rows that one page acts on; bulk runs are for more
 
@@ -184,18 +182,6 @@ class Acting(admin.ModelAdmin):
 
     def _url_name(self) -> str:
         return f"admin:{self.opts.app_label}_{self.opts.model_name}_act"
-
-
-def log(user_id: int, row: Model, message: str) -> None:
-    LogEntry.objects.create(
-        user_id=user_id,
-        content_type=ContentType.objects.get_for_model(row),
-        object_id=str(row.pk),
-        object_repr=str(row)[:200],
-        action_flag=CHANGE,
-        change_message=message,
-        action_time=clock.now(),
-    )
 
 
 def _from_the_list(act: Act) -> tuple[Any, str, str]:

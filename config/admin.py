@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from simple_history.admin import SimpleHistoryAdmin
 
+from config import acted
 from config.history import differences
 from config.models import Configuration
 from config.reasons import AsksWhy, Reasoned
@@ -109,18 +110,31 @@ class Historied(SimpleHistoryAdmin):
     def revert_disabled(self, request: HttpRequest, obj: Any = None) -> bool:
         return True
 
-    object_history_list_template = "config/history.html"
+    object_history_template: Any = "config/history.html"
 
     def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method != "GET":
             raise PermissionDenied
         return super().history_form_view(request, *args, **kwargs)
 
+    def render_history_view(self, request: HttpRequest, template: str, context: Any, **kwargs: Any) -> HttpResponse:
+        """Its versions, and between them the acts that left no other trace in the row."""
+        page = context["page_obj"]
+        acts = acted.lines(self.model, [context["object"].pk])
+        if page.has_previous():
+            acts = acts.filter(action_time__lt=page[0].next_record.history_date)
+        if page.has_next():
+            acts = acts.filter(action_time__gte=page[-1].history_date)
+        told: list[tuple[Any, Any, acted.Acted | None]] = [(row.history_date, row, None) for row in page]
+        told += [(row.action_time, row, acted.read(row)) for row in acts.select_related("user")[: acted.MOST]]
+        context["lines"] = sorted(told, key=lambda line: line[0], reverse=True)
+        return super().render_history_view(request, template, context, **kwargs)
+
     def set_history_delta_changes(self, request: HttpRequest, historical_records: Any, **_: Any) -> None:
         """simple-history's own would show secrets' marks and people's numbers, and hide what nobody types."""
         versions = list(historical_records)
         oldest = versions[-1].prev_record if versions else None
-        for version, before in zip(versions, [*versions[1:], oldest], strict=True):
+        for version, before in zip(versions, [*versions[1:], oldest], strict=False):  # none: a row without versions
             version.differences = differences(version, before) if before else []
 
 

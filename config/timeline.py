@@ -54,7 +54,7 @@ def read(subject: Subject) -> list[Moment]:
     return _named(sorted((moment for part in parts for moment in part), key=lambda moment: moment.at))
 
 
-def newest(rows: QuerySet[Any], tell: Callable[[Any], Moment], *, what: str, link: str) -> list[Moment]:
+def newest(rows: QuerySet[Any] | list[Any], tell: Callable[[Any], Moment], *, what: str, link: str) -> list[Moment]:
     """The first CAP of `rows`, which come newest first, in the order of time; a last one says where there are more."""
     found = list(rows[: CAP + 1])
     moments = [tell(row) for row in reversed(found[:CAP])]

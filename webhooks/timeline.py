@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
+from config import acted
 from config.figures import listed
-from config.timeline import Moment, Subject, newest
+from config.timeline import CAP, Moment, Subject, newest
 from invoices.admin.columns import as_json, moment
 from webhooks.models import WebhookDelivery, WebhookEvent
 
@@ -26,13 +28,17 @@ TOLD = {
 def told(subject: Subject) -> list[Moment]:
     moments: list[Moment] = []
     if subject.may("webhooks.view_webhookevent"):
-        events = WebhookEvent.objects.filter(order_id=subject.order_id, merchant_code=subject.merchant_code)
+        of_order = WebhookEvent.objects.filter(order_id=subject.order_id, merchant_code=subject.merchant_code)
+        events = list(of_order.order_by("-id")[: CAP + 1])
         link = listed("webhooks_webhookevent", merchant_code=subject.merchant_code, order_id=subject.order_id)
-        moments += newest(events.order_by("-id"), _event, what="webhooks in", link=link)
+        moments += newest(events, _event, what="webhooks in", link=link)
+        moments += _acts(WebhookEvent, events[:CAP], link)
     if subject.may("webhooks.view_webhookdelivery"):
-        deliveries = WebhookDelivery.objects.filter(invoice=subject.invoice_id).select_related("endpoint")
+        of_invoice = WebhookDelivery.objects.filter(invoice=subject.invoice_id).select_related("endpoint")
+        deliveries = list(of_invoice.order_by("-id")[: CAP + 1])
         link = listed("webhooks_webhookdelivery", invoice__id__exact=subject.invoice_id)
-        moments += newest(deliveries.order_by("-id"), _delivery, what="webhooks out", link=link)
+        moments += newest(deliveries, _delivery, what="webhooks out", link=link)
+        moments += _acts(WebhookDelivery, deliveries[:CAP], link)
     return moments
 
 
@@ -71,6 +77,24 @@ def _delivery(row: WebhookDelivery) -> Moment:
         },
         link=reverse("admin:webhooks_webhookdelivery_change", args=[row.pk]),
     )
+
+
+def _acts(model: type[WebhookEvent | WebhookDelivery], rows: list[Any], link: str) -> list[Moment]:
+    """What operators did to them: the rows themselves only tell how they are now."""
+    types = {row.pk: row.type for row in rows}
+
+    def tell(line: LogEntry) -> Moment:
+        act = acted.read(line)
+        return Moment(
+            at=act.at,
+            kind="edit",
+            sentence=": ".join(filter(None, (f"Webhook {types[act.row]}", act.label, act.what))),
+            why=act.reason,
+            actor=f"user:{act.user_id}",
+            link=reverse(f"admin:webhooks_{model._meta.model_name}_history", args=[act.row]),
+        )
+
+    return newest(acted.lines(model, types), tell, what="acts on webhooks", link=link)
 
 
 def _body(text: str) -> Any:

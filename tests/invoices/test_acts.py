@@ -57,7 +57,14 @@ def last_audit(invoice: Invoice, client: Any, event: str) -> None:
 def logged(row: Any, client: Any) -> str:
     entry = LogEntry.objects.get(object_id=str(row.pk))
     assert entry.user == client.user and WHY in entry.change_message
+    in_the_history(row, client, entry.change_message.partition(":")[0])
     return entry.change_message
+
+
+def in_the_history(row: Any, client: Any, act: str) -> None:
+    """Who, which act and why, on the row's own page."""
+    told = client.get(page_of(row).replace("/change/", "/history/")).content.decode()
+    assert all(words in told for words in (str(client.user), WHY, act)), told
 
 
 # --- one invoice ------------------------------------------------------------------------------------------------------
@@ -292,6 +299,8 @@ def test_pausing_is_an_act_with_its_reason_in_the_history(operator: Any, what: s
     assert (version.history_user, version.history_change_reason) == (operator.user, f"paused: {WHY}")
     perform(operator, "resume", row)
     assert not type(row).objects.get(pk=row.pk).paused
+    for act in ("Pause", "Resume"):
+        in_the_history(row, operator, f"<td>{act}: ")
 
 
 def test_each_partition_can_be_held_though_none_ever_was(operator: Any) -> None:
@@ -314,6 +323,8 @@ def test_a_probe_tells_what_is_wrong_and_reopens_an_account_that_was_parked_for_
     assert "the login and the symbol work" in perform(operator, "probe", account)
     assert not ProviderAccount.objects.get().parked_for_login
     assert LogEntry.objects.filter(user=operator.user, change_message__contains=WHY).count() == 2
+    in_the_history(account, operator, "Probe: it does not work")
+    in_the_history(account, operator, "Probe: the login and the symbol work")
 
 
 def test_a_resync_shows_what_the_platform_told_us_last_and_brings_it_back(operator: Any) -> None:
@@ -395,6 +406,7 @@ def test_security_removes_endpoints_and_idle_accounts_with_a_reason_and_the_rows
     endpoint, account = WebhookEndpoint.objects.create(url="https://a.example/h"), cast.seller().accounts.get()
     for row in (endpoint, account):
         perform(operator, "remove", row)
+        in_the_history(row, operator, "Remove: removed")
         row.refresh_from_db()
         assert row.deleted_at and row.history.first().history_change_reason == f"removed: {WHY}"
     owing = cast.queued().account

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from config import timeline
 from invoices import timeline as invoices_told
 from invoices.admin.page import page_of, subject
+from invoices.cancel import cancel
 from invoices.facts import refund as refund_fact
 from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest
 from invoices.opening import learn
@@ -22,6 +23,7 @@ from tests.claims.stages import with_files
 from tests.invoices import stories
 from tests.invoices.test_admin import as_one_of, text
 from tests.invoices.test_admin import page_of as address_of
+from tests.pressing import WHY, perform
 from webhooks import receiving
 from webhooks import timeline as webhooks_told
 from webhooks.models import WebhookDelivery, WebhookEvent
@@ -109,6 +111,29 @@ def test_the_story_has_words_for_whatever_a_row_may_say(words: dict[str, str], c
     assert set(words) >= set(choices) - {InvoiceIssuance.Outcome.ISSUED}
 
 
+def test_acts_on_its_events_and_deliveries_are_in_the_story(client: Client, groups: None) -> None:
+    operator = as_one_of(client, "operator")
+    merchant = stories.seller_with_endpoint()
+    sale = cast.payment(merchant)
+    for wrong in ("replayed", "closed"):
+        body = json.dumps(cast.event("payment.succeeded", sale | {"total": 1})).encode()
+        receiving.receive("internal", wrong, body, "1")
+    stories.event("payment.succeeded", sale)
+    invoice = cancel(Invoice.objects.get(), actor="test", reason="test")
+    replayed, closed = WebhookEvent.objects.filter(status="refused").order_by("pk")
+    delivery = WebhookDelivery.objects.get(invoice=invoice)
+    for act, row in (("replay", replayed), ("close", closed), ("replay", delivery)):
+        perform(client, act, row)
+    acts = [m for m in story(invoice, operator) if m.kind == "edit" and m.actor == operator.username]
+    assert [(m.sentence, m.why) for m in acts] == [
+        ("Webhook payment.succeeded: Replay: done", WHY),
+        ("Webhook payment.succeeded: Close: closed", WHY),
+        ("Webhook invoice.cancelled: Send again: due now", WHY),
+    ]
+    for act in acts:
+        assert WHY in text(client.get(act.link))
+
+
 class TestWhoSeesWhat:
     def test_support_sees_the_buyer_and_no_claim_link(self, client: Client, groups: None, root: User) -> None:
         invoice = stories.eventful(root)
@@ -164,8 +189,8 @@ def test_as_many_questions_for_the_longest_story_as_for_the_shortest(client: Cli
         with CaptureQueriesContext(connection) as seen:
             text(client.get(address_of(invoice)))
         counts.append(len(seen))
-    assert counts[1] == counts[2] <= 21
-    assert counts[1] - counts[0] <= 1  # users' names, where users acted
+    assert counts[1] == counts[2] <= 23
+    assert counts[1] - counts[0] <= 3  # where there are any: users' names, acts on its events, on its deliveries
 
 
 def test_a_part_that_another_room_adds_is_told(root: User, settings: Any) -> None:
