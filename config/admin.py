@@ -118,17 +118,20 @@ class Historied(SimpleHistoryAdmin):
         return super().history_form_view(request, *args, **kwargs)
 
     def render_history_view(self, request: HttpRequest, template: str, context: Any, **kwargs: Any) -> HttpResponse:
-        """Its versions, and between them the acts that left no other trace in the row."""
-        page = context["page_obj"]
-        acts = acted.lines(self.model, [context["object"].pk])
+        if "page_obj" in context:  # else it is the page of one version
+            context["lines"] = self._lines(context["page_obj"], context["object"])
+        return super().render_history_view(request, template, context, **kwargs)
+
+    def _lines(self, page: Any, row: Any) -> list[tuple[Any, Any, acted.Acted | None]]:
+        """A row's versions, and between them the acts that left no other trace in it."""
+        acts = acted.lines(self.model, [row.pk])
         if page.has_previous():
             acts = acts.filter(action_time__lt=page[0].next_record.history_date)
         if page.has_next():
             acts = acts.filter(action_time__gte=page[-1].history_date)
-        told: list[tuple[Any, Any, acted.Acted | None]] = [(row.history_date, row, None) for row in page]
-        told += [(row.action_time, row, acted.read(row)) for row in acts.select_related("user")[: acted.MOST]]
-        context["lines"] = sorted(told, key=lambda line: line[0], reverse=True)
-        return super().render_history_view(request, template, context, **kwargs)
+        told: list[tuple[Any, Any, acted.Acted | None]] = [(version.history_date, version, None) for version in page]
+        told += [(line.action_time, line, acted.read(line)) for line in acts.select_related("user")[: acted.MOST]]
+        return sorted(told, key=lambda line: line[0], reverse=True)
 
     def set_history_delta_changes(self, request: HttpRequest, historical_records: Any, **_: Any) -> None:
         """simple-history's own would show secrets' marks and people's numbers, and hide what nobody types."""

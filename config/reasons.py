@@ -12,16 +12,13 @@ LONGEST = 100  # characters, as long as history_change_reason
 class Reasoned(forms.ModelForm):
     reason = forms.CharField(
         max_length=LONGEST,
-        required=False,
         widget=forms.TextInput(attrs={"size": 80, "autocomplete": "off"}),
         help_text="Why: kept in the history beside your name. Nobody's personal data, please.",
     )
 
 
 class AsksWhy:
-    """For an admin whose form is Reasoned: the question stands last, and where it must be answered it is required."""
-
-    reason_required = False  # True where an edit changes what is issued, or whether
+    """For an admin whose form is Reasoned: the question stands last, and must be answered."""
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = list(super().get_fieldsets(request, obj))  # type: ignore[misc]
@@ -30,13 +27,7 @@ class AsksWhy:
             fieldsets.append(("Why", {"fields": ("reason",)}))
         return fieldsets
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **options)  # type: ignore[misc]
-        if "reason" in form.base_fields:
-            form.base_fields["reason"].required = self.reason_required
-        return form
-
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
         row = super().save_form(request, form, change)  # type: ignore[misc]
-        row._change_reason = form.cleaned_data.get("reason") or None
+        row._change_reason = form.cleaned_data["reason"]
         return row

@@ -64,7 +64,6 @@ class MerchantForm(Reasoned):
 @admin.register(Merchant)
 class MerchantAdmin(Acting, Edited):
     form = MerchantForm
-    reason_required = True
     acts = (Pause("merchants.pause_merchant"), Resume("merchants.pause_merchant"), Resync())
     fixed = ("code",)
     fields = (
@@ -121,7 +120,6 @@ class TaxInfoForm(Reasoned):
 
 @admin.register(TaxInfo)
 class TaxInfoAdmin(Edited):
-    reason_required = True
     form = TaxInfoForm
     fixed = ("merchant",)
     fields = (*TaxInfoForm.Meta.fields, ("created_at", "updated_at", "deleted_at"))
@@ -172,7 +170,6 @@ class AccountsToDo(ToDo):
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(Acting, Edited):
-    reason_required = True
     acts = (Pause("merchants.pause_provideraccount"), Resume("merchants.pause_provideraccount"))
     form = ProviderAccountForm
     fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row

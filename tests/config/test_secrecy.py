@@ -52,16 +52,16 @@ def typed(admin_client: Client, caplog: Any) -> dict[str, str]:
     account.save()
 
     add = "/admin/config/configuration/add/"
-    assert post(admin_client, add, {"key": "", "is_secret": "on", "text": MARKER}).status_code == 200
-    assert post(admin_client, add, {"key": "k", "is_secret": "on", "text": MARKER}).status_code == 302
+    assert post(admin_client, add, {"key": "", "is_secret": "on", "text": MARKER, "reason": "r"}).status_code == 200
+    assert post(admin_client, add, {"key": "k", "is_secret": "on", "text": MARKER, "reason": "r"}).status_code == 302
     setting = Configuration.objects.get(key="k")
-    assert post(admin_client, admin_url(setting, "change"), {"text": f"{MARKER}-2"}).status_code == 302
+    assert post(admin_client, admin_url(setting, "change"), {"text": f"{MARKER}-2", "reason": "r"}).status_code == 302
     setting.refresh_from_db()
     setting.write(f"{MARKER}-3")
 
     add = "/admin/webhooks/webhookendpoint/add/"
     secret = webhook_secrets.make()
-    hook = {"url": "https://a.example/h", "event_types": "[]", "secret": secret}
+    hook = {"url": "https://a.example/h", "event_types": "[]", "secret": secret, "reason": "r"}
     assert post(admin_client, add, {**hook, "secret_label": "two words"}, hides=secret).status_code == 200
     assert post(admin_client, add, {**hook, "secret_label": "first"}, hides=secret).status_code == 302
     endpoint = WebhookEndpoint.objects.get()

@@ -272,7 +272,8 @@ class TestConfigurations:
     ADD = "/admin/config/configuration/add/"
 
     def test_a_secret_value_is_written_and_never_shown(self, console):
-        assert console.post(self.ADD, {"key": "k", "is_secret": "on", "text": "hush-hush"}).status_code == 302
+        new = {"key": "k", "is_secret": "on", "text": "hush-hush", "reason": "asked for"}
+        assert console.post(self.ADD, new).status_code == 302
         row = Configuration.objects.get(key="k")
         assert row.read() == "hush-hush" and "hush" not in row.value
         pages = (
@@ -283,15 +284,15 @@ class TestConfigurations:
         for url in pages:
             told = text(console.get(url))
             assert "hush-hush" not in told and row.value not in told
-        console.post(page_of(row), {"text": "", "description": "what it is for"})
+        console.post(page_of(row), {"text": "", "description": "what it is for", "reason": "asked for"})
         row.refresh_from_db()
         assert (row.read(), row.description) == ("hush-hush", "what it is for")
 
     def test_an_open_value_is_shown_and_may_be_emptied(self, console):
-        console.post(self.ADD, {"key": "claims.notice", "text": "Back at noon"})
+        console.post(self.ADD, {"key": "claims.notice", "text": "Back at noon", "reason": "asked for"})
         row = Configuration.objects.get(key="claims.notice")
         assert "Back at noon" in text(console.get(page_of(row)))
-        console.post(page_of(row), {"text": "", "description": ""})
+        console.post(page_of(row), {"text": "", "description": "", "reason": "asked for"})
         assert Configuration.objects.get(key="claims.notice").read() == ""
 
 
@@ -302,9 +303,8 @@ def test_an_impossible_tax_code_is_refused_where_it_is_typed(console):
 
 
 def test_an_endpoints_types_may_be_left_empty(console):
-    assert console.post(
-        "/admin/webhooks/webhookendpoint/add/", {"url": "https://a.example/h", "event_types": ""}
-    ).status_code == 302  # fmt: skip
+    new = {"url": "https://a.example/h", "event_types": "", "reason": "asked for"}
+    assert console.post("/admin/webhooks/webhookendpoint/add/", new).status_code == 302
     assert WebhookEndpoint.objects.get().event_types == []
 
 
