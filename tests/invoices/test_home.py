@@ -18,6 +18,7 @@ from invoices.models import Invoice
 from invoices.tallying import bucket
 from merchants.models import ProviderAccount
 from tests import cast
+from webhooks.models import WebhookEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +70,20 @@ def test_every_link_of_the_page_opens(desk: Client) -> None:
     assert len(links) > 40
     for link in links:
         assert desk.get(link.replace("&amp;", "&"), follow=True).status_code == 200, link
+
+
+def test_a_tile_of_several_types_leads_to_all_that_it_counts(desk: Client) -> None:
+    for at, kind in enumerate(("payment.succeeded", "order.refunded", "new.thing")):
+        event = {"route": "internal", "webhook_id": f"m-{at}", "type": kind, "answer_status": 202, "answer": {}}
+        WebhookEvent.objects.create(**event, status="failed")
+    WebhookEvent.objects.create(**event | {"webhook_id": "m"}, status="refused")
+    told = home(desk)
+    tile = next(one for one in told.context["groups"]["Buyers and merchants"] if one.title == "Events that failed")
+    assert (tile.text, len(tile.parts)) == ("3", 3)
+    for count, link in ((3, tile.link), *((1, link) for _, _, link in tile.parts)):
+        assert desk.get(link).context["cl"].result_count == count, link
+    issued = told.context["measured"]
+    assert f'<a href="{issued}">median' in told.content.decode()
 
 
 def test_the_day_is_drawn_half_hour_by_half_hour(desk: Client) -> None:
