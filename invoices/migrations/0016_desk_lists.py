@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("invoices", "0012_bulk_runs"),
+        ("invoices", "0015_sent_documents"),
         ("merchants", "0008_acts"),
     ]
 
