@@ -70,7 +70,7 @@ KEYS: dict[str, Callable[[object], object]] = {
     "outcome": word, "code": word, "reason": word, "error": class_name, "number": key, "kind": word, "type": word,
     "op": word, "login": number, "edited": number, "count": number, "seconds": number, "since": key,
     "digest": key, "until": key, "invoices": number, "rows": number, "broken": number, "seq": number, "what": words,
-    "day": word, "ours": number, "theirs": number, "accounts": number, "tries": number, "told": words, "why": words,
+    "day": key, "ours": number, "theirs": number, "accounts": number, "tries": number, "told": words, "why": words,
     # by whom, and at which door
     "provider": word, "route": word, "method": word, "status": number, "name_mark": word, "address_mark": word,
     "facility": word, "at": word,

@@ -7,6 +7,7 @@ from django.db import transaction
 from config import clock
 from invoices import buyers
 from invoices.lifecycle import Reason, State, WrongState
+from invoices.look_up import check_remembered
 from invoices.models import Invoice, LegalRules
 from invoices.models.rules import issue_limit
 from invoices.moving import Step, move_one
@@ -36,7 +37,7 @@ def amend(
 
     def decide(row: Invoice) -> Step:
         check_amendable(row, by_buyer=actor == "buyer", lines=lines is not None)
-        changes: dict[str, Any] = {**REDRAWN, **redated(row), "attempts": 0, "not_before": clock.now()}
+        changes: dict[str, Any] = {**REDRAWN, **sendable(row), "attempts": 0, "not_before": clock.now()}
         if details is not None:
             source = "claim" if actor == "buyer" else "operator"
             changes |= {"buyer": details, "buyer_source": source if details else ""}
@@ -70,6 +71,20 @@ def check_redrawable(row: Invoice) -> None:
     if row.doubted_at:
         until = f" at {row.look_again_at.isoformat()}" if row.look_again_at else ""
         raise WrongState(f"A send of order {row.order_id} was in doubt: it may change after the last look{until}.")
+
+
+def sendable(row: Invoice) -> dict[str, Any]:
+    """What must change in a failed invoice that it can be sent again. Raises WrongState where it never would be, or
+    might be issued twice."""
+    changes = redated(row)
+    check_remembered(row)
+    if is_closed(changes.get("account", row.account)):
+        raise WrongState(f"The account of order {row.order_id} is closed: let it take today's configuration first.")
+    return changes
+
+
+def is_closed(account: ProviderAccount | None) -> bool:
+    return account is None or account.deleted_at is not None or not account.is_active
 
 
 def redated(row: Invoice) -> dict[str, Any]:

@@ -7,14 +7,12 @@ from django.db import transaction
 
 from config import clock
 from invoices import documents
-from invoices.amend import redated
+from invoices.amend import is_closed, sendable
 from invoices.lifecycle import ASKED, State, WrongState
-from invoices.look_up import check_remembered
 from invoices.models import Invoice, Partition
 from invoices.moving import Step, move_one
 from invoices.opening import lock_order
 from invoices.partitions import ring
-from merchants.models import ProviderAccount
 
 NEVER_HELPED = (State.WAITING, State.EXPIRED, State.CANCELLED)
 
@@ -38,7 +36,7 @@ def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) 
             return None
         changes: dict[str, Any] = {"not_before": clock.now()}
         if row.state == State.FAILED:
-            changes |= {"attempts": 0} | (_asked_again(row) if row.exposed else _sent_again(row))
+            changes |= {"attempts": 0} | (_asked_again(row) if row.exposed else sendable(row))
         return Step(to, "replayed", reason=reason, changes=changes)
 
     if dry_run or not plan[0]:
@@ -74,23 +72,10 @@ def _asked_again(row: Invoice) -> dict[str, Any]:
     return {"asks": 0, **({} if row.document else documents.drawn_up(row))}
 
 
-def _sent_again(row: Invoice) -> dict[str, Any]:
-    """Raises WrongState where it would never be sent, or might be issued twice."""
-    changes = redated(row)
-    check_remembered(row)
-    if _is_closed(changes.get("account", row.account)):
-        raise WrongState(f"The account of order {row.order_id} is closed: let it take today's configuration first.")
-    return changes
-
-
-def _is_closed(account: ProviderAccount | None) -> bool:
-    return account is None or account.deleted_at is not None or not account.is_active
-
-
 def _held_by(row: Invoice) -> str:
     """Why no worker takes it although it is due, or nothing."""
     account = row.account
-    if account is None or _is_closed(account):
+    if account is None or is_closed(account):
         return ", but its account is closed: skip it, and let it take today's configuration"
     if account.paused or row.merchant.paused:
         return f", but its {'account' if account.paused else 'merchant'} is paused"

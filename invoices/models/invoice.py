@@ -194,8 +194,8 @@ class Invoice(Record):
 
     @property
     def buyer_stands(self) -> bool:
-        """No fact changes the buyer any more: it was taken, or an operator has said who it is."""
-        return self.was_taken or self.buyer_source == "operator"
+        """No fact changes the buyer any more: it was taken, an operator has said who it is, or the sale has lapsed."""
+        return self.was_taken or self.buyer_source == "operator" or self.state == State.EXPIRED
 
     @property
     def open_refund(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config import clock
+from invoices.amend import amend
 from invoices.cancel import cancel
 from invoices.issuing.calls import Answered
 from invoices.issuing.later import last_looks
@@ -79,6 +80,8 @@ def test_nothing_is_queued_for_an_account_that_nobody_sends_from(closed: dict[st
     for dry_run in (True, False):
         with pytest.raises(WrongState, match="is closed: let it take today's configuration first"):
             replay(Invoice.objects.get(pk=invoice.pk), **WHO, dry_run=dry_run)
+        with pytest.raises(WrongState, match="is closed: let it take today's configuration first"):
+            amend(Invoice.objects.get(pk=invoice.pk), **WHO, buyer=cast.COMPANY, dry_run=dry_run)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,15 @@ def test_a_sale_whose_window_closed_before_we_heard_of_it_is_issued_or_lapses_by
     assert paid(cast.seller(unclaimed="lapse"), at, buyer=cast.COMPANY).state == State.QUEUED
 
 
+def test_a_request_that_comes_after_the_sale_lapsed_is_kept_as_too_late() -> None:
+    merchant = cast.seller(unclaimed="lapse")
+    sale = cast.payment(merchant, paidAt=(clock.now() - timedelta(hours=3)).isoformat())
+    learn(*facts.payment(sale), actor="test")
+    learn(facts.request(cast.request(sale)), actor="test")
+    row = Invoice.objects.get()
+    assert (row.state, row.buyer, row.requests.latest("id").too_late) == (State.EXPIRED, {}, True)
+
+
 def test_eight_percent_ends_with_the_year_2026() -> None:
     LegalRules.objects.update_or_create(
         pk="2027-01-01",

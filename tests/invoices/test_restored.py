@@ -9,6 +9,7 @@ import pytest
 from config import clock
 from invoices import adopt as adopting
 from invoices.adopt import adopt
+from invoices.amend import amend
 from invoices.documents import read
 from invoices.issuing import issue_due
 from invoices.lifecycle import State, WrongState
@@ -50,6 +51,8 @@ def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_it_was_as
         for dry_run in (True, False):
             with pytest.raises(WrongState, match="look it up first"):
                 replay(lost, **WHO, dry_run=dry_run)
+        with pytest.raises(WrongState, match="look it up first"):
+            amend(lost, **WHO, buyer=cast.COMPANY)
         looked = look_up(lost, **WHO)
         assert (looked.invoice.state, looked.invoice.failure) == (State.FAILED, "conflict")
         assert replay(looked.invoice, **WHO).state == State.UNCERTAIN
