@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 NOT_A_COUNT = {  # how long, how few, or which round: the list is where to look
     "invoices_oldest_seconds", "paid_to_issued_seconds", "files_oldest_seconds", "deliveries_oldest_seconds",
     "vat_rates_change_days", "certificate_days_left", "numbers_left", "audit_broken", "audit_verified_seconds",
+    "payments_parked_seconds",
 }  # fmt: skip
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 

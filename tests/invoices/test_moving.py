@@ -155,6 +155,6 @@ def test_twenty_at_once_write_one_gap_free_chain() -> None:
 def test_a_row_that_is_left_alone_comes_back_as_its_lock_found_it() -> None:
     """A request that a take overtakes is marked too late by it."""
     stale = cast.queued()
-    Invoice.objects.filter(pk=stale.pk).update(document="{}")
+    Invoice.objects.filter(pk=stale.pk).update(document="{}", document_sha256="44136f")
     assert not stale.was_taken
     assert move_one(stale, lambda row: None, actor="test").was_taken

@@ -88,7 +88,7 @@ def test_an_account_that_cannot_be_compared_stops_no_other(provider: Simulator, 
     with clock.frozen(clock.now() + timedelta(days=1)):
         found = reconcile(clock.today_vn() - timedelta(days=1)).differences
         assert [difference.kind for difference in found] == ["unread", "only_theirs"]
-        assert (found[0].account, "CannotOpen" in found[0].what) == (f"{sealed_otherwise}", True)
+        assert (found[0].account, "no_login" in found[0].what) == (f"{sealed_otherwise}", True)
         reconcile_yesterday()
     assert "kind=unread" in caplog.text and "kind=only_theirs" in caplog.text
 

@@ -1,6 +1,7 @@
 """The line of the first byte: before it nothing happened, after it anything may have."""
 
 import asyncio
+import socket
 import time
 from dataclasses import replace
 
@@ -28,10 +29,11 @@ async def failure(client: Http, url: str, **times: float) -> ProviderError:
 
 def test_a_refused_connection_means_that_nothing_happened() -> None:
     async def journey() -> None:
-        async with Scripted() as server:
-            url = server.url
-        async with Http() as client:
-            assert isinstance(await failure(client, url), Unavailable)
+        with socket.socket() as held:  # nobody else may get this port while nobody listens
+            held.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{held.getsockname()[1]}"
+            async with Http() as client:
+                assert isinstance(await failure(client, url), Unavailable)
             exchange = LAST.get()
             assert exchange and not exchange.sent
 
