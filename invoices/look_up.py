@@ -49,7 +49,7 @@ def ask(issuances: Sequence[InvoiceIssuance]) -> list[Answered]:
         if issuance._state.adding:
             issuance.save()
     calls: list[Call] = look_ups([issuance.pk for issuance in issuances], clock.now())
-    answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
+    answers: queue.Queue[Answered] = queue.Queue()
     for call in calls:
         wire().start(call, answers)
     return [answers.get() for _ in calls]

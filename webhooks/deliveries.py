@@ -62,7 +62,7 @@ RETURNING d.id, d.endpoint_id, d.attempts, d.event_id, d.body
 
 def deliver_due() -> int:
     """Send what is due. Returns how many outcomes were recorded."""
-    heard: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    heard: queue.Queue[Outcome] = queue.Queue()
     in_flight = recorded = 0
     until = time.monotonic() + TURN_SECONDS
     while True:
@@ -149,7 +149,7 @@ def _secrets(endpoint: WebhookEndpoint) -> list[str]:
         return []
 
 
-def _finished(heard: "queue.SimpleQueue[Outcome]") -> list[Outcome]:
+def _finished(heard: "queue.Queue[Outcome]") -> list[Outcome]:
     """What has come back, waiting a moment for the first."""
     finished: list[Outcome] = []
     try:

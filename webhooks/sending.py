@@ -95,10 +95,10 @@ class Wire:
         threading.Thread(target=self._loop.run_forever, name="webhooks-out", daemon=True).start()
         atexit.register(self._close)  # or aiohttp complains to a log that is closed already
 
-    def start(self, call: Call, outcomes: "queue.SimpleQueue[Outcome]") -> None:
+    def start(self, call: Call, outcomes: "queue.Queue[Outcome]") -> None:
         asyncio.run_coroutine_threadsafe(self._send(call, outcomes), self._loop)
 
-    async def _send(self, call: Call, outcomes: "queue.SimpleQueue[Outcome]") -> None:
+    async def _send(self, call: Call, outcomes: "queue.Queue[Outcome]") -> None:
         try:
             outcome = await send(self._open_session(), call)
         except Exception as error:  # our own fault: the delivery must not hang

@@ -39,7 +39,7 @@ def last_looks() -> int:
         ids = [row[0] for row in cursor.fetchall()]
     latest = InvoiceIssuance.objects.filter(invoice__in=ids).order_by("invoice_id", "-id").distinct("invoice_id")
     calls = look_ups(list(latest.values_list("pk", flat=True)), now)
-    answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
+    answers: queue.Queue[Answered] = queue.Queue()
     for call in calls:
         wire().start(call, answers)
     record([answers.get() for _ in calls])

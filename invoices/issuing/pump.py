@@ -32,7 +32,8 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
     its time is out never keeps it from taking for others.
     """
     partitions.answer(partition)
-    answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
+    # No SimpleQueue: CPython's `get` with a timeout can wait for ever if that is over when it is woken for nothing.
+    answers: queue.Queue[Answered] = queue.Queue()
     in_flight = recorded = after = 0
     asked: Counter[int] = Counter()  # look-ups on the wire, by lane
     freed: set[int] = set()
@@ -91,7 +92,7 @@ def _record(finished: list[Answered]) -> None:
             time.sleep(HOLD_STEP)
 
 
-def _finished(answers: "queue.SimpleQueue[Answered]") -> list[Answered]:
+def _finished(answers: "queue.Queue[Answered]") -> list[Answered]:
     """What has been answered, waiting a moment for the first."""
     finished: list[Answered] = []
     try:

@@ -28,7 +28,7 @@ class Wire:
         self._http: Http | None = None
         threading.Thread(target=self._loop.run_forever, name="wire", daemon=True).start()
 
-    def start(self, call: Call, answers: "queue.SimpleQueue[Answered]") -> None:
+    def start(self, call: Call, answers: "queue.Queue[Answered]") -> None:
         asyncio.run_coroutine_threadsafe(self._call(call, answers), self._loop)
 
     def run(self, work: Callable[[Http], Coroutine[Any, Any, T]]) -> T:
@@ -39,7 +39,7 @@ class Wire:
 
         return asyncio.run_coroutine_threadsafe(working(), self._loop).result()
 
-    async def _call(self, call: Call, answers: "queue.SimpleQueue[Answered]") -> None:
+    async def _call(self, call: Call, answers: "queue.Queue[Answered]") -> None:
         answer: Answer
         began = time.monotonic()
         TRACEPARENT.set(call.traceparent)

@@ -71,9 +71,9 @@ class Act:
 class Turn:
     """A thread that runs one act at a time."""
 
-    back: "queue.SimpleQueue[Turn]"  # the token, on its way back to the scheduler
+    back: "queue.Queue[Turn]"  # the token, on its way back to the scheduler
     token: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    work: "queue.SimpleQueue[Act | None]" = field(default_factory=queue.SimpleQueue)
+    work: "queue.Queue[Act | None]" = field(default_factory=queue.Queue)
     act: Act | None = None
     moving: bool = False
     waits: bool = False  # for another's lock, when we last looked
@@ -102,7 +102,7 @@ class Interleaver:
 
     def __init__(self, size: int = 3, stuck: float = STUCK) -> None:
         self.stuck = stuck
-        self.back: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+        self.back: queue.Queue[Turn] = queue.Queue()
         self.turns = [Turn(self.back) for _ in range(size)]
         self.threads = [threading.Thread(target=turn.loop, daemon=True) for turn in self.turns]
         for thread, turn in zip(self.threads, self.turns, strict=True):

@@ -72,7 +72,7 @@ class Prompt:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def start(self, call: Call, answers: "queue.SimpleQueue[Answered]") -> None:
+    def start(self, call: Call, answers: "queue.Queue[Answered]") -> None:
         found = self.world.vendor.find(call.account.id, call.reference, self.world.true)
         answers.put(Answered(call, found, self.world.now))
 

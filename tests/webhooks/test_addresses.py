@@ -207,6 +207,6 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 def _delivered(url: str) -> Any:
     import queue
 
-    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    heard: queue.Queue[Any] = queue.Queue()
     wire().start(Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]), heard)
     return heard.get(timeout=10)

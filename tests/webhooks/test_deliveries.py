@@ -126,7 +126,7 @@ def test_a_secret_may_change_while_deliveries_are_on_the_wire(receiver: Receiver
         write_test(row)
     calls = deliveries.take(10)
     fresh = row.rotate_secret("2", HOUR)
-    heard: Any = deliveries.queue.SimpleQueue()
+    heard: Any = deliveries.queue.Queue()
     for call in calls:
         deliveries.wire().start(call, heard)
     rotated.set()
