@@ -63,6 +63,9 @@ def test_what_it_left_is_issued_by_the_next_one_at_the_first_attempt_though_redi
 
 def test_a_rolling_deployment_under_load_loses_nothing_and_no_client_sees_an_error(home: House) -> None:
     crew = home.crew
+    for name, command in (("worker", worker("second", *settings.QUEUES)), ("beat", beat())):
+        if name not in crew.running:  # this test came alone
+            crew.start(name, *command)
     start_api(home, 1)
     with Flow(home) as flow:
         crew.start("migrate", *manage("run", "migrate"))
