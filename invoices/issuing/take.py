@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
 
 from config import clock
 from invoices import documents
@@ -22,6 +23,7 @@ from invoices.moving import Step, move
 from invoices.providers import PROVIDERS
 from merchants.models import ProviderAccount
 
+STEP = 1000  # that one transaction ends as late
 OWED_SQL = ", ".join(f"'{state}'" for state in OWED)
 
 # A parked lane is half-open: one invoice tries whether the account works again.
@@ -54,7 +56,9 @@ WITH RECURSIVE lane(id) AS (
                   OFFSET 0) AS ready
     LIMIT %(room)s
 )
-SELECT a.id, {SLOTS} FROM merchants_provideraccount a WHERE a.id IN (SELECT id FROM chosen) AND {OPEN}
+SELECT a.id, {SLOTS}, EXISTS (
+    SELECT FROM invoices_invoice WHERE state = 'QUEUED' AND account_id = a.id AND issue_date < a.last_issue_date)
+FROM merchants_provideraccount a WHERE a.id IN (SELECT id FROM chosen) AND {OPEN}
 ORDER BY a.id FOR NO KEY UPDATE
 """
 
@@ -95,7 +99,11 @@ def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int
             }  # fmt: skip
             cursor.execute(LANES, facts)
             # Those past `after` come first: no lane starves another.
-            lanes = dict(sorted(cursor.fetchall(), key=lambda lane: (lane[0] <= after, lane[0])))
+            found = sorted(cursor.fetchall(), key=lambda lane: (lane[0] <= after, lane[0]))
+            behind = {lane for lane, _, overtaken in found if overtaken}
+            if behind and not _end_the_overtaken(behind):
+                found = [lane for lane in found if lane[0] not in behind]
+            lanes = {lane: slots for lane, slots, _ in found}
             if not lanes:
                 return []
             accounts = ProviderAccount.objects.select_related("merchant").in_bulk(lanes)
@@ -103,9 +111,22 @@ def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int
             facts |= {"lanes": [*lanes], "slots": [*lanes.values()], "now": clock.now()}
             cursor.execute(PICK, facts)
             ids = [row[0] for row in cursor.fetchall()]
-        sends = _commit_to_send(ids, accounts, started) if ids else []
-    # Where all were too late to be sent, their lanes are free for what is not.
-    return sends if sends or not ids else take(partition, room, freed=freed, after=after)
+        return _commit_to_send(ids, accounts, started) if ids else []
+
+
+def _end_the_overtaken(lanes: set[int]) -> bool:
+    """Late is what is of an earlier day than their lane has sent of: no date runs backwards. Is none left?"""
+
+    def decide(invoice: Invoice) -> Step | None:
+        why = "its symbol has issued on a later day already, and dates never run backwards"
+        return outcomes.late(why) if invoice.state == State.QUEUED else None
+
+    overtaken = Invoice.objects.filter(
+        state=State.QUEUED, account__in=lanes, issue_date__lt=F("account__last_issue_date")
+    )
+    ids = list(overtaken.order_by("account", "issue_date", "id").values_list("pk", flat=True)[:STEP])
+    move(ids, decide, actor="worker")
+    return len(ids) < STEP
 
 
 def take_asks(partition: int, room: int, busy: Iterable[int] = ()) -> list[Call]:
@@ -160,9 +181,6 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
     def expose(invoice: Invoice) -> Step:
         if invoice.state != State.QUEUED:
             raise WrongState(f"Order {invoice.order_id} is {invoice.state}")
-        last_day = accounts[invoice.account_id].last_issue_date  # type: ignore[index]
-        if last_day and invoice.issue_date < last_day:
-            return outcomes.late(f"its symbol has issued on {last_day} already, and dates never run backwards")
         now = clock.now()
         changes: dict[str, Any] = {
             "exposed_at": now,
@@ -174,7 +192,7 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
             changes |= {"document": text, "document_sha256": documents.sha256(text)}
         return Step(State.SENDING, "taken", changes=changes)
 
-    taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved if invoice.state == State.SENDING]
+    taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved]
     _keep_last_days(taken, accounts)
     InvoiceIssuance.objects.bulk_create(_issuance(invoice) for invoice in taken)
     return [_send(invoice, accounts, started) for invoice in taken]

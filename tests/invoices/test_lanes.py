@@ -167,6 +167,13 @@ def test_a_sale_of_yesterday_that_comes_after_one_of_today_was_sent_is_late_at_o
     assert state_of(today) == State.ISSUED
     assert provider.summary()["backwards"] == 0
 
+    for _ in range(9):  # more than the lane has slots: however many there are, they are ended together
+        due(merchant)
+    Invoice.objects.filter(state=State.QUEUED).update(issue_date=yesterday)
+    newest = due(merchant)
+    assert [call.invoice_id for call in take(0, 10)] == [newest.pk]
+    assert Invoice.objects.filter(state=State.FAILED, failure="late").count() == 10
+
     replay(late, actor="user:1", reason="the day is over")
     issue_due(0)
     late.refresh_from_db()
