@@ -83,7 +83,7 @@ def revive_parked() -> None:
     """Payments whose merchant can issue by now. Merchants need not know that payments exist."""
     last = 0
     while not stop.is_set() and (found := parking.ready(after=last, limit=STEP)):
-        for last, merchant_code, order_id in found:  # noqa: B007
+        for _, merchant_code, order_id in found:
             try:
                 with transaction.atomic():
                     lock_order(merchant_code, order_id)
@@ -92,6 +92,7 @@ def revive_parked() -> None:
                 if not connection.is_usable():
                     raise
                 log.exception("[parkedPaymentFailed]", merchant=merchant_code, order=order_id)
+        last = found[-1][0]
 
 
 def ring_for_due() -> None:

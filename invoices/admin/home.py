@@ -1,4 +1,4 @@
-"""The console's home page: the day at a glance, calm where all is well. Every number leads to its list."""
+"""The console's home page: the day at a glance, calm where all is well. A number of rows leads to them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

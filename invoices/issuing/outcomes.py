@@ -231,9 +231,9 @@ def _unexposed(row: Invoice) -> dict[str, Any]:
 
 
 def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
+    if row.open_refund:
+        return ended_by_refund(row, _unexposed(row))
     if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices burn no attempt
-        if row.open_refund:
-            return ended_by_refund(row, _unexposed(row))
         return Step(
             State.QUEUED,
             "account_refused",
@@ -241,8 +241,6 @@ def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
             f"{answer.code}: {answer.message}",
             {**_unexposed(row), "not_before": now},
         )
-    if row.open_refund:
-        return ended_by_refund(row, _unexposed(row))
     reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
     changes = {
         **_unexposed(row),

@@ -188,8 +188,7 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
             "not_before": now + longest_send(invoice.provider) + MARGIN,  # when it counts as abandoned
         }
         if not invoice.document:
-            text = documents.render(invoice)
-            changes |= {"document": text, "document_sha256": documents.sha256(text)}
+            changes |= documents.drawn_up(invoice)
         return Step(State.SENDING, "taken", changes=changes)
 
     taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved]
