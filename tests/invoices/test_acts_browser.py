@@ -54,6 +54,7 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
     desk.get_by_label("Reason").fill("the buyer called")
     if key[1] == "amend":
         desk.get_by_role("button", name="Show what will happen").click()
+    expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()
     fits(desk, *SCREENS)
     desk.get_by_role("button", name=act.label, exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()

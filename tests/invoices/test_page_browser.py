@@ -84,6 +84,7 @@ def test_an_edit_asks_why_and_the_history_tells(desk: Page) -> None:
     fits(desk, *SCREENS)
     desk.get_by_label("Reason").fill("moved to another street")
     desk.get_by_role("button", name="Save", exact=True).click()
+    expect(desk.locator(".messagelist .success")).to_be_visible()
     desk.goto(f"/admin/merchants/taxinfo/{info.pk}/history/")
     expect(desk.get_by_role("cell", name="moved to another street")).to_be_visible()
     expect(desk.get_by_text("1 Phan Chu Trinh → 7 Hàng Bài")).to_be_visible()
