@@ -11,9 +11,12 @@ from django.test import Client
 from playwright.sync_api import Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 30_000  # milliseconds: nothing waits for as long, but a busy machine draws its first page slowly
 SCREENS = (1280, 1920)  # an operator's laptop and desk
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 QUIET += ["--disable-component-update", "--no-first-run"]
+
+expect.set_options(timeout=PATIENCE)
 
 in_chromium = [
     pytest.mark.usefixtures("transactional_db"),
@@ -41,7 +44,7 @@ def signed_in(browser: Any, url: str, user: Any, **options: Any) -> Iterator[Pag
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     context.close()
     assert [text for text in said if "Content Security" in text] == []

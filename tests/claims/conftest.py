@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
+
+from tests.browser import PATIENCE
 
 PHONE = {"width": 375, "height": 812}
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def phone(browser: Any, live_server: Any, asked: list[str]) -> Iterator[Page]:
     said: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     context.close()
     assert [url for url in asked if not url.startswith((live_server.url, "data:"))] == []
