@@ -24,6 +24,7 @@ from claims.masking import masked
 from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
 from config import clock
+from config.models import Configuration
 from invoices.buyers import InvalidBuyer
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, InvoiceFile
@@ -162,6 +163,7 @@ def _page(
         "files": sorted(files),
         "logo": _logo(invoice),
         "still": "still" in request.GET,
+        "notice": _notice(),
         "refresh": None if editing else progress.refresh,  # never under somebody's fingers
     }
     if editing:
@@ -171,6 +173,12 @@ def _page(
     elif invoice.buyer:
         more["summary"] = _summary(invoice.buyer)
     return show(request, "claims/page.html", more, status=status)
+
+
+def _notice() -> str:
+    """What operators have to tell every buyer, such as a planned pause; a secret setting is told to nobody."""
+    told = Configuration.objects.living().filter(key="claims.notice", is_secret=False)
+    return told.values_list("value", flat=True).first() or ""
 
 
 def _logo(invoice: Invoice) -> Logo | None:

@@ -106,7 +106,8 @@ ALERTS = [
         figure="invoices_failed",
         only={"reason": ("conflict",)},
         threshold=1,
-        check="`manage.py inspect_invoice ORDER`: both numbers are among its attempts. Look both up at the provider.",
+        check="`manage.py inspect_invoice ORDER`: both numbers are among its attempts or in its failure message. "
+        "Look both up at the provider.",
         fix="Adopt the right one in the console, and have the provider cancel the other. Replay nothing before.",
         escalate=TEAM,
     ),
@@ -124,10 +125,12 @@ ALERTS = [
     ),
     Alert(
         "AuditBroken",
-        "The audit of an invoice is not as it was written: somebody changed the database by hand.",
+        "The audit is not as it was written: somebody changed the database by hand.",
         figure="audit_broken",
         threshold=1,
-        check="`manage.py verify_audit` names the first broken row of every such invoice.",
+        check="Console → Audit verifications, and the log lines `[auditBroken]`; `manage.py verify_audit` names the "
+        "first broken row of a hundred such invoices. `invoice=0` is the digest: expected once after a restored backup "
+        "or a detached month.",
         fix="Find out who was at the database, and put the rows back from a backup. The next night's verification "
         "clears it.",
         escalate=SRE,
@@ -138,7 +141,7 @@ ALERTS = [
         figure="payments_disagreeing",
         threshold=1,
         check="The log line `[paymentConflict]` names the order; `manage.py inspect_invoice ORDER` shows both sums.",
-        fix="Ask the platform which is right. If the second is: refund what the invoice says and correct it.",
+        fix="Ask the platform which is right. If the second is: have the merchant correct the invoice at the provider.",
         escalate=TEAM,
     ),
     Alert(
@@ -170,8 +173,8 @@ ALERTS = [
         figure="issue_limit_near",
         threshold=1,
         check="Console → Invoices, “held up, near the issue limit”: is the lane parked or paused, the worker down?",
-        fix="Open what is closed, or move the merchant to another account. What misses its day fails as `late`, and a "
-        "replay is dated the day of the replay.",
+        fix="Open what is closed, or move what waits to another account (docs/operations.md, “To another account”). "
+        "What misses its day fails as `late`, and a replay is dated the day of the replay.",
         escalate=SRE,
     ),
     Alert(
@@ -204,8 +207,8 @@ ALERTS = [
         figure="accounts_parked",
         threshold=1,
         check="Console → Provider accounts, parked: the reason is there (login, certificate, numbers, symbol).",
-        fix="Have the merchant renew what is named there, or type the new login. One invoice tries every five "
-        "minutes, and its success opens the lane.",
+        fix="Have the merchant renew what is named there, or type the new login and press *Probe*. A refused "
+        "login is probed by itself; else one invoice tries every five minutes, and its success opens the lane.",
         escalate=TEAM,
     ),
     Alert(
@@ -234,7 +237,7 @@ ALERTS = [
         threshold=30,
         check="Console → Legal rules: the next row and its day.",
         fix="Tell the platform: from that day on a sale with a rate that is gone does not add up. If the law was "
-        "prolonged, load a new `fixtures/legal_rules.json`.",
+        "prolonged, load a new `fixtures/legal_rules.json` (docs/operations.md).",
         escalate=TEAM,
     ),
     Alert(
@@ -272,7 +275,8 @@ ALERTS = [
         "Ten webhooks were turned away in the last hour: wrong signatures, or bodies that do not add up.",
         figure="webhooks_rejected",
         threshold=10,
-        check="By route and reason on the console's home page; the log line `[webhookRejected]`.",
+        check="By route and reason on the console's home page; the log lines `[webhookRejected]` and "
+        "`[webhookRefused]`.",
         fix="`signature`: the sender's secret or clock is wrong, see docs/security.md. `refused`: the sender's data.",
         escalate=TEAM,
     ),
@@ -288,7 +292,7 @@ ALERTS = [
     ),
     Alert(
         "EndpointGivenUp",
-        "A merchant's endpoint was switched off in the last day: gone, or five days without an answer.",
+        "A merchant's endpoint was switched off in the last day: gone, or five days without a success.",
         figure="endpoints_given_up",
         threshold=1,
         check="Console → Webhook endpoints, disabled: the reason, the merchant.",

@@ -346,8 +346,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # in browsers' lists is for the owner of the domain to say, and
     "security.W008",  # the redirect to https is the gateway's
 ]
-LOGIN_TRIES = env.int("LOGIN_TRIES", default=5)  # failures of a user name, or from an address, before
-LOGIN_WAIT = positive("LOGIN_WAIT_SECONDS", 900)  # nobody may try again for this long
+LOGIN_TRIES = env.int("LOGIN_TRIES", default=5)  # failures of a user name, or from an address; then it waits
+LOGIN_WAIT = positive("LOGIN_WAIT_SECONDS", 900)  # so long
 # as client_max_body_size in deploy/nginx.conf
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 
@@ -355,9 +355,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 
 PAGE = env.int("API_PAGE", default=50)  # rows of a page
 PAGE_MAX = env.int("API_PAGE_MAX", default=200)  # rows that a caller may ask for
-RATES = {  # requests a minute
-    "principal": env.int("API_RATE_PER_PRINCIPAL", default=1200),  # of one caller
-    "claim": env.int("API_RATE_PER_CLAIM_TOKEN", default=60),  # of one claim link
+RATES = {
+    "principal": env.int("API_RATE_PER_PRINCIPAL", default=1200),  # requests a minute of one caller
+    "claim": env.int("API_RATE_PER_CLAIM_TOKEN", default=60),  # requests a minute of one claim link
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["merchants.permissions.BearerToken"],

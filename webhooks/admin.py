@@ -43,7 +43,10 @@ class NotActed(admin.SimpleListFilter):
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(Acting, Shown):
     acts = (ReplayEvent(), CloseEvent())
-    list_display = ("webhook_id", "type", "route", "result", "order_id", "answer_status", "tries", "created_at")
+    list_display = (
+        *("webhook_id", "type", "route", "result", "order_id", "answer_status", "tries"),
+        *("secret_label", "created_at"),
+    )
     list_filter = (NotActed, "status", "route")
     linked = ("merchant_code", "order_id")
     search_fields = ("order_id", "webhook_id")

@@ -72,7 +72,7 @@ class EndpointShape(serializers.Serializer):
     url = serializers.CharField()
     eventTypes = serializers.ListField(source="event_types", child=serializers.CharField())
     disabledReason = serializers.CharField(source="disabled_reason")
-    secrets = SecretShown(source="live_secrets", many=True)
+    secrets = SecretShown(source="known_secrets", many=True)
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
 

@@ -121,6 +121,13 @@ class WebhookEndpoint(Record):
         """What a delivery is signed with now."""
         return [secret for secret in self.secrets if secret.is_live]
 
+    def known_secrets(self) -> list[EndpointSecret]:
+        """As live_secrets, and none where they open with no key of ours: nobody can sign with those any more."""
+        try:
+            return self.live_secrets()
+        except crypto.CannotOpen:
+            return []
+
     def add_secret(self, label: str, expires_at: datetime | None = None, *, value: str = "") -> str:
         """Keep one more secret, made here or given, and return it: it is shown this once.
 
@@ -136,7 +143,7 @@ class WebhookEndpoint(Record):
         """Raises ValueError where a new secret could not have this label."""
         if not webhook_secrets.LABEL.fullmatch(label):
             raise ValueError("A label has 1 to 20 letters, digits, dots, dashes or _.")
-        if label in [secret.label for secret in self.live_secrets()]:
+        if label in [secret.label for secret in self.known_secrets()]:
             raise ValueError(f'There is a secret with the label "{label}".')
 
     def _add(self, new: EndpointSecret, others_end: datetime | None = None) -> str:
@@ -144,7 +151,7 @@ class WebhookEndpoint(Record):
         with transaction.atomic():
             row = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=self.pk)
             row.check_label(new.label)
-            others = row.live_secrets()  # what has ended goes for good
+            others = row.known_secrets()  # what has ended goes for good
             if others_end:
                 others = [other.ending(others_end) for other in others]
             kept = [(label, value, end and end.isoformat()) for label, value, end in (new, *others)]

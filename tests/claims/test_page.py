@@ -18,6 +18,7 @@ from claims import claiming
 from claims.communes import suggest
 from claims.masking import masked
 from config import clock
+from config.models import Configuration
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from merchants import logos
@@ -56,6 +57,16 @@ def test_every_stage_is_shown_in_both_languages_privately_and_small(client: Clie
         assert "noindex" in answer["X-Robots-Tag"] and 'name="robots" content="noindex' in text
         assert "default-src 'none'" in answer["Content-Security-Policy"]
         assert "style=" not in text and "onclick" not in text
+
+
+def test_what_operators_have_to_tell_every_buyer_stands_on_the_page(client: Client) -> None:
+    invoice = cast.waiting()
+    assert 'class="announcement"' not in client.get(link(invoice)).content.decode()
+    row = Configuration(key="claims.notice")
+    row.write("Từ 22 giờ đến 23 giờ <hôm nay> hệ thống được nâng cấp.")
+    assert "22 giờ đến 23 giờ &lt;hôm nay&gt; hệ" in client.get(link(invoice)).content.decode()
+    Configuration.objects.filter(pk=row.pk).update(is_secret=True)
+    assert "22 giờ" not in client.get(link(invoice)).content.decode()
 
 
 def test_vietnamese_is_the_default_whatever_the_browser_says(client: Client) -> None:

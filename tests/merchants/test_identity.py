@@ -243,7 +243,7 @@ def test_the_command_and_the_local_keys_refuse_to_serve_production(settings: Any
     production = {
         "HOADON_ENV": "production", "DATABASE_URL": "postgres://x", "REDIS_URL": "redis://x", "SECRET_KEY": "x",
         "APP_ENV_INVOICE_WORKER_ID": "1", "APP_ENV_INVOICE_CREDENTIALS_KEY": "ab" * 32, "WEBHOOK_SECRET": "whsec_YWFh",
-        "WEBHOOK_INTERNAL_SECRET": "whsec_YWFh", "JWT_ISSUER": "https://id.example", "JWKS_URL": "file:///tmp/jwks.json",
+        "WEBHOOK_INTERNAL_SECRET": "whsec_YWFh", "JWT_ISSUER": "https://id.example", "JWKS_URL": "file:///etc/jwks.json",
     }  # fmt: skip
     command = [sys.executable, "-c", "import config.settings"]
     result = subprocess.run(command, env=production, capture_output=True, text=True)

@@ -46,6 +46,16 @@ def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
     assert caller.ask("post", f"{path}/rotate-secret", {"label": "3", "secret": mine}).json() == {"secret": mine}
 
 
+def test_secrets_that_open_with_no_key_hide_no_endpoint_and_give_way_to_a_new_one(settings: Any) -> None:
+    caller = Caller()
+    path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
+    settings.CREDENTIALS_KEYS = ["ab" * 32]
+    assert caller.ask("get", path).json()["secrets"] == []
+    assert caller.ask("get", "webhook-endpoints").status_code == 200
+    new = caller.ask("post", f"{path}/rotate-secret", {"label": "1", "graceHours": 0}).json()["secret"]
+    assert [kept.value for kept in WebhookEndpoint.objects.get().live_secrets()] == [new]
+
+
 def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
     caller = Caller(sub="thu")
     path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
