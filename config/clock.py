@@ -33,9 +33,9 @@ def at_vn(day: date, hour: int = 0, minute: int = 0) -> datetime:
     return (midnight + timedelta(hours=hour, minutes=minute)).astimezone(UTC)
 
 
-def shift_to(hour: int) -> float:
-    """The HOADON_CLOCK under which it is now `hour`:00 of today in Việt Nam."""
-    return (at_vn(day_vn(datetime.now(UTC)), hour) - datetime.now(UTC)).total_seconds()
+def shift_to(hour: int, day: date | None = None) -> float:
+    """The HOADON_CLOCK under which it is now `hour`:00 of that day in Việt Nam, or of today."""
+    return (at_vn(day or day_vn(datetime.now(UTC)), hour) - datetime.now(UTC)).total_seconds()
 
 
 @contextmanager
@@ -49,9 +49,9 @@ def frozen(at: datetime) -> Iterator[None]:
         _frozen = before
 
 
-def start_at(hour: int) -> None:
-    """Move the clock of this process and of its children to `hour`:00 of today, once."""
+def start_at(hour: int, day: date | None = None) -> None:
+    """Move the clock of this process and of its children to `hour`:00 of that day or of today, once."""
     global _shift
     if not os.environ.get("HOADON_CLOCK"):
-        os.environ["HOADON_CLOCK"] = str(shift_to(hour))
+        os.environ["HOADON_CLOCK"] = str(shift_to(hour, day))
         _shift = timedelta(seconds=float(os.environ["HOADON_CLOCK"]))

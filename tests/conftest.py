@@ -1,16 +1,25 @@
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
+import hypothesis
 import pytest
+import redis
+from django.conf import settings
 from django.core.management import call_command
 
+from config import clock
 from config.logging import Line
 from invoices import partitions
 from invoices.issuing import calls
 from invoices.models import LegalRules
 from invoices.providers.simulator import Simulator, running
 from tests.browser import CHROMIUM, chromium
+
+# A busy machine is no counterexample.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +37,23 @@ def the_law(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("db")
     else:
         return
+    LegalRules._known_until = 0.0  # no test has what is left of another's minute
     if not LegalRules.objects.exists():
         call_command("loaddata", "legal_rules", verbosity=0)
+
+
+@pytest.fixture
+def unmoved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own clock, where a shell's `date` or a process that serves production is told or tells the time."""
+    monkeypatch.setattr(clock, "_shift", timedelta(0))
+    monkeypatch.setenv("HOADON_CLOCK", "0")
 
 
 @pytest.fixture(autouse=True)
 def bells_are_clear(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
-        partitions._wires.redis.flushdb()
+        redis.Redis.from_url(settings.REDIS_URL).flushdb()  # not the product's: it gives up after 0.2 s
+        partitions._silent_until = 0.0
 
 
 def _transactional(request: pytest.FixtureRequest) -> bool:

@@ -51,7 +51,10 @@ def visits() -> list[Visit]:
         Visit("list of an order", listed(LIST, q=issued.order_id)),
         Visit("list of a merchant", listed(LIST, merchant=issued.merchant_id)),
         Visit("list of a partition", listed(LIST, partition=1)),
-        Visit("list of a day", listed(LIST, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01")),
+        Visit(
+            "list of a merchant's day",
+            listed(LIST, merchant=issued.merchant_id, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01"),
+        ),
         *(Visit(f"list to do: {work}", listed(LIST, work=work)) for work in WORK),
         Visit("invoice, issued", reverse("admin:invoices_invoice_change", args=[issued.pk])),
         Visit("invoice, not issued", reverse("admin:invoices_invoice_change", args=[other.pk])),

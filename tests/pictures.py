@@ -32,7 +32,7 @@ from invoices.demo.processes import Crew, free_port  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from invoices.moving import move_one  # noqa: E402
-from tests import cast  # noqa: E402
+from tests import DAY, cast  # noqa: E402
 from tests.browser import CHROMIUM, QUIET  # noqa: E402
 from tests.invoices.test_bulk import dead_letters  # noqa: E402
 
@@ -43,7 +43,7 @@ DESK, PHONE, LAPTOP = {"width": 1280, "height": 900}, {"width": 375, "height": 8
 def main() -> int:
     if not CHROMIUM:
         sys.exit("No Chromium on this machine; `apt-get install chromium` brings it.")
-    clock.start_at(10)
+    clock.start_at(10, DAY)
     stage.own_servers("hoadon_pictures")
     stage.tables()
     call_command("seed", invoices=20_000, merchants=40, verbosity=0)

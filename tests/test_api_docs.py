@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "api.md"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_newcomers_session_goes_as_it_is_written(live_server: Any) -> None:
+def test_a_newcomers_session_goes_as_it_is_written(live_server: Any, unmoved: None) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = "\n".join(blocks).replace("http://127.0.0.1:31140", live_server.url)
     command = ["bash", "-euo", "pipefail", "-c", script]

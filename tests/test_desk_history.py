@@ -14,6 +14,7 @@ from django.urls import reverse
 from config import acted
 from config.admin import Historied
 from config.models import Configuration
+from invoices.cancel import cancel
 from invoices.models import Partition
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
@@ -90,6 +91,39 @@ def test_a_configurations_reason_is_kept_though_it_saves_in_its_own_way(console:
     console.post("/admin/config/configuration/add/", {"key": "k", "text": "v", "reason": "for the fair"})
     version = Configuration.objects.get(key="k").history.get()
     assert (version.history_change_reason, version.history_user.username) == ("for the fair", "thu")
+
+
+def test_a_page_that_somebody_overtook_changes_nothing_and_a_worker_s_write_is_kept(console: Client) -> None:
+    merchant = cast.seller()
+    page = console.get(address(merchant)).context["adminform"].form
+    opened = {name: value for name in page.fields if (value := page[name].value()) not in (None, False)}
+    form = opened | {"name": "Sương Mai Coffee", "reason": "a new sign"}
+    Merchant.objects.update(is_active=False)  # by the platform
+    assert "Somebody else has changed it" in console.post(address(merchant), form).text
+    Merchant.objects.update(is_active=True, tax_problem="by a worker: no field of this page")
+    with CaptureQueriesContext(connection) as seen:
+        assert console.post(address(merchant), form).status_code == 302
+    assert any("FOR NO KEY UPDATE" in query["sql"] for query in seen)
+    merchant.refresh_from_db()
+    assert (merchant.name, merchant.is_active, merchant.tax_problem[:11]) == ("Sương Mai Coffee", True, "by a worker")
+
+
+def test_an_invoice_s_versions_tell_who_moved_it_and_why_as_its_audit_does(console: Client) -> None:
+    invoice = cast.failed(failure="exhausted")
+    cancel(invoice, actor=f"user:{User.objects.get().pk}", reason="the buyer called")
+    told = history_of(console, invoice)
+    assert re.search(r"<td>thu</td>\s*<td>the buyer called</td>", told)
+    assert re.search(r"<td>test</td>", told)  # who opened it
+
+
+def test_an_impossible_address_of_a_history_is_not_found(console: Client) -> None:
+    rows = [cast.waiting(), cast.seller().accounts.get(), cast.seller().tax_info]
+    for row in rows:
+        page = address(row, "history")
+        assert console.get(page).status_code == 200
+        for pk in ("abc", "1", "%00"):
+            assert console.get(page.replace(str(row.pk), pk)).status_code == 404
+            assert console.get(page.replace(str(row.pk), pk) + "abc/").status_code in (302, 404)
 
 
 def test_the_platforms_changes_say_where_they_came_from(console: Client) -> None:

@@ -103,6 +103,21 @@ def test_the_newest_come_first_whatever_the_address_says(client: Client) -> None
     assert told == sorted(told, reverse=True) and len(told) == 2
 
 
+def test_days_are_looked_for_within_a_merchant_and_no_list_takes_what_no_row_can_have(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    invoice = cast.waiting()
+    day = {"issue_date__gte": invoice.issue_date, "issue_date__lt": "2100-01-01"}
+    assert client.get(listed("invoices_invoice", **day)).status_code == 400  # no index leads with the day
+    assert client.get(listed("invoices_invoice", **day, merchant=invoice.merchant_id)).context["cl"].result_count == 1
+    assert "Any date" not in client.get(listed("invoices_invoice")).text
+    assert "Any date" in client.get(listed("invoices_invoice", merchant=invoice.merchant_id)).text
+    assert client.get(listed("invoices_invoice", partition=9)).context["cl"].result_count == 1  # there is no such one
+    for model, name in (("invoice", "state__exact"), ("payment", "merchant_code"), ("payment", "q")):
+        assert client.get(listed(f"invoices_{model}", **{name: "\0"})).status_code in (200, 400)
+    assert client.get(listed("invoices_invoice", state__exact="\0")).status_code == 400
+    assert client.get("/admin/merchants/merchantchange/%00/change/").status_code == 302  # back to the first page
+
+
 def test_a_failure_alone_narrows_to_failed_ones(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     cast.failed(), cast.failed(failure="late"), cast.waiting()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from config import clock
+from invoices.models import LegalRules
 from merchants.models import Merchant
 
 # name, unit, price in đồng, VAT rate: on form 2 the rate is ignored
@@ -114,7 +115,9 @@ def _payment(dice: random.Random, merchant: Merchant, at: int, paid_at: datetime
     menu = MENUS[next((menu for word, menu in MENU_OF.items() if word in merchant.code), "food")]
     includes_vat = menu is not MENUS["mixed"]
     lines, total = [], 0
+    known = LegalRules.on(clock.day_vn(paid_at)).vat_rates
     for name, unit, price, rate in dice.sample(menu, dice.randint(1, len(menu))):
+        rate = rate if rate in known else "10%"  # the 8 % is a reduction, which ends
         quantity = dice.randint(1, 4)
         lines.append({"name": name, "unit": unit, "quantity": quantity, "unitPrice": price, "vatRate": rate})
         amount = quantity * price

@@ -24,7 +24,7 @@ from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from merchants.models import Merchant, ProviderAccount
-from tests import cast
+from tests import DAY, cast
 
 OWED = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 PATIENCE = 120  # seconds for a queue to be drained
@@ -40,7 +40,7 @@ class Scene:
         self.merchants: list[Merchant] = []
 
     def set(self, merchants: int) -> None:
-        clock.start_at(10)
+        clock.start_at(10, DAY)
         os.environ["DATABASE_URL"], os.environ["LOG_LEVEL"] = self.database, "WARNING"
         stage.own_servers("hoadon_bench")
         call_command("migrate", verbosity=0)

@@ -11,7 +11,7 @@ from config.modes import api, beat, worker
 from invoices.demo import stage
 from invoices.demo.processes import Crew, free_port
 from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
-from tests import cast
+from tests import DAY, cast
 from tests.chaos.mischief import PROVIDER
 
 TRADES = ["food", "electronics", "pharmacy", "mart", "food", "book"]
@@ -38,7 +38,7 @@ class Scene:
 
     def set(self) -> None:
         """Servers, provider and cast. Nothing of ours runs yet."""
-        clock.start_at(10)
+        clock.start_at(10, DAY)
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
         os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
         stage.own_servers("hoadon_chaos")

@@ -1,6 +1,7 @@
 """Alive, ready, healthy: what each asks, and what each says where something is missing."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ LIVE, READY, HEALTH = "/v1/api/health/live", "/v1/api/health/ready", "/v1/api/he
 @pytest.fixture(autouse=True)
 def nobody_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "checks", health.Checks())
+    monkeypatch.setattr(health, "PATIENCE", 30.0)  # but where a hanging check is what the test is about
 
 
 @pytest.mark.django_db
@@ -86,13 +88,14 @@ def test_an_identity_service_that_was_never_heard_is_missed(client: Client, sett
 def test_a_check_that_hangs_is_told_within_a_second_and_holds_up_no_other(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    hung, asked = threading.Event(), []
+    hung, asked, before = threading.Event(), [], threading.active_count()
+    monkeypatch.setattr(health, "PATIENCE", 1.0)
     monkeypatch.setattr(health, "secrets", lambda: asked.append(1) or "" if hung.wait(60) else "")
     settings.HEALTH = {"hangs": "config.health.secrets", "well": "tests.config.test_health.well"}
     read = health.Checks().read
     found = read()
     assert found == {"hangs": "No answer within 1 s.", "well": ""}
-    assert threading.active_count() < 20
+    assert threading.active_count() <= before + 1  # the one that hangs
     hung.set()
 
 
@@ -143,7 +146,7 @@ def test_a_process_that_gets_on_is_alive_and_one_that_falls_silent_is_not(
     [sign] = tmp_path.iterdir()
     os.utime(sign, (time.time() - alive.SILENT - 1,) * 2)
     told = probe(tmp_path)
-    assert told.returncode == 1 and f"worker {os.getpid()}: 301 s ago" in told.stdout
+    assert told.returncode == 1 and re.search(rf"worker {os.getpid()}: 3\d\d s ago", told.stdout)
 
 
 def test_what_a_dead_process_left_is_no_sign_of_life(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import Producer
 from standardwebhooks.webhooks import Webhook
 
-from config import broker, webhook_secrets
+from config import broker, clock, webhook_secrets
 from invoices.demo.processes import free_port
 from invoices.partitions import partition_of
 from invoices.providers import simulator
@@ -66,7 +66,8 @@ class Deployment:
         return self.ask(path, Authorization=f"Bearer {token}")
 
     def pay(self) -> Any:
-        data = cast.payment(MERCHANT, orderId=ORDER, paidAt=datetime.now(UTC).isoformat())
+        line = {"name": "Cà phê", "quantity": 1, "unitPrice": 50000, "vatRate": "10%"}  # which holds in any year
+        data = cast.payment(MERCHANT, orderId=ORDER, lines=[line], total=50000)
         body = json.dumps({"type": "payment.succeeded", "timestamp": data["paidAt"], "data": data})
         now = datetime.now(UTC)
         signature = Webhook(self.secret).sign("one", now, body)
@@ -117,7 +118,7 @@ def until(seen: Callable[[], Any], deployment: Deployment) -> Any:
     return found
 
 
-def test_the_manifests_make_a_working_house(deployment: Deployment) -> None:
+def test_the_manifests_make_a_working_house(deployment: Deployment, unmoved: None) -> None:
     parts = {part.name: part.arguments for part in manifests.pods()}
     migrate = deployment.image.start(*parts.pop("invoice-migrate"))
     assert migrate.wait(PATIENCE) == 0, deployment.log()
@@ -165,7 +166,7 @@ def test_nothing_of_the_developers_is_in_the_image(deployment: Deployment) -> No
 
 
 def hire(deployment: Deployment, provider: Any) -> None:
-    tax_code, symbol = cast.tax_code_of(7), f"C{datetime.now(UTC).year % 100}TAA"
+    tax_code, symbol = cast.tax_code_of(7), f"C{clock.today_vn():%y}TAA"
     facts = {"merchant": MERCHANT, "tax_code": tax_code, "url": provider.url, "symbol": symbol, "password": "pass"}
     made = deployment.image.manage("shell", "-c", SELLER.format(**facts))
     assert made.returncode == 0, made.stderr

@@ -1,6 +1,7 @@
 """Acts in the console: who has which button, what its page shows first, and that it calls the verb."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,7 @@ from invoices.providers.simulator import Simulator
 from invoices.resnapshot import resnapshot
 from invoices.skip import skip
 from merchants import changes
-from merchants.models import Merchant, ProviderAccount, Quarantine
+from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 from tests.pressing import WHY, address, looked_at, perform
@@ -202,6 +203,21 @@ def lines_of(invoice: Invoice, **changed: Any) -> dict[str, Any]:
     return {**told, **changed}
 
 
+def test_what_was_shown_is_what_is_done_though_the_row_itself_did_not_change(operator: Any) -> None:
+    """Today's configuration comes from other rows, and the day from the clock."""
+    invoice = cast.failed(failure="exhausted", buyer=cast.COMPANY)
+    TaxInfo.objects.update(address="1 Lý Thái Tổ")
+    text, form = looked_at(operator, "re-snapshot", invoice)
+    assert "2 Lý Thái Tổ" not in text
+    TaxInfo.objects.update(address="2 Lý Thái Tổ")
+    again = operator.post(address("re-snapshot", invoice), form)
+    assert "Please look again" in again.text and "2 Lý Thái Tổ" in again.text
+    _, form = looked_at(operator, "replay", invoice)
+    with clock.frozen(clock.now() + timedelta(days=1)):
+        assert "Please look again" in operator.post(address("replay", invoice), form).text
+    assert Invoice.objects.get().state == State.FAILED and not invoice.tracings.filter(event_type="replayed").exists()
+
+
 def test_a_buyer_is_amended_and_the_lines_stay(operator: Any) -> None:
     invoice = cast.failed(buyer=cast.COMPANY)
     buyer = {**cast.COMPANY, "name": "Công ty TNHH Hoa Sen Hồng"}
@@ -218,9 +234,17 @@ def test_lines_are_amended_and_must_come_to_what_was_paid(operator: Any) -> None
     invoice = cast.failed()
     dearer = lines_of(invoice, **{"lines-0-unitPrice": 36000})
     answer = operator.post(address("amend", invoice), {**dearer, "reason": WHY})
-    assert "total" in answer.content.decode() and 'name="confirm"' not in answer.content.decode()
+    assert "total" in answer.text and 'name="confirm"' not in answer.text
+    assert 'value="36000"' in answer.text  # what was typed stays, to be mended
     perform(operator, "amend", invoice, told=lines_of(invoice, **{"lines-0-name": "Cà phê đen"}))
     assert Invoice.objects.get().bill["lines"][0]["name"] == "Cà phê đen"
+
+
+def test_the_longest_receipt_can_be_amended(operator: Any) -> None:
+    lines = [{"name": f"Món {at}", "quantity": 1, "unitPrice": 1000, "vatRate": "8%"} for at in range(300)]
+    invoice = cast.failed(buyer=cast.COMPANY, lines=lines, total=300_000)
+    perform(operator, "amend", invoice, told={**shown(operator, "amend", invoice), "name": "Công ty Hoa Sen"})
+    assert Invoice.objects.get().buyer["name"] == "Công ty Hoa Sen"
 
 
 def test_a_discount_and_a_broken_quantity_stay_where_only_the_buyer_is_amended(operator: Any) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from config import crypto
 from invoices import bulk
@@ -236,6 +237,8 @@ def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provide
     for invoice in (there, nowhere):
         assert invoice.tracings.get(event_type="looked_up").reason.startswith(WHY)
     assert not never.tracings.filter(event_type="looked_up").exists()
+    told = bulk.reasons(run.items.filter(outcome="acted"))  # without numbers, or each would be a line of its own
+    assert sorted(told) == [("the provider does not know it", 1), ("the provider has it: ISSUED", 1)]
 
 
 # --- in the console ---------------------------------------------------------------------------------------------------
@@ -283,7 +286,9 @@ def test_the_page_shows_the_dry_run_takes_a_reason_and_tells_what_happened(opera
     until(run, S.DONE)
     shown = operator.get(url).text
     assert "Acted" in shown and WHY in shown and "Stop here" not in shown
-    assert WHY in LogEntry.objects.get(object_id=str(run.pk)).change_message
+    log = LogEntry.objects.filter(object_id=str(run.pk)).order_by("id").values_list("change_message", flat=True)
+    assert [line.partition(":")[0] for line in log] == ["Chosen", "Confirmed"] and WHY in log[1]
+    assert WHY in operator.get(reverse("admin:invoices_bulkrun_history", args=[run.pk])).text
 
 
 @pytest.mark.parametrize(

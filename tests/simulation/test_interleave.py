@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def interleaver() -> Iterator[Interleaver]:
-    made = Interleaver(stuck=0.5)
+    made = Interleaver()
     yield made
     made.close()
 
@@ -55,7 +55,9 @@ def test_acts_that_wait_for_each_other_are_told_and_the_threads_are_as_new(inter
 
 
 def test_a_wait_that_is_no_lock_is_told_with_what_it_waits_for(interleaver: Interleaver) -> None:
+    interleaver.stuck, patience = 2, interleaver.stuck
     with pytest.raises(Stuck, match="slow: .*PgSleep") as caught:
         interleaver.run([Act("quick", locking(1, 2)), Act("slow", ask("SELECT pg_sleep(60)"))], Dice("slow"))
     assert "quick: ['idle" in str(caught.value) or "idle: ['idle" in str(caught.value)
+    interleaver.stuck = patience
     assert still_runs(interleaver)

@@ -1,5 +1,6 @@
 """What endpoints are told: signed, in order, once, again where it failed, and never at a neighbour's expense."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -339,9 +340,10 @@ def test_an_answer_is_not_kept_and_an_endless_one_is_hung_up_on(receiver: Receiv
 
 
 def test_nobody_there_is_a_failure_that_names_no_more_than_its_kind(receiver: Receiver) -> None:
-    with receiving() as closed:
-        row = one_event(receiver, url=closed.url)
-    deliver_due()
+    with socket.socket() as held:  # nobody else may get this port while nobody listens
+        held.bind(("127.0.0.1", 0))
+        row = one_event(receiver, url=f"http://127.0.0.1:{held.getsockname()[1]}/")
+        deliver_due()
     row.refresh_from_db()
     assert (row.state, row.last_status, row.last_error) == (S.PENDING, None, "no answer: ClientConnectorError")
 

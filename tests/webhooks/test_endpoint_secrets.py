@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 
 from config import clock, crypto
 from tests import cast
@@ -85,6 +87,18 @@ def test_a_sealed_list_that_was_copied_to_another_endpoint_does_not_open() -> No
     WebhookEndpoint.objects.filter(pk=other.pk).update(sealed_secrets=one.sealed_secrets)
     with pytest.raises(crypto.CannotOpen, match="belongs elsewhere"):
         WebhookEndpoint.objects.get(pk=other.pk).live_secrets()
+
+
+def test_an_endpoint_that_the_console_switches_on_again_begins_with_no_failures(admin_client: Client) -> None:
+    row = endpoint()
+    since = clock.now() - DAY
+    WebhookEndpoint.objects.update(disabled_reason="gone", failing_since=since, held_until=since)
+    form = {"url": row.url, "event_types": "[]", "disabled_reason": "gone", "reason": "a look"}
+    page = reverse("admin:webhooks_webhookendpoint_change", args=[row.pk])
+    for disabled, failing in (("gone", since), ("", None)):
+        assert admin_client.post(page, form | {"disabled_reason": disabled}).status_code == 302
+        row.refresh_from_db()
+        assert (row.failing_since, row.held_until) == (failing, failing)
 
 
 @pytest.mark.django_db(transaction=True)

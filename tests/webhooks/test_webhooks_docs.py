@@ -47,7 +47,9 @@ def delivering(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_receivers_session_goes_as_it_is_written(live_server: Any, delivering: None, tmp_path: Path) -> None:
+def test_a_receivers_session_goes_as_it_is_written(
+    live_server: Any, unmoved: None, delivering: None, tmp_path: Path
+) -> None:
     port = str(free_port(31150))
     receiver = tmp_path / "receiver.py"
     receiver.write_text(blocks("python")[0].replace("31150", port).replace("seen.db", str(tmp_path / "seen.db")))
