@@ -131,7 +131,8 @@ class Acting(admin.ModelAdmin):
                     foreseen.append((row, act.foresee(row, **(told or {}))))
             except act.declines as error:
                 problems.append((row, str(error)))
-        seen = hashlib.sha256(repr([[act.mark(row) for row, _ in foreseen], told or {}]).encode()).hexdigest()
+        shown = [(act.mark(row), str(what)) for row, what in foreseen]  # other rows and the clock may change it too
+        seen = hashlib.sha256(repr([shown, told or {}]).encode()).hexdigest()
         confirmed = told is not None and "confirm" in request.POST and foreseen
         if confirmed and request.POST.get("seen") == seen:
             return self._perform(request, act, [row for row, _ in foreseen], form, told or {})

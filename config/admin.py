@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.db import models, transaction
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from simple_history.admin import SimpleHistoryAdmin
 
@@ -47,6 +47,8 @@ class Listing(ChangeList):
     def get_filters(self, request: HttpRequest) -> Any:
         """Django takes any column's any lookup from an address: so a token could be spelled out, letter by letter."""
         *found, asked, may_repeat, narrowed = super().get_filters(request)
+        if any("\0" in value for values in self.filter_params.values() for value in values):
+            raise DisallowedModelAdminLookup("No row has such a value.")
         if unknown := asked.keys() - set(getattr(self.model_admin, "linked", ())):
             raise DisallowedModelAdminLookup(f"This list is not narrowed by {', '.join(sorted(unknown))}.")
         return *found, asked, may_repeat, narrowed
@@ -82,6 +84,9 @@ class Kept(admin.ModelAdmin):
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
         return Listing
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -105,21 +110,21 @@ class Shown(Kept):
 
 
 class Historied(SimpleHistoryAdmin):
-    """With the history of every change. An earlier version is shown, never put back: it may not fit what came after."""
-
-    def revert_disabled(self, request: HttpRequest, obj: Any = None) -> bool:
-        return True
+    """With the history of every change. An earlier version has no page: it would fill in, from today's row, what the
+    history does not keep; nor is one ever put back, for it may not fit what came after."""
 
     object_history_template: Any = "config/history.html"
 
+    def history_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self.get_object(request, unquote(object_id)) is None:
+            raise Http404
+        return super().history_view(request, object_id, *args, **kwargs)
+
     def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method != "GET":
-            raise PermissionDenied
-        return super().history_form_view(request, *args, **kwargs)
+        raise Http404
 
     def render_history_view(self, request: HttpRequest, template: str, context: Any, **kwargs: Any) -> HttpResponse:
-        if "page_obj" in context:  # else it is the page of one version
-            context["lines"] = self._lines(context["page_obj"], context["object"])
+        context["lines"] = self._lines(context["page_obj"], context["object"])
         return super().render_history_view(request, template, context, **kwargs)
 
     def _lines(self, page: Any, row: Any) -> list[tuple[Any, Any, acted.Acted | None]]:
@@ -139,6 +144,12 @@ class Historied(SimpleHistoryAdmin):
         oldest = versions[-1].prev_record if versions else None
         for version, before in zip(versions, [*versions[1:], oldest], strict=False):  # none: a row without versions
             version.differences = differences(version, before) if before else []
+        self.name_authors(versions)
+
+    def name_authors(self, versions: list[Any]) -> None:
+        """Give each version `who` wrote it and `why`."""
+        for version in versions:
+            version.who, version.why = version.history_user or "the system", version.history_change_reason or ""
 
 
 class Edited(AsksWhy, Historied, Kept):
@@ -146,6 +157,14 @@ class Edited(AsksWhy, Historied, Kept):
 
     form: type[forms.ModelForm] = Reasoned
     fixed: tuple[str, ...] = ()
+
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Held from the look to the save: the form writes the whole row, and workers write some of its fields."""
+        with transaction.atomic():
+            row = self.get_object(request, unquote(object_id)) if request.method == "POST" and object_id else None
+            if row:
+                self.model._default_manager.select_for_update(no_key=True).get(pk=row.pk)
+            return super().changeform_view(request, object_id, *args, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*super().get_readonly_fields(request, obj), *(self.fixed if obj else ())]

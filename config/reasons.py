@@ -1,5 +1,6 @@
 """Whoever changes something says why; the answer is kept with the version that they make."""
 
+import hashlib
 from typing import Any
 
 from django import forms
@@ -15,6 +16,25 @@ class Reasoned(forms.ModelForm):
         widget=forms.TextInput(attrs={"size": 80, "autocomplete": "off"}),
         help_text="Why: kept in the history beside your name. Nobody's personal data, please.",
     )
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)  # what the page showed when it was opened
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            self.initial["seen"] = self._stands
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        seen = self.cleaned_data.get("seen")
+        if seen and not self.instance._state.adding and seen != self._stands():
+            raise forms.ValidationError(
+                "Somebody else has changed it since this page was opened. Open it again, and look what is left to do."
+            )
+        return cleaned
+
+    def _stands(self) -> str:
+        shown = sorted((name, repr(value)) for name, value in self.initial.items() if name != "seen")
+        return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
 class AsksWhy:
@@ -24,7 +44,7 @@ class AsksWhy:
         fieldsets = list(super().get_fieldsets(request, obj))  # type: ignore[misc]
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)  # type: ignore[attr-defined]
         if may and "reason" not in flatten_fieldsets(fieldsets):
-            fieldsets.append(("Why", {"fields": ("reason",)}))
+            fieldsets.append(("Why", {"fields": ("reason", "seen")}))
         return fieldsets
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:

@@ -350,6 +350,7 @@ LOGIN_TRIES = env.int("LOGIN_TRIES", default=5)  # failures of a user name, or f
 LOGIN_WAIT = positive("LOGIN_WAIT_SECONDS", 900)  # so long
 # as client_max_body_size in deploy/nginx.conf
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # a long receipt has six a line where an operator amends it
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 

@@ -66,13 +66,13 @@ def earlier(at: datetime, what: str, link: str) -> Moment:
 
 
 def _named(moments: Iterable[Moment]) -> list[Moment]:
-    """Users by their names: audit rows know them as user:7."""
     told = list(moments)
-    wanted = {int(m.actor[5:]) for m in told if m.actor.startswith("user:") and m.actor[5:].isdecimal()}
-    names = dict(User.objects.filter(pk__in=wanted).values_list("pk", "username"))
-    return [
-        replace(m, actor=names.get(int(m.actor[5:]), m.actor))
-        if m.actor.startswith("user:") and m.actor[5:].isdecimal()
-        else m
-        for m in told
-    ]
+    names = names_of(moment.actor for moment in told)
+    return [replace(moment, actor=names.get(moment.actor, moment.actor)) for moment in told]
+
+
+def names_of(actors: Iterable[str]) -> dict[str, str]:
+    """Users by their names: audit records know them as user:7. Who is no user is not among them."""
+    ids = {actor.removeprefix("user:") for actor in actors if actor.startswith("user:")}
+    users = User.objects.filter(pk__in=[pk for pk in ids if pk.isdecimal()]).values_list("pk", "username")
+    return {f"user:{pk}": name for pk, name in users}

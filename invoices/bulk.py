@@ -20,14 +20,16 @@ from invoices.facts import Unacceptable
 from invoices.issue_now import issue_now
 from invoices.issuing.pump import stop
 from invoices.lifecycle import WrongState
-from invoices.look_up import ask, latest, settle
+from invoices.look_up import Looked, ask, latest, settle
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceIssuance
+from invoices.providers.base import Found
 from invoices.replay import replay
 
 log = structlog.get_logger(__name__)
 MOST = 100_000  # invoices of one run
 STEP = 200  # rows of a dry run's step
 ACTS = 50  # until another run has its turn
+REASONS = 50  # that its page lists
 ASKS = 10  # look-ups that are open at once
 TURN_SECONDS = 5.0  # then other errands have their turn
 DECLINED = (WrongState, Unacceptable, CannotOpen)
@@ -208,11 +210,18 @@ def _ask_some(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
         ours = [a for a in answered if items[a.call.invoice_id].pk in open_]
         for looked in settle(ours, actor=run.actor, reason=_reason(run)):
             item = items[looked.invoice.pk]
-            item.outcome, item.why = BulkItem.Outcome.ACTED, alike(looked.told, looked.invoice)
+            item.outcome, item.why = BulkItem.Outcome.ACTED, _answered(looked)
         for item, why in declined:
             item.outcome, item.why = BulkItem.Outcome.DECLINED, why
         BulkItem.objects.bulk_update([i for i in items.values() if i.outcome and i.pk in open_], ["outcome", "why"])
     return len(items)
+
+
+def _answered(looked: Looked) -> str:
+    """Without numbers, which the invoice's own page has: as few reasons as there are kinds of answers."""
+    if isinstance(looked.answer, Found):
+        return f"the provider has it: {looked.invoice.state}"
+    return f"the look-up failed: {type(looked.answer).__name__}" if looked.answer else "the provider does not know it"
 
 
 def _askable(invoice: Invoice) -> InvoiceIssuance:
@@ -238,5 +247,6 @@ def alike(message: str, invoice: Invoice) -> str:
 
 
 def reasons(items: QuerySet[BulkItem]) -> Sequence[tuple[str, int]]:
-    """Why, and how often; the most frequent first."""
-    return list(items.order_by().values_list("why").annotate(count=Count("id")).order_by("-count", "why"))
+    """Why, and how often; the most frequent first, and no more than anybody reads."""
+    told = items.order_by().values_list("why").annotate(count=Count("id")).order_by("-count", "why")
+    return list(told[:REASONS])

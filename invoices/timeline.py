@@ -209,17 +209,16 @@ def _held(row: Any) -> Moment:
 def _edits(subject: Subject) -> list[Moment]:
     """What somebody typed: the moves' own versions, which no user wrote, are told by the audit."""
     versions = Invoice.history.filter(id=subject.invoice_id, history_user__isnull=False)
+    link = reverse("admin:invoices_invoice_history", args=[subject.invoice_id])
 
     def tell(row: Any) -> Moment:
-        name, args = "admin:invoices_invoice_simple_history", [subject.invoice_id, row.history_id]
         return Moment(
             at=row.history_date,
             kind="edit",
             sentence="The invoice was edited",
             actor=who(row),
             why=row.history_change_reason or "",
-            link=reverse(name, args=args),
+            link=link,
         )
 
-    link = reverse("admin:invoices_invoice_history", args=[subject.invoice_id])
     return newest(versions.order_by("-history_date", "-history_id"), tell, what="edits", link=link)

@@ -159,6 +159,8 @@ class WebhookEndpointAdmin(Acting, Edited):
         )
 
     def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool) -> None:
+        if "disabled_reason" in form.changed_data and not obj.disabled_reason:
+            obj.failing_since = obj.held_until = None  # on again: its failures start anew
         super().save_model(request, obj, form, change)
         if secret := form.cleaned_data["secret"]:
             obj.rotate_secret(form.cleaned_data["secret_label"], GRACE, value=secret)

@@ -41,6 +41,7 @@ def _choose(verb: str) -> Callable[[Any, HttpRequest, QuerySet[Invoice]], HttpRe
         except bulk.TooMany as error:
             messages.error(request, str(error))
             return None
+        log(int(request.user.pk or 0), run, f"Chosen: {chosen}")
         return HttpResponseRedirect(page_of(run))
 
     return choose
@@ -77,6 +78,7 @@ class BulkRunAdmin(Shown):
             "would_not": bulk.reasons(run.items.filter(would=False)),
             "outcomes": [(name, bulk.reasons(done_items.filter(outcome=name))) for name in BulkItem.Outcome.values],
             "form": Why(),
+            "still": "still" in request.GET,
             "may": request.user.has_perm(bulk.VERBS[run.verb].permission),
             "title": f"{bulk.VERBS[run.verb].label}: {counts['total']:,} invoices",
         }
@@ -95,7 +97,7 @@ class BulkRunAdmin(Shown):
     def abort(self, request: HttpRequest, pk: int) -> HttpResponse:
         run = self._asked(request, pk)
         if bulk.abort(run):
-            log(int(request.user.pk or 0), run, "Aborted")
+            log(int(request.user.pk or 0), run, "Stopped" if run.started_at else "Dropped")
         else:
             messages.warning(request, "It had ended already.")
         return HttpResponseRedirect(page_of(run))

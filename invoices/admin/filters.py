@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
@@ -46,6 +47,19 @@ class OfMerchant(admin.SimpleListFilter):
         return queryset.filter(merchant_id=int(value)) if value and value.isdecimal() else queryset
 
 
+class OfDay(admin.DateFieldListFilter):
+    """Of a merchant: no index leads with the day alone. What was issued today is among what is to do."""
+
+    def __init__(self, field: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, request, *args, **kwargs)
+        self.within_one = request.GET.get("merchant", "").isdecimal()
+        if self.used_parameters and not self.within_one:
+            raise DisallowedModelAdminLookup("Days are looked for within a merchant: choose one first.")
+
+    def has_output(self) -> bool:
+        return self.within_one
+
+
 class OfPartition(admin.SimpleListFilter):
     """Django's own would look for the values in every row."""
 
@@ -55,5 +69,5 @@ class OfPartition(admin.SimpleListFilter):
         return [(str(number), str(number)) for number in range(settings.PARTITIONS)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        value = self.value()
-        return queryset.filter(partition=int(value)) if value and value.isdecimal() else queryset
+        known = [number for number, _ in self.lookup_choices]
+        return queryset.filter(partition=self.value()) if self.value() in known else queryset

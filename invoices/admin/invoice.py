@@ -11,14 +11,15 @@ from django.utils.safestring import SafeString
 
 from config.acts import Acting
 from config.admin import Historied, Shown
+from config.timeline import names_of
 from invoices.admin.acts import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
 from invoices.admin.amending import Amend
 from invoices.admin.bulk import Bulk
 from invoices.admin.columns import NOTHING, badge, dong, moment
-from invoices.admin.filters import Failure, InvoicesToDo, OfMerchant, OfPartition
+from invoices.admin.filters import Failure, InvoicesToDo, OfDay, OfMerchant, OfPartition
 from invoices.admin.page import page_of
 from invoices.admin.search import search
-from invoices.models import Invoice, InvoiceFile
+from invoices.models import Invoice, InvoiceAuditTracing, InvoiceFile
 
 SALE = ("merchant", ("order_id", "document_no"), ("kind", "relates_to"), "payment_id", "paid_at")
 LEGAL_ACT = ("legal_number", "code", "lookup", ("issue_date", "issue_until"), "issued_at")
@@ -35,7 +36,7 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
     acts = (Replay(), LookUp(), Amend(), Adopt(), Resnapshot(), IssueNow(), Cancel(), Skip())
     list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)
-    list_filter = (InvoicesToDo, "state", ("failure", Failure), OfMerchant, "issue_date", OfPartition)
+    list_filter = (InvoicesToDo, "state", ("failure", Failure), OfMerchant, ("issue_date", OfDay), OfPartition)
     list_select_related = ("merchant",)
     search_fields = ("order_id__startswith", "number__exact")  # both exact in case, or no index would serve
     search_help_text = "An order (or how it begins) or an invoice number. Lists end after 10,000 rows."
@@ -64,6 +65,20 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         assert not request.user.is_anonymous and kwargs["obj"]
         return super().render_change_form(request, context | page_of(kwargs["obj"], request.user), *args, **kwargs)
+
+    def name_authors(self, versions: list[Any]) -> None:
+        """A version that a move wrote knows only that: its audit record tells who asked for it, and why."""
+        super().name_authors(versions)
+        moved = [version for version in versions if version.history_user is None]
+        if not moved:
+            return
+        tracings = InvoiceAuditTracing.objects.filter(invoice=moved[0].id, seq__in=[v.audit_seq for v in moved])
+        told = {tracing.seq: tracing for tracing in tracings}
+        names = names_of(tracing.actor for tracing in told.values())
+        for version in moved:
+            if tracing := told.get(version.audit_seq):
+                version.who = names.get(tracing.actor, tracing.actor)
+                version.why = tracing.reason or tracing.event_type
 
     @admin.display(description="order")
     def order(self, row: Invoice) -> str:

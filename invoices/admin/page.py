@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser, User
 
 from config import clock
 from config.timeline import Subject, read
+from invoices.admin.acts import SEES_BUYERS
 from invoices.admin.columns import badge, dong
 from invoices.admin.paper import paper
 from invoices.lifecycle import ENDED
@@ -13,7 +14,6 @@ from invoices.models import Invoice
 from invoices.personal import masked
 from invoices.snapshots import compared
 
-SEES_BUYERS = "invoices.view_buyer"
 PARTS = {  # what a reader may not see is named, so that a gap is not taken for silence
     "payments": "invoices.view_payment",
     "refunds": "invoices.view_refund",
@@ -22,7 +22,10 @@ PARTS = {  # what a reader may not see is named, so that a gap is not taken for 
     "attempts": "invoices.view_invoiceissuance",
     "webhooks in": "webhooks.view_webhookevent",
     "webhooks out": "webhooks.view_webhookdelivery",
+    "pauses": "invoices.view_partition",
     "the merchant": "merchants.view_merchant",
+    "its tax data": "merchants.view_taxinfo",
+    "what the platform told of it": "merchants.view_merchantchange",
     "the provider account": "merchants.view_provideraccount",
 }
 
