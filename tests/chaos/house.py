@@ -23,7 +23,7 @@ from merchants.models import Merchant
 from tests import cast
 from tests.chaos import servers
 
-PATIENCE = 60
+PATIENCE = 120
 
 
 @dataclass(frozen=True, slots=True)

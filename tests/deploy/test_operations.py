@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from config import embedded
+from config import clock, embedded
 from config.environment import knobs, table
 from config.settings import ROOT
 from invoices.lifecycle import State
@@ -31,12 +31,13 @@ ROOMS = [app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()]
 
 
 @pytest.fixture
-def shell(transactional_db: None, provider: Any, settings: Any, tmp_path: Path) -> Any:
+def shell(transactional_db: None, unmoved: None, provider: Any, settings: Any, tmp_path: Path) -> Any:
     """In a deployment with everything set: an order that failed, a merchant that the platform told us of."""
     settings.CREDENTIALS_KEYS = [GOOD["APP_ENV_INVOICE_CREDENTIALS_KEY"]]
-    merchant = cast.seller("first-cafe", url=provider.url)
+    merchant = cast.seller("first-cafe", url=provider.url, symbol=f"C{clock.today_vn():%y}TAA")
     provider.tenants([cast.tenant(merchant)])
-    cast.failed(merchant, orderId="order-1")
+    line = {"name": "Cà phê", "quantity": 1, "unitPrice": 50000, "vatRate": "10%"}  # which holds in any year
+    cast.failed(merchant, orderId="order-1", lines=[line], total=50000)
     info = merchant.tax_info
     tax = {"taxCode": info.tax_code, "legalName": info.legal_name, "address": info.address, "method": info.method}
     row = {"id": "first-cafe", "name": merchant.name, "status": "active", "metadata": {"tax": tax}}
@@ -70,7 +71,7 @@ def test_every_command_of_the_page_does_what_it_says(shell: Any) -> None:
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         told += done.stdout
     assert Invoice.objects.get().state == State.QUEUED  # it was replayed
-    assert re.search(r"^ first-cafe$", told, re.MULTILINE)  # it has no symbol for 2027
+    assert re.search(r"^ first-cafe$", told, re.MULTILINE)  # it has no symbol for next year
     counted = shell(
         'psql "$RESTORED_URL" --tuples-only --command "SELECT count(*), snowflake() > 0 FROM invoices_invoice"'
     )

@@ -83,15 +83,16 @@ def test_filters_narrow_a_list_the_newest_first() -> None:
     WebhookDelivery.objects.filter(pk=second.pk).update(state=S.DEAD)
     invoice = cast.issued()
     of_one, of_other = WebhookDelivery.objects.filter(invoice=invoice).order_by("endpoint_id")
+    newest = sorted((of_one, of_other), key=lambda row: -row.pk)  # one event's are written together
     caller = Caller()
-    assert found(caller) == ids(of_other, of_one, third, second, first)
+    assert found(caller) == ids(*newest, third, second, first)
     assert found(caller, f"?endpointId={one.pk}") == ids(of_one, second, first)
     assert found(caller, f"?endpointId={one.pk}&state=dead") == ids(second)
-    assert found(caller, f"?invoiceId={invoice.pk}") == ids(of_other, of_one)
+    assert found(caller, f"?invoiceId={invoice.pk}") == ids(*newest)
     assert found(caller, f"?invoiceId={invoice.pk}&endpointId={one.pk}&state=pending") == ids(of_one)
     assert found(caller, f"?invoiceId={invoice.pk}&state=delivered") == []
-    assert found(caller, "?limit=2") == ids(of_other, of_one)
-    assert found(caller, f"?limit=2&cursor={of_one.pk}") == ids(third, second)
+    assert found(caller, "?limit=2") == ids(*newest)
+    assert found(caller, f"?limit=2&cursor={newest[1].pk}") == ids(third, second)
 
 
 @pytest.mark.parametrize(
