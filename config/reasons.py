@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest
 
@@ -37,17 +38,17 @@ class Reasoned(forms.ModelForm):
         return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
-class AsksWhy:
+class AsksWhy(admin.ModelAdmin):
     """For an admin whose form is Reasoned: the question stands last, and must be answered."""
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fieldsets = list(super().get_fieldsets(request, obj))  # type: ignore[misc]
-        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)  # type: ignore[attr-defined]
+        fieldsets = list(super().get_fieldsets(request, obj))
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may and "reason" not in flatten_fieldsets(fieldsets):
             fieldsets.append(("Why", {"fields": ("reason", "seen")}))
         return fieldsets
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        row = super().save_form(request, form, change)  # type: ignore[misc]
+        row = super().save_form(request, form, change)
         row._change_reason = form.cleaned_data["reason"]
         return row

@@ -41,7 +41,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else []) 
 SERVICE_CODE = env.str("SERVICE_CODE", default="SVC-00150-INVOICE")  # who we are on the platform
 PORT = env.int("PORT", default=31140)  # where the gateway looks for us
 # The address that the API listens at.
-API_HOST = env.str("API_HOST", default="127.0.0.1" if DEVELOPMENT else "0.0.0.0")  # noqa: S104
+API_HOST = env.str("API_HOST", default="127.0.0.1" if DEVELOPMENT else "0.0.0.0")  # noqa: S104  (a pod is reached from outside)
 API_PROCESSES = env.int("API_PROCESSES", default=1)  # of one `run api`
 API_THREADS = env.int("API_THREADS", default=8)  # of each process, with a database connection each
 # where buyers and operators find us: claim links, cookies
@@ -346,8 +346,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # in browsers' lists is for the owner of the domain to say, and
     "security.W008",  # the redirect to https is the gateway's
 ]
-LOGIN_TRIES = env.int("LOGIN_TRIES", default=5)  # failures of a user name, or from an address; then it waits
-LOGIN_WAIT = positive("LOGIN_WAIT_SECONDS", 900)  # so long
+LOGIN_TRIES = env.int("LOGIN_TRIES", default=5)  # failures of a user name, or from an address, before it must wait
+LOGIN_WAIT = positive("LOGIN_WAIT_SECONDS", 900)  # how long it waits then
 # as client_max_body_size in deploy/nginx.conf
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=1024 * 1024)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # a long receipt has six a line where an operator amends it

@@ -247,6 +247,10 @@ def alike(message: str, invoice: Invoice) -> str:
 
 
 def reasons(items: QuerySet[BulkItem]) -> Sequence[tuple[str, int]]:
-    """Why, and how often; the most frequent first, and no more than anybody reads."""
+    """Why, and how often; the most frequent first, and what is beyond REASONS in one."""
     told = items.order_by().values_list("why").annotate(count=Count("id")).order_by("-count", "why")
-    return list(told[:REASONS])
+    first = list(told[: REASONS + 1])
+    if len(first) <= REASONS:
+        return first
+    del first[REASONS:]
+    return [*first, ("other reasons", items.count() - sum(count for _, count in first))]

@@ -52,7 +52,8 @@ def unmoved(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def bells_are_clear(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
-        redis.Redis.from_url(settings.REDIS_URL).flushdb()  # not the product's: it gives up after 0.2 s
+        with redis.Redis.from_url(settings.REDIS_URL) as patient:  # the product's gives up after 0.2 s
+            patient.flushdb()
         partitions._silent_until = 0.0
 
 

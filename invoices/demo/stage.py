@@ -66,7 +66,7 @@ def cast(simulator: str) -> str:
 
 
 def tell(url: str, body: Any) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310  (as below)
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  (our own simulator)
         return json.load(answer)
 

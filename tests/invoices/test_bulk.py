@@ -133,6 +133,16 @@ def test_what_is_chosen_stays_chosen_and_what_changed_since_the_dry_run_is_decli
     assert late.state == State.FAILED
 
 
+def test_reasons_that_nobody_reads_are_told_in_one(monkeypatch: Any) -> None:
+    dead_letters(8)
+    run = tried(state=State.FAILED)
+    all_of_them = bulk.reasons(run.items.all())
+    assert len(all_of_them) > 1
+    monkeypatch.setattr(bulk, "REASONS", 1)
+    first, rest = bulk.reasons(run.items.all())
+    assert first == all_of_them[0] and rest == ("other reasons", 8 - first[1])
+
+
 def test_one_invoice_that_breaks_stops_no_other(monkeypatch: Any) -> None:
     dead_letters(8)
     run = started(state=State.FAILED)
