@@ -75,8 +75,8 @@ lock: .venv/ready ## Write the lock files anew from pyproject.toml
 rebuild: clean .venv/ready migrate ## Everything anew
 
 clean: ## Stop the embedded servers and remove what was made here
-	-[ -x $(BIN)/python ] && $(BIN)/python -m config.embedded stop .local .local/test .local/chaos .local/bench
-	-[ -x $(BIN)/python ] && $(BIN)/python -m config.broker stop .local .local/*/ .local/*/*/
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.processes.embedded stop .local .local/test .local/chaos .local/bench
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.processes.broker stop .local .local/*/ .local/*/*/
 	rm -rf .venv .local static .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The tests of pages need a browser, those of the gateway nginx; the suite says so where none can be had.

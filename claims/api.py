@@ -15,8 +15,8 @@ from claims import claiming, language, rates
 from claims.claiming import Closed, Unknown, is_open
 from claims.masking import masked
 from claims.privacy import keep_private
-from config import clock
-from config.problems import problem
+from config.base import clock
+from config.rest.problems import problem
 from invoices.buyers import InvalidBuyer
 from invoices.lifecycle import WrongState
 from invoices.models import Invoice

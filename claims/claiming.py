@@ -8,7 +8,8 @@ from typing import Any
 from django.db import models, transaction
 from structlog.stdlib import get_logger
 
-from config import clock, tallies
+from config.base import clock
+from config.monitoring import counters
 from invoices import buyers
 from invoices.amend import amend, check_amendable
 from invoices.issuing import stop
@@ -110,7 +111,7 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
             claimed: Invoice | None = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
         else:
             claimed = learn(said, actor="buyer").invoice
-        tallies.add({(CLAIMED, "edited" if locked.claimed_at else "first"): 1})
+        counters.add({(CLAIMED, "edited" if locked.claimed_at else "first"): 1})
     assert claimed is not None
     log.info("[claimed]", edited=locked.claimed_at is not None, **invoice.about)
     return claimed

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric
 
 from claims.claiming import CLAIMED
-from config.metrics import Totals, counter, labelled
+from config.monitoring.metrics import Totals, counter, labelled
 
 
 def read(totals: Totals) -> Iterable[Metric]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from config.figures import Figure, listed, one
+from config.monitoring.gauges import Figure, listed, one
 from invoices.models import Invoice
 from invoices.work import condition
 

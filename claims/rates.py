@@ -1,6 +1,6 @@
 """One claim link answers so often a minute and no oftener: whoever has it may be a machine that lost its way."""
 
-from config.rates import seconds_to_wait
+from config.rest.rates import seconds_to_wait
 
 
 class TooOften(Exception):

@@ -23,7 +23,7 @@ from claims.communes import suggest
 from claims.masking import masked
 from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
-from config import clock
+from config.base import clock
 from config.models import Configuration
 from invoices.buyers import InvalidBuyer
 from invoices.lifecycle import State, WrongState

@@ -19,11 +19,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from simple_history.admin import SimpleHistoryAdmin
 
-from config import acted
-from config.history import differences
+from config.console import action_log
+from config.console.history import differences
+from config.console.reasons import AsksWhy, Reasoned
+from config.console.sign_in import SignIn
 from config.models import Configuration
-from config.reasons import AsksWhy, Reasoned
-from config.signin import SignIn
 
 admin.site.login_form = SignIn
 admin.site.disable_action("delete_selected")
@@ -127,15 +127,19 @@ class Historied(SimpleHistoryAdmin):
         context["lines"] = self._lines(context["page_obj"], context["object"])
         return super().render_history_view(request, template, context, **kwargs)
 
-    def _lines(self, page: Any, row: Any) -> list[tuple[Any, Any, acted.Acted | None]]:
+    def _lines(self, page: Any, row: Any) -> list[tuple[Any, Any, action_log.Acted | None]]:
         """A row's versions, and between them the acts that left no other trace in it."""
-        acts = acted.lines(self.model, [row.pk])
+        acts = action_log.lines(self.model, [row.pk])
         if page.has_previous():
             acts = acts.filter(action_time__lt=page[0].next_record.history_date)
         if page.has_next():
             acts = acts.filter(action_time__gte=page[-1].history_date)
-        told: list[tuple[Any, Any, acted.Acted | None]] = [(version.history_date, version, None) for version in page]
-        told += [(line.action_time, line, acted.read(line)) for line in acts.select_related("user")[: acted.MOST]]
+        told: list[tuple[Any, Any, action_log.Acted | None]] = [
+            (version.history_date, version, None) for version in page
+        ]
+        told += [
+            (line.action_time, line, action_log.read(line)) for line in acts.select_related("user")[: action_log.MOST]
+        ]
         return sorted(told, key=lambda line: line[0], reverse=True)
 
     def set_history_delta_changes(self, request: HttpRequest, historical_records: Any, **_: Any) -> None:

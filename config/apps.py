@@ -11,7 +11,7 @@ class ConsoleApp(admin.AdminConfig):
     """Django's admin with our site."""
 
     default = False  # named in INSTALLED_APPS, beside ConfigApp
-    default_site = "config.console.Console"
+    default_site = "config.console.site.Console"
 
 
 class ConfigApp(AppConfig):

@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery, Task, signals
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from config import alive
+from config.processes import heartbeat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -27,21 +27,21 @@ def _worker(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def _idle(sender: Any, **_: Any) -> None:
-    sender.timer.call_repeatedly(alive.IDLE, alive.beat, ("worker",))
+    sender.timer.call_repeatedly(heartbeat.IDLE, heartbeat.beat, ("worker",))
 
 
 @signals.beat_init.connect
 def _beat(**_: Any) -> None:
     _serve_as("beat")
     # Sent or not: with Redis away it tries on, and is alive.
-    signals.before_task_publish.connect(lambda **_: alive.beat("beat"), weak=False)
+    signals.before_task_publish.connect(lambda **_: heartbeat.beat("beat"), weak=False)
 
 
 def _serve_as(part: str) -> None:
-    from config.logging import serve_as
+    from config.base.logging import serve_as
 
     serve_as(part)
-    alive.beat(part)  # a container that was started again finds its old sign
+    heartbeat.beat(part)  # a container that was started again finds its old sign
 
 
 @signals.task_prerun.connect

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import connections
 
-from config import webhook_secrets
+from config.base import webhook_secrets
+from config.base.ids import written_worker_id
 
 UPSTREAM = 31140  # where the gateway looks for us
 KNOWN_WRONG_PORT = 1190  # an older registration of ours, which the gateway does not serve
@@ -34,16 +34,6 @@ def worker_id_matches(*, databases: Sequence[str] | None = None, **_: Any) -> li
             id="hoadon.E001",
         )
     ]
-
-
-def written_worker_id() -> int | None:
-    """The worker id that `migrate` wrote into the database; None before the first one."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT to_regprocedure('snowflake_worker()') IS NOT NULL")
-        if not cursor.fetchone()[0]:
-            return None
-        cursor.execute("SELECT snowflake_worker()")
-        return cursor.fetchone()[0]
 
 
 @register(Tags.security, deploy=True)

@@ -9,7 +9,7 @@ import environ
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
-from config import webhook_secrets
+from config.base import webhook_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -65,9 +65,9 @@ INSTALLED_APPS = [
     "claims",
 ]
 MIDDLEWARE = [
-    "config.tracing.Traced",
+    "config.base.tracing.Traced",
     "django.middleware.security.SecurityMiddleware",
-    "config.headers.ContentSecurityPolicy",
+    "config.rest.headers.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -99,7 +99,7 @@ TEMPLATES = [
 
 LOCAL = Path(env.str("HOADON_LOCAL", default=str(ROOT / ".local")))  # what the embedded servers and the demo write
 if not env.str("DATABASE_URL", default="") or not env.str("REDIS_URL", default=""):
-    from config import embedded
+    from config.processes import embedded
 
     database_url, redis_url = embedded.start(LOCAL)
     os.environ.setdefault("DATABASE_URL", database_url)  # children use the same servers
@@ -259,7 +259,7 @@ if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
 # --- Figures ----------------------------------------------------------------------------------------------------------
 
 FIGURES = [  # what the home page, /metrics and the alerts read, room by room
-    "config.figures.own",
+    "config.monitoring.gauges.own",
     "merchants.figures.read",
     "invoices.figures.read",
     "claims.figures.read",
@@ -310,7 +310,11 @@ if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
 ACTS = {  # on models of rooms below those that act
     "merchants.ProviderAccount": ["invoices.admin.accounts.Probe", "invoices.admin.accounts.Remove"],
 }
-TIMELINE = ["merchants.timeline.told", "webhooks.timeline.told", "invoices.timeline.told"]  # see config/timeline.py
+TIMELINE = [
+    "merchants.timeline.told",
+    "webhooks.timeline.told",
+    "invoices.timeline.told",
+]  # see config/console/timeline.py
 SEARCH = ["invoices.search.found.invoices", "webhooks.search.events"]  # what the search box looks through
 
 # --- People ----------------------------------------------------------------------------------------------------------
@@ -361,16 +365,16 @@ RATES = {
     "claim": env.int("API_RATE_PER_CLAIM_TOKEN", default=60),  # requests a minute of one claim link
 }
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["merchants.permissions.BearerToken"],
-    "DEFAULT_PERMISSION_CLASSES": ["merchants.permissions.Declared"],  # deny what nobody opened
-    "DEFAULT_THROTTLE_CLASSES": ["merchants.permissions.PerPrincipal"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["config.rest.permissions.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["config.rest.permissions.Declared"],  # deny what nobody opened
+    "DEFAULT_THROTTLE_CLASSES": ["config.rest.permissions.PerPrincipal"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["config.bodies.ExactJson"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.bodies.OnlyJson",
-    "DEFAULT_PAGINATION_CLASS": "config.paging.Newest",
+    "DEFAULT_PARSER_CLASSES": ["config.rest.bodies.ExactJson"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.bodies.OnlyJson",
+    "DEFAULT_PAGINATION_CLASS": "config.rest.paging.Newest",
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
-    "EXCEPTION_HANDLER": "config.problems.told",
+    "DEFAULT_SCHEMA_CLASS": "config.rest.openapi.Schema",
+    "EXCEPTION_HANDLER": "config.rest.problems.told",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -390,22 +394,22 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webhooks.openapi.describe",
         "claims.openapi.describe",
-        "config.openapi.describe_health",
-        "config.openapi.finish",
+        "config.rest.openapi.describe_health",
+        "config.rest.openapi.finish",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",  # from our own static files: no CDN hears of our readers
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
-# Folder in which workers, beat and consumer give signs of life (config/alive.py); none: a temporary one.
+# Folder in which workers, beat and consumer give signs of life (config/processes/heartbeat.py); none: a temporary one.
 ALIVE = env.str("HOADON_ALIVE", default="")
 HEALTH = {  # what must be there, and who finds out
-    "database": "config.health.database",
-    "migrations": "config.health.migrations",
-    "secrets": "config.health.secrets",
-    "redis": "config.health.doorbell",
-    "jwks": "merchants.identity.health",
+    "database": "config.monitoring.health.database",
+    "migrations": "config.monitoring.health.migrations",
+    "secrets": "config.monitoring.health.secrets",
+    "redis": "config.monitoring.health.doorbell",
+    "jwks": "config.rest.identity.health",
 }
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
@@ -417,7 +421,9 @@ if LOG_FORMAT not in ("logfmt", "json"):
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "config.logging.Line", "style": LOG_FORMAT, "service": SERVICE_CODE, "whole": DEBUG}},
+    "formatters": {
+        "line": {"()": "config.base.logging.Line", "style": LOG_FORMAT, "service": SERVICE_CODE, "whole": DEBUG}
+    },
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     # DEBUG, INFO, WARNING, ERROR.
     "root": {"handlers": ["stdout"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
@@ -425,7 +431,7 @@ LOGGING = {
         # What they say goes through our own line or nowhere: none may keep a handler of its own.
         "django": {"handlers": [], "propagate": True, "level": "INFO"},
         "django.server": {"handlers": [], "propagate": True, "level": "ERROR"},
-        "django.request": {"level": "CRITICAL"},  # config.tracing tells every request once, without its path
+        "django.request": {"level": "CRITICAL"},  # config.base.tracing tells every request once, without its path
         "_granian": {"handlers": [], "propagate": True},
         "granian.access": {"handlers": [], "propagate": True},
         "celery": {"level": "WARNING"},

@@ -1,13 +1,13 @@
 from celery import shared_task
 
-from config import tallies
+from config.monitoring import counters
 
 
 @shared_task(name="config.forget_tallies")
 def forget_tallies() -> None:
-    tallies.forget()
+    counters.forget()
 
 
 @shared_task(name="config.fold_tallies")
 def fold_tallies() -> None:
-    tallies.fold()
+    counters.fold()

@@ -2,8 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config import health, metrics
-from config.openapi import openapi
+from config.monitoring import health, metrics
+from config.rest.openapi import openapi
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -18,6 +18,6 @@ urlpatterns = [
     path("v1/api/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi"), name="docs"),
     path("", include("claims.urls")),
 ]
-handler400 = "config.problems.bad_request"
-handler404 = "config.problems.not_found"
-handler500 = "config.problems.server_error"
+handler400 = "config.rest.problems.bad_request"
+handler404 = "config.rest.problems.not_found"
+handler500 = "config.rest.problems.server_error"

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from config import clock
+from config.base import clock
 from invoices import documents
 from invoices.issuing.calls import Answer
 from invoices.issuing.outcomes import mismatch

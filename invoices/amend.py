@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from config import clock
+from config.base import clock
 from invoices import buyers
 from invoices.lifecycle import Reason, State, WrongState
 from invoices.look_up import check_remembered

@@ -13,8 +13,8 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, QuerySet
 
-from config import clock
-from config.crypto import CannotOpen
+from config.base import clock
+from config.base.crypto import CannotOpen
 from invoices.cancel import cancel
 from invoices.facts import Unacceptable
 from invoices.issue_now import issue_now

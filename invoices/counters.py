@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from config.metrics import Totals, counter, histogram, labelled, summed
+from config.monitoring.metrics import Totals, counter, histogram, labelled, summed
 from invoices.lifecycle import Reason, State
 from invoices.providers import PROVIDERS
 from invoices.tallying import CALL, COUNTED, OPENED, RETRY, STEP

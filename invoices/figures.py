@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from config import clock, tallies
-from config.figures import Figure, listed, one, rows
+from config.base import clock
+from config.monitoring import counters
+from config.monitoring.gauges import Figure, listed, one, rows
 from invoices.lifecycle import Reason, State
 from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
 from invoices.opening import DISAGREED
@@ -75,7 +76,7 @@ def _open() -> Iterable[Figure]:
 
 def _failed() -> Iterable[Figure]:
     found = rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
-    recent = tallies.since(clock.now() - RECENT, COUNTED)
+    recent = counters.since(clock.now() - RECENT, COUNTED)
     ended = {state: sum(n for (name, _), n in recent.items() if name == state) for state in COUNTED}
     reasons = [reason.value for reason in Reason]
     links = {(r,): listed(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
@@ -106,7 +107,7 @@ def _failed() -> Iterable[Figure]:
 
 def _today() -> Iterable[Figure]:
     start = clock.at_vn(clock.today_vn())
-    counts = tallies.since(start, COUNTED)
+    counts = counters.since(start, COUNTED)
     ended = {state: sum(n for (name, _), n in counts.items() if name == state) for state in COUNTED}
     yield Figure(
         "invoices_ended_today",
@@ -126,7 +127,7 @@ def _today() -> Iterable[Figure]:
 
 
 def _owed() -> Iterable[Figure]:
-    found = tallies.since(clock.now() - DAY, [DISAGREED, DIFFERED])
+    found = counters.since(clock.now() - DAY, [DISAGREED, DIFFERED])
     yield one(
         "payments_disagreeing",
         "Orders of which a second payment told other money, in the last day.",

@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.db import connection, transaction
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from invoices import mail
 from invoices.documents import read
 from invoices.issuing import stop

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from config import clock
+from config.base import clock
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one

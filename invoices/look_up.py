@@ -4,7 +4,7 @@ import queue
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from config import clock
+from config.base import clock
 from invoices.issuing.calls import Answer, Answered, Call, limits_of
 from invoices.issuing.record import record
 from invoices.issuing.take import look_ups

@@ -12,8 +12,9 @@ from django.db import transaction
 from django.dispatch import Signal
 from structlog.stdlib import get_logger
 
-from config import clock
-from config.models import Snowflake, update_rows
+from config.base import clock
+from config.base.ids import Snowflake
+from config.base.records import update_rows
 from invoices import audit, partitions
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice, SentDocument

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from structlog.stdlib import get_logger
 
-from config import clock, tallies
-from config.models import new_ids
+from config.base import clock
+from config.base.ids import new_ids
+from config.monitoring import counters
 from invoices import audit, money, parking
 from invoices.facts import Fact, Unacceptable
 from invoices.lifecycle import CLAIMABLE, Reason, State
@@ -276,7 +277,7 @@ def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
     other = next(others, None)
     if other is None or invoice.tracings.filter(event_type="payment_conflict").exists():
         return
-    tallies.add({(DISAGREED, ""): 1})
+    counters.add({(DISAGREED, ""): 1})
     log.error("[paymentConflict] another payment with other money", payment=other.payment_id, **invoice.about)
     why = f"payment {other.payment_id} says {other.body['total']} đồng, the invoice {paid}"
     move_one(invoice, lambda row: Step(State(row.state), "payment_conflict", "refused", why), actor=actor)

@@ -6,7 +6,7 @@ from datetime import date
 from django.db import connection
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from invoices.facts import Fact, Unacceptable
 from invoices.models import InvoiceRequest, Payment
 from merchants.models import Merchant, ProviderAccount

@@ -8,7 +8,8 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 from structlog.stdlib import get_logger
 
-from config import clock, tallies
+from config.base import clock
+from config.monitoring import counters
 from invoices.issuing import stop
 from invoices.issuing.calls import account_of, overrides
 from invoices.issuing.wire import wire
@@ -81,7 +82,7 @@ def reconcile_yesterday() -> None:
 
     def differs(found: Difference) -> None:
         log.error("[reconcile]", day=day, kind=found.kind, account=found.account, why=found.what)
-        tallies.add({(DIFFERED, found.kind): 1})
+        counters.add({(DIFFERED, found.kind): 1})
 
     result = reconcile(day, differs=differs)
     log.info("[reconcile]", day=day, accounts=result.accounts, ours=result.ours, theirs=result.theirs)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from config import clock
+from config.base import clock
 from invoices import documents
 from invoices.amend import is_closed, sendable
 from invoices.lifecycle import ASKED, State, WrongState

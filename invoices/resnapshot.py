@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from config import clock
+from config.base import clock
 from invoices.amend import REDRAWN, check_redrawable
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, LegalRules

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, NamedTuple
 
-from config import clock
+from config.base import clock
 from invoices.models import Invoice
 from merchants.models import Merchant, ProviderAccount
 

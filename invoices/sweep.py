@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from invoices import parking, partitions
 from invoices.amend import fall_back_to_consumer
 from invoices.issuing import outcomes, stop

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from config import tallies
+from config.monitoring import counters
 from invoices.lifecycle import State
 from invoices.models import Invoice
 
@@ -19,12 +19,12 @@ def tally(moved: Iterable[tuple[Invoice, State]]) -> None:
     for invoice, source in moved:
         if invoice.state in (*COUNTED, State.UNCERTAIN) and invoice.state != source:
             counts[invoice.state, _label(invoice)] += 1
-    tallies.add(counts)
+    counters.add(counts)
 
 
 def tally_opened(actor: str) -> None:
     """By who told us: a route of the webhooks, the api, the sweep."""
-    tallies.add({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): 1})
+    counters.add({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): 1})
 
 
 def bucket(seconds: float) -> int:

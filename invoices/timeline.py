@@ -7,9 +7,9 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.html import format_html
 
-from config.figures import listed
-from config.history import who
-from config.timeline import Moment, Subject, newest
+from config.console.history import who
+from config.console.timeline import Moment, Subject, newest
+from config.monitoring.gauges import listed
 from invoices.admin.columns import as_json, changes, dong, file_link, in_a_line, moment
 from invoices.documents import sha256
 from invoices.models import (

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from invoices.issuing import stop
 from invoices.models import AuditVerification, Invoice, InvoiceAuditTracing
 from invoices.models.audit import chain

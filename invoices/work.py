@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from config import clock, tallies
+from config.base import clock
+from config.monitoring import counters
 from invoices.lifecycle import State
 
 SOON = timedelta(minutes=15)  # a claim window that closes
@@ -51,7 +52,7 @@ def condition(name: str) -> Q:
         "correction": Q(correction_owed=True),
         "files": Q(files_due__isnull=False),
         "open": Q(state__in=OPEN),
-        "failed-recently": Q(state=State.FAILED, updated_at__gte=tallies.slot(now - RECENT)),
+        "failed-recently": Q(state=State.FAILED, updated_at__gte=counters.slot(now - RECENT)),
         "issued-today": Q(issued_at__gte=today),
         "failed-today": Q(state=State.FAILED, updated_at__gte=today),
         "cancelled-today": Q(state=State.CANCELLED, updated_at__gte=today),

@@ -6,8 +6,8 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from config.acts import Act, Declined
-from config.history import differences
+from config.console.actions import Act, Declined
+from config.console.history import differences
 from merchants import changes, quarantine
 from merchants.models import Merchant, MerchantChange, Quarantine, TaxInfo
 from merchants.pause import pause, resume

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.acts import Acting
 from config.admin import Edited, Shown, ToDo
-from config.reasons import Reasoned
+from config.console.actions import Acting
+from config.console.reasons import Reasoned
 from merchants import logos, tax_codes
 from merchants.acts import Pause, ReplayMessage, Resume, Resync
 from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection, transaction
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from merchants import envelopes, tax_data
 from merchants.envelopes import UNAVAILABLE, Change, Position, Unreadable
 from merchants.models import Merchant, MerchantChange, TaxInfo

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from config.metrics import Totals
-from merchants.identity import verifier
+from config.monitoring.metrics import Totals
+from config.rest.identity import verifier
 
 
 def read(totals: Totals) -> Iterable[Metric]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.db.models import Count, Value
 
-from config import clock
-from config.figures import Figure, listed, one, rows
+from config.base import clock
+from config.monitoring.gauges import Figure, listed, one, rows
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
 from merchants.work import ENDING, FEW, WORK, condition
 

@@ -2,7 +2,7 @@
 
 from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 
-from config import clock
+from config.base import clock
 from merchants.models import ConsumerLag
 
 PATIENCE = 2.0  # seconds for Kafka to tell what was committed

@@ -9,8 +9,9 @@ from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from config import clock, crypto
-from config.models import Record, new_ids
+from config.base import clock, crypto
+from config.base.ids import new_ids
+from config.base.records import Record
 
 CLAIM_WINDOW_MAX = 120  # minutes; the legal rules may say less
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from config import clock
+from config.base import clock
 
 
 def pause(row: Any, *, actor: str, reason: str) -> bool:

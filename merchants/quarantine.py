@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from config import clock
+from config.base import clock
 from merchants.models import Quarantine
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from config.history import differences, who
-from config.timeline import CAP, Moment, Subject, earlier
+from config.console.history import differences, who
+from config.console.timeline import CAP, Moment, Subject, earlier
 from merchants.models import Merchant, MerchantChange, ProviderAccount, TaxInfo
 
 

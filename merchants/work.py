@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from config import clock
+from config.base import clock
 
 ENDING = timedelta(days=30)  # certificates
 FEW = 1000  # numbers left under a symbol

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from config import clock
-from config.models import new_ids, update_rows
+from config.base import clock
+from config.base.ids import new_ids
+from config.base.records import update_rows
 from merchants import tax_data
 from merchants.models import Merchant, TaxInfo
 

@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from config import clock
+from config.base import clock
 from invoices import facts, numbers
 from invoices.adopt import adopt
 from invoices.issuing import issue_due

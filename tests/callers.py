@@ -5,8 +5,8 @@ from typing import Any
 
 from django.test import Client
 
-from merchants import local_identity
-from merchants.identity import PERMISSIONS
+from config.rest import local_identity
+from config.rest.identity import PERMISSIONS
 
 API = "/v1/api"
 JSON = "application/json"

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
-from config import clock
+from config.base import clock
 from invoices.facts import payment as payment_fact
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance

@@ -9,8 +9,8 @@ import redis
 from django.conf import settings
 from django.core.management import call_command
 
-from config import clock
-from config.logging import Line
+from config.base import clock
+from config.base.logging import Line
 from invoices import partitions
 from invoices.issuing import calls
 from invoices.models import LegalRules

@@ -9,8 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config import clock
-from config.figures import listed
+from config.base import clock
+from config.monitoring.gauges import listed
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund
 from invoices.work import WORK

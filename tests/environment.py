@@ -2,7 +2,7 @@
 
 import os
 
-from config import clock
+from config.base import clock
 from tests import DAY
 
 os.environ.setdefault(

@@ -24,8 +24,8 @@ from django.test import Client  # noqa: E402
 from django.urls import reverse  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
-from config import clock  # noqa: E402
-from config.modes import api  # noqa: E402
+from config.base import clock  # noqa: E402
+from config.processes.run_modes import api  # noqa: E402
 from invoices import bulk  # noqa: E402
 from invoices.demo import stage  # noqa: E402
 from invoices.demo.processes import Crew, free_port  # noqa: E402

@@ -15,12 +15,12 @@ from django.conf import settings as configured
 from django.core.management import call_command, get_commands
 from django.test import Client
 
-from config import figures
-from config.alert_rules import rules, runbook, within
-from config.alerts import ALERTS, RUNBOOK, Alert
-from config.dashboard import dashboard
-from config.figures import Figure
-from config.metrics import gauge
+from config.monitoring import gauges
+from config.monitoring.alerts import ALERTS, RUNBOOK, Alert
+from config.monitoring.dashboard import dashboard
+from config.monitoring.gauges import Figure
+from config.monitoring.metrics import gauge
+from config.monitoring.prometheus import rules, runbook, within
 from invoices.providers.simulator import Simulator
 from tests.alert_causes import CAUSES, without_a_database
 
@@ -66,12 +66,12 @@ def test_a_database_that_is_down_is_an_alert_too() -> None:
     done = without_a_database()
     assert (done.returncode, firing(done.stdout)) == (1, [SILENT.name]), done.stdout + done.stderr
     assert SILENT.fix in done.stdout
-    assert not SILENT.fires(figures.read())
+    assert not SILENT.fires(gauges.read())
 
 
 def test_a_few_failures_among_many_invoices_are_no_spike() -> None:
     spike = next(alert for alert in ALERTS if alert.name == "IssuanceFailuresSpike")
-    calm = figures.read()
+    calm = gauges.read()
 
     def told(failed: int, issued: int) -> bool:
         few = {"invoices_failed_recently": {("refused",): failed}}
@@ -103,7 +103,7 @@ def test_an_alert_says_what_to_do_with_commands_that_exist(alert: Alert) -> None
 
 @EACH
 def test_an_alert_judges_a_figure_that_exists_by_labels_that_it_has(alert: Alert) -> None:
-    told = figures.read()
+    told = gauges.read()
     figure = told[alert.figure]
     assert set(alert.only) <= set(figure.labels)
     for label, values in alert.only.items():
@@ -116,7 +116,7 @@ def test_an_alert_judges_a_figure_that_exists_by_labels_that_it_has(alert: Alert
 
 
 def test_what_is_committed_is_what_the_lists_say() -> None:
-    told, page = figures.read(), (configured.ROOT / RUNBOOK).read_text()
+    told, page = gauges.read(), (configured.ROOT / RUNBOOK).read_text()
     assert RULES.read_text() == rules(ALERTS, told), "it drifted; write it anew: manage.py alerts --write"
     assert DASHBOARD.read_text() == dashboard(), "it drifted; write it anew: manage.py alerts --write"
     assert page == within(page, runbook(ALERTS)), "it drifted; write it anew: manage.py alerts --write"
@@ -171,7 +171,7 @@ def test_promtool_reads_every_query_of_the_dashboard(promtool: str, tmp_path: Pa
 
 
 def test_prometheus_fires_where_we_do_however_many_processes_tell(promtool: str, tmp_path: Path) -> None:
-    calm = figures.read()
+    calm = gauges.read()
     just, not_quite = world(calm, max, over), world(calm, min, under)
     silent = {name: figure for name, figure in just.items() if name != SILENT.figure}
     worlds = {"calm": calm, "just": just, "not quite": not_quite, "silent": silent}

@@ -11,8 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config import acted
 from config.admin import Historied
+from config.console import action_log
 from config.models import Configuration
 from invoices.cancel import cancel
 from invoices.models import Partition
@@ -152,7 +152,7 @@ def test_acts_stand_between_the_versions_that_they_happened_between(console: Cli
         merchant.name = f"name {at}"
         merchant.save()
         if at % 50 == 20:
-            acted.log(who.pk, merchant, f"Resync: reason {at} – unchanged")
+            action_log.log(who.pk, merchant, f"Resync: reason {at} – unchanged")
     pages = [console.get(address(merchant, "history"), {"p": page}).content.decode() for page in (1, 2)]
     assert [[at for at in (20, 70, 120) if f"<td>reason {at}</td>" in page] for page in pages] == [[70, 120], [20]]
     lines = re.findall(r"<td>reason 120</td>|<ins>name \d+</ins>", pages[0])
@@ -163,14 +163,14 @@ def test_a_row_that_was_only_acted_on_tells_it(console: Client) -> None:
     partition = Partition(number=0)
     Partition.objects.bulk_create([partition])
     assert "Nobody has changed it" in history_of(console, partition)
-    acted.log(User.objects.get().pk, partition, "Resume: no reason – it was not paused")
+    action_log.log(User.objects.get().pk, partition, "Resume: no reason – it was not paused")
     assert "<td>no reason</td>" in history_of(console, partition)
 
 
 def test_the_acts_of_a_row_are_read_by_their_index() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        assert "acts_of_row" in acted.lines(Merchant, [1, 2]).explain()
+        assert "acts_of_row" in action_log.lines(Merchant, [1, 2]).explain()
 
 
 def test_a_long_history_asks_as_often_as_a_short_one_and_shows_every_difference(console: Client) -> None:

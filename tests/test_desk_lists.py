@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from config.figures import listed
+from config.monitoring.gauges import listed
 from tests import cast
 from tests.invoices import stories
 from tests.invoices.test_admin import as_one_of
@@ -79,7 +79,7 @@ def test_every_link_of_the_lists_and_the_sidebar_opens(client: Client) -> None:
 
 
 def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr("config.timeline.CAP", 1)
+    monkeypatch.setattr("config.console.timeline.CAP", 1)
     root = User.objects.create_superuser("root", password="x")
     client.force_login(root)
     invoice = stories.eventful(root)

@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from config import clock, figures
+from config.base import clock
 from config.models import Tally
+from config.monitoring import gauges
 from invoices.cancel import cancel
 from invoices.facts import payment as payment_fact
 from invoices.lifecycle import State
@@ -166,10 +167,10 @@ def around() -> dict[str, tuple[Callable[[], Any], ...]]:
 @pytest.mark.parametrize("name", around())
 def test_a_figure_leads_to_what_it_counts_and_to_nothing_else(client: Client, name: str) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    before = figures.read()[name].total
+    before = gauges.read()[name].total
     for build in around()[name]:
         build()
-    figure = figures.read()[name]
+    figure = gauges.read()[name]
     assert figure.total > before
     begins = {labels[:length] for labels in figure.values for length in range(len(labels) + 1)}
     for begin in begins & {(), *figure.values, *figure.links}:
@@ -182,7 +183,7 @@ def test_a_figure_leads_to_what_it_counts_and_to_nothing_else(client: Client, na
 
 def test_every_figure_is_tried_or_leads_nowhere(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    told = figures.read()
+    told = gauges.read()
     linked = {name for name, figure in told.items() if figure.link or figure.links}
     assert linked == {*around(), *NOT_A_COUNT}
     for name in NOT_A_COUNT:

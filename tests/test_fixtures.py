@@ -10,9 +10,9 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from config import clock
+from config.base import clock
 from config.models import Configuration
-from config.modes import SEEDS
+from config.processes.run_modes import SEEDS
 from invoices.facts import payment
 from invoices.lifecycle import State
 from invoices.models import LegalRules

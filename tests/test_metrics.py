@@ -10,8 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from config import clock, metrics, tallies
+from config.base import clock
 from config.models import Total
+from config.monitoring import counters, metrics
 from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice
@@ -126,39 +127,39 @@ def test_a_scrape_costs_the_same_whatever_there_is(client: Client) -> None:
         for _ in range(3):
             cast.issued()
             cast.failed()
-            tallies.add({("provider_call", "viettel:send:issued:1"): 1})
+            counters.add({("provider_call", "viettel:send:issued:1"): 1})
     assert counts[0] == counts[1] <= 40
 
 
 @pytest.mark.django_db
 def test_folding_changes_no_total_and_what_was_forgotten_still_counts(client: Client) -> None:
-    start = tallies.slot(clock.now())
+    start = counters.slot(clock.now())
     for ago in (9 * 24 * 60, 60, 20, 0):
         with clock.frozen(start - timedelta(minutes=ago)):
-            tallies.add({("x", "a"): 1, ("x", str(ago)): 2})
-    before = tallies.totals()
+            counters.add({("x", "a"): 1, ("x", str(ago)): 2})
+    before = counters.totals()
     assert before[("x", "a")] == 4
     for _ in range(2):
-        tallies.fold()
-        assert tallies.totals() == before
+        counters.fold()
+        assert counters.totals() == before
     assert Total.objects.get(name="x", label="a").count == 3, "the youngest slots may still be added to"
-    assert tallies.forget() == 2 and tallies.totals() == before
-    tallies.add({("x", "a"): 1})
+    assert counters.forget() == 2 and counters.totals() == before
+    counters.add({("x", "a"): 1})
     with clock.frozen(start + timedelta(minutes=30)):
-        tallies.fold()
-        assert tallies.totals() == {**before, ("x", "a"): 5}
+        counters.fold()
+        assert counters.totals() == {**before, ("x", "a"): 5}
         assert Total.objects.get(name="x", label="a").count == 5
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_who_fold_at_once_count_nothing_twice() -> None:
     with clock.frozen(clock.now() - timedelta(hours=1)):
-        tallies.add({("x", str(at)): 1 for at in range(50)})
-    before, barrier = tallies.totals(), threading.Barrier(4)
+        counters.add({("x", str(at)): 1 for at in range(50)})
+    before, barrier = counters.totals(), threading.Barrier(4)
 
     def fold() -> None:
         barrier.wait()
-        tallies.fold()
+        counters.fold()
         connection.close()
 
     threads = [threading.Thread(target=fold) for _ in range(4)]
@@ -166,7 +167,7 @@ def test_two_who_fold_at_once_count_nothing_twice() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert tallies.totals() == before and Total.objects.count() == 50
+    assert counters.totals() == before and Total.objects.count() == 50
 
 
 @pytest.mark.django_db

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from config.openapi import document
+from config.rest.openapi import document
 from invoices.models import Invoice
 from merchants.models import ProviderAccount
 from tests import cast

@@ -8,11 +8,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.generators import EndpointEnumerator
 
 from config.models import Configuration
+from config.rest.identity import PERMISSIONS
+from config.rest.permissions import BearerToken, Declared, PerPrincipal
+from config.rest.scoping import EVERYBODY, PLATFORM, Scoped
 from invoices.models import Invoice
-from merchants.identity import PERMISSIONS
 from merchants.models import AdministrativeUnit, Merchant, ProviderAccount
-from merchants.permissions import BearerToken, Declared, PerPrincipal
-from merchants.scoping import EVERYBODY, PLATFORM, Scoped
 from tests import cast
 from tests.callers import Caller, problem
 from tests.claims.stages import with_files

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.acts import Act
+from config.console.actions import Act
 from webhooks import deliveries, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 

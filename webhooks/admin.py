@@ -11,10 +11,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from config import crypto, webhook_secrets
-from config.acts import Acting
 from config.admin import Edited, Shown, ToDo
-from config.reasons import Reasoned
+from config.base import crypto, webhook_secrets
+from config.console.actions import Acting
+from config.console.reasons import Reasoned
 from invoices.admin.columns import as_json, badge
 from webhooks.acts import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
 from webhooks.addresses import Forbidden, check_url

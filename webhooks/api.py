@@ -10,11 +10,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import webhook_secrets
-from config.fields import Body, Identifier, Pattern, Text, Told, Whole
-from config.problems import Problem, at_fault
+from config.base import webhook_secrets
+from config.rest.fields import Body, Identifier, Pattern, Text, Told, Whole
+from config.rest.problems import Problem, at_fault
+from config.rest.scoping import Scoped
 from merchants.models import Merchant
-from merchants.scoping import Scoped
 from webhooks import deliveries
 from webhooks.addresses import Forbidden, check_url
 from webhooks.api_deliveries import DISABLED, DeliveryShape, ReplayedSince, ReplaySince

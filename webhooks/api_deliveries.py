@@ -9,9 +9,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields import Body, Flag, Told
-from config.problems import Problem, at_fault
-from merchants.scoping import Scoped
+from config.rest.fields import Body, Flag, Told
+from config.rest.problems import Problem, at_fault
+from config.rest.scoping import Scoped
 from webhooks import deliveries
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 

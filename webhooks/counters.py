@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from config.metrics import Totals, counter, labelled
+from config.monitoring.metrics import Totals, counter, labelled
 from invoices.tallying import OPENED
 from webhooks.figures import REASONS, REJECTED
 from webhooks.models import WebhookEvent

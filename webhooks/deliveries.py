@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from structlog.stdlib import get_logger
 
-from config import clock, crypto
+from config.base import clock, crypto
 from invoices.issuing import stop
 from webhooks import outcomes
 from webhooks.models import WebhookDelivery, WebhookEndpoint

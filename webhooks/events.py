@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from config import clock
+from config.base import clock
 from invoices import facts
 from invoices.facts import Unacceptable
 from invoices.opening import Opening, learn

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from django.db.models import Count, Min, Q
 
-from config import clock, tallies
-from config.figures import Figure, listed, one, rows
+from config.base import clock
+from config.monitoring import counters
+from config.monitoring.gauges import Figure, listed, one, rows
 from webhooks.events import HANDLERS
 from webhooks.models import WebhookDelivery, WebhookEvent
 from webhooks.outcomes import GIVEN_UP
@@ -38,7 +39,7 @@ def read() -> Iterable[Figure]:
 
 
 def _inbound() -> Iterable[Figure]:
-    rejected = tallies.since(clock.now() - HOUR, [REJECTED])
+    rejected = counters.since(clock.now() - HOUR, [REJECTED])
     yield Figure(
         "webhooks_rejected",
         "Webhooks turned away in the last hour, by route and reason.",
@@ -85,5 +86,5 @@ def _outbound() -> Iterable[Figure]:
     ):
         living = {f"{field}__isempty": 0, "deleted_at__isempty": 1}
         yield one(name, help, count, listed("webhooks_webhookendpoint", **living))
-    given_up = sum(tallies.since(clock.now() - DAY, [GIVEN_UP]).values())
+    given_up = sum(counters.since(clock.now() - DAY, [GIVEN_UP]).values())
     yield one("endpoints_given_up", "Endpoints that we switched off in the last day: gone, or silent.", given_up)

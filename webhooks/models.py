@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from django.db import models, transaction
 from simple_history.models import HistoricalRecords
 
-from config import clock, crypto, webhook_secrets
-from config.models import Record
-from config.tracing import trace_id
+from config.base import clock, crypto, webhook_secrets
+from config.base.records import Record
+from config.base.tracing import trace_id
 
 
 class WebhookEvent(Record):

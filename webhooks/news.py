@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from config import clock
-from config.models import new_ids
+from config.base import clock
+from config.base.ids import new_ids
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from webhooks.models import WebhookDelivery, WebhookEndpoint

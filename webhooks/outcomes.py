@@ -12,7 +12,8 @@ from django.db import connection, transaction
 from django.db.models import Q
 from structlog.stdlib import get_logger
 
-from config import clock, tallies
+from config.base import clock
+from config.monitoring import counters
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.sending import Outcome
 
@@ -119,5 +120,5 @@ def _disable(endpoint: Any, reason: str) -> None:
     endpoint.disabled_reason, endpoint.failing_since, endpoint.held_until = reason, None, None
     endpoint._change_reason = "worker"
     endpoint.save(update_fields=["disabled_reason", "failing_since", "held_until", "updated_at"])
-    tallies.add({(GIVEN_UP, ""): 1})
+    counters.add({(GIVEN_UP, ""): 1})
     log.error("[webhookEndpointDisabled]", endpoint=endpoint.pk, why=reason)

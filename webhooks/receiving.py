@@ -10,7 +10,8 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from structlog.stdlib import get_logger
 
-from config import clock, tallies, tracing
+from config.base import clock, tracing
+from config.monitoring import counters
 from invoices.facts import Unacceptable
 from webhooks import events
 from webhooks.models import WebhookEvent
@@ -105,7 +106,7 @@ def _act(row: WebhookEvent, event: dict[str, Any]) -> Answer:
         row.status, row.answer_status = WebhookEvent.Status.DONE, 202
         row.answer = events.answer(row.pk, opening, row.order_id)
         if opening.outcome not in COUNTED_AT_OPENING:
-            tallies.add({(ACCEPTED, f"{row.route}:{opening.outcome}"): 1})
+            counters.add({(ACCEPTED, f"{row.route}:{opening.outcome}"): 1})
     except Unacceptable as error:
         log.warning("[webhookRefused]", code=error.code, **row.about)
         row.status, row.answer_status, row.error = WebhookEvent.Status.REFUSED, 422, str(error)

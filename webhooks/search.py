@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.urls import reverse
 
-from config.found import Hit
+from config.console.search import Hit
 from invoices.search.asked import Kind, Look
 from webhooks.models import WebhookEvent
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import InterfaceError, OperationalError
 from structlog.stdlib import get_logger
 
-from config import tracing
+from config.base import tracing
 from merchants.quarantine import Message, Poison
 from webhooks.receiving import Malformed, Reused, receive
 

@@ -6,9 +6,9 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from config import acted
-from config.figures import listed
-from config.timeline import CAP, Moment, Subject, newest
+from config.console import action_log
+from config.console.timeline import CAP, Moment, Subject, newest
+from config.monitoring.gauges import listed
 from invoices.admin.columns import as_json, moment
 from webhooks.models import WebhookDelivery, WebhookEvent
 
@@ -84,7 +84,7 @@ def _acts(model: type[WebhookEvent | WebhookDelivery], rows: list[Any], link: st
     types = {row.pk: row.type for row in rows}
 
     def tell(line: LogEntry) -> Moment:
-        act = acted.read(line)
+        act = action_log.read(line)
         return Moment(
             at=act.at,
             kind="edit",
@@ -94,7 +94,7 @@ def _acts(model: type[WebhookEvent | WebhookDelivery], rows: list[Any], link: st
             link=reverse(f"admin:webhooks_{model._meta.model_name}_history", args=[act.row]),
         )
 
-    return newest(acted.lines(model, types), tell, what="acts on webhooks", link=link)
+    return newest(action_log.lines(model, types), tell, what="acts on webhooks", link=link)
 
 
 def _body(text: str) -> Any:

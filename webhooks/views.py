@@ -4,8 +4,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from structlog.stdlib import get_logger
 
-from config import tallies
-from config.problems import problem
+from config.monitoring import counters
+from config.rest.problems import problem
 from webhooks.figures import REJECTED
 from webhooks.receiving import Malformed, Reused, receive
 from webhooks.signatures import Unverified, verify
@@ -45,6 +45,6 @@ def webhook(request: HttpRequest, route: str) -> HttpResponse:
 def _count_rejected(route: str, reason: str) -> None:
     """A body that nobody signed has no row: it is only counted, and answered also when that fails."""
     try:
-        tallies.add({(REJECTED, f"{route}:{reason}"): 1})
+        counters.add({(REJECTED, f"{route}:{reason}"): 1})
     except DatabaseError:
         log.exception("[webhookRejected] not counted", route=route)

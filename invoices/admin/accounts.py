@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.acts import Act, Declined
+from config.console.actions import Act, Declined
 from invoices.issuing.later import probe_now
 from invoices.lifecycle import OWED, State
 from invoices.models import Invoice

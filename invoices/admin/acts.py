@@ -5,7 +5,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from config.acts import Act, Declined
+from config.console.actions import Act, Declined
 from invoices.admin.columns import badge
 from invoices.admin.payloads import compared_payloads
 from invoices.adopt import adopt

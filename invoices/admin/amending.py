@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.safestring import SafeString
 
-from config.acts import Why
+from config.console.actions import Why
 from invoices.admin.acts import SEES_BUYERS, OnInvoice, becomes
 from invoices.admin.columns import dong
 from invoices.admin.payloads import compared_payloads

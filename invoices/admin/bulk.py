@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
-from config.acts import Why, log
 from config.admin import Shown
+from config.console.actions import Why, log
 from invoices import bulk
 from invoices.models import BulkItem, BulkRun, Invoice
 

@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from config import clock, figures, tallies
-from config.figures import Figure, Labels
+from config.base import clock
+from config.monitoring import counters, gauges
+from config.monitoring.gauges import Figure, Labels
 from invoices.admin import charts
 from invoices.lifecycle import State
 from invoices.tallying import COUNTED
@@ -81,7 +82,7 @@ TILES = {
 
 def told(request: HttpRequest) -> dict[str, Any]:
     """What the template shows."""
-    counted = figures.read()
+    counted = gauges.read()
     groups = {name: [tile(counted, wanted) for wanted in tiles] for name, tiles in TILES.items()}
     lanes = [partition(counted, number) for number in range(settings.PARTITIONS)]
     deepest = max((lane["depth"] for lane in lanes), default=0)
@@ -148,7 +149,7 @@ def drawings(quantiles: Figure) -> dict[str, Any]:
     start = clock.at_vn(clock.today_vn())
     outcomes: dict[datetime, dict[str, int]] = {}
     seconds: dict[int, int] = {}
-    for at, state, label, count in tallies.by_time(start, STEP, COUNTED):
+    for at, state, label, count in counters.by_time(start, STEP, COUNTED):
         slot = outcomes.setdefault(at, {})
         slot[state] = slot.get(state, 0) + count
         if state == State.ISSUED and label:

@@ -9,9 +9,9 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from config.acts import Acting
 from config.admin import Historied, Shown
-from config.timeline import names_of
+from config.console.actions import Acting
+from config.console.timeline import names_of
 from invoices.admin.acts import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
 from invoices.admin.amending import Amend
 from invoices.admin.bulk import Bulk

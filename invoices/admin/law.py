@@ -6,8 +6,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from config.acts import Acting
 from config.admin import Historied, Shown
+from config.console.actions import Acting
 from invoices.models import LegalRules, Partition
 from merchants.acts import Pause, Resume
 

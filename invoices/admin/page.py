@@ -4,8 +4,8 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
 
-from config import clock
-from config.timeline import Subject, read
+from config.base import clock
+from config.console.timeline import Subject, read
 from invoices.admin.acts import SEES_BUYERS
 from invoices.admin.columns import badge, dong
 from invoices.admin.paper import paper

@@ -11,13 +11,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.crypto import CannotOpen
-from config.fields import Body, Flag, Identifier, Pattern, Text, Whole
-from config.problems import Problem, at_fault
+from config.base.crypto import CannotOpen
+from config.rest.fields import Body, Flag, Identifier, Pattern, Text, Whole
+from config.rest.problems import Problem, at_fault
+from config.rest.scoping import Scoped
 from invoices.issuing.later import probe
 from invoices.providers import PROVIDERS
 from merchants.models import Merchant, ProviderAccount
-from merchants.scoping import Scoped
 
 SHOWN = 4  # letters of a login, at its end, and only of one twice as long
 

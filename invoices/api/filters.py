@@ -6,11 +6,11 @@ from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from rest_framework import serializers
 
-from config.problems import at_fault
+from config.rest.identity import Principal
+from config.rest.problems import at_fault
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest
 from merchants import tax_codes
-from merchants.identity import Principal
 from merchants.models import Merchant
 
 

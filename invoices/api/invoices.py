@@ -12,8 +12,9 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.paging import InOrder
-from config.problems import Problem
+from config.rest.paging import InOrder
+from config.rest.problems import Problem
+from config.rest.scoping import Scoped
 from invoices.api import bodies, filters
 from invoices.api.sales import open_sale
 from invoices.api.shapes import (
@@ -28,7 +29,6 @@ from invoices.api.shapes import (
 from invoices.lifecycle import WrongState
 from invoices.models import Invoice, InvoiceFile
 from invoices.replay import replay
-from merchants.scoping import Scoped
 
 LARGE = ("sold", "bill", "document", "config_snapshot", "buyer")  # columns that a list does not tell
 TYPES = {"pdf": "application/pdf", "xml": "application/xml"}

@@ -8,11 +8,11 @@ from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.rest.scoping import Scoped
 from invoices.api import bodies, filters
 from invoices.api.sales import keep_request
 from invoices.api.shapes import InvoiceRequestShape
 from invoices.models import InvoiceRequest
-from merchants.scoping import Scoped
 
 
 class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):

@@ -4,12 +4,12 @@ from typing import Any
 
 from django.db import transaction
 
-from config.problems import Problem, at_fault
+from config.rest.identity import Principal
+from config.rest.problems import Problem, at_fault
 from invoices import facts, money
 from invoices.facts import Unacceptable
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.opening import Opening, converge, learn, lock_order
-from merchants.identity import Principal
 
 NO_PAYMENT = "api"  # the paymentId of a sale that named none
 

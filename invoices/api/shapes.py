@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.fields import Body, Flag, Text, Told
+from config.rest.fields import Body, Flag, Text, Told
 from invoices.buyers import FIELDS, KINDS
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceAuditTracing

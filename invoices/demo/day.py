@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from config import clock
+from config.base import clock
 from invoices.models import LegalRules
 from merchants.models import Merchant
 

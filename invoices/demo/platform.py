@@ -14,7 +14,7 @@ import aiohttp
 from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
-from config import clock
+from config.base import clock
 from invoices.demo.day import Order, buyer, refund
 
 AT_ONCE = 16

@@ -7,8 +7,9 @@ import time
 from confluent_kafka import Producer
 from django.conf import settings
 
-from config import broker, clock
-from config.modes import consumer
+from config.base import clock
+from config.processes import broker
+from config.processes.run_modes import consumer
 from invoices.demo.processes import Crew
 from merchants.envelopes import UNAVAILABLE
 from merchants.models import Merchant

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
-from config.modes import SEEDS
+from config.processes.run_modes import SEEDS
 from invoices import partitions
 from merchants.models import Merchant, ProviderAccount
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from structlog.stdlib import get_logger
 
-from config.crypto import CannotOpen
+from config.base.crypto import CannotOpen
 from invoices.providers import PROVIDERS
 from invoices.providers.base import (
     Account,

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from invoices.issuing.calls import Answered, account_of, overrides
 from invoices.issuing.pump import stop
 from invoices.issuing.record import record

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from structlog.stdlib import get_logger
 
-from config import alive
+from config.processes import heartbeat
 from invoices import partitions
 from invoices.issuing.calls import Answered, Call
 from invoices.issuing.record import record
@@ -17,7 +17,7 @@ from invoices.issuing.take import take, take_asks
 from invoices.issuing.wire import wire
 
 log = get_logger(__name__)
-stop = alive.Stop("worker")  # set at SIGTERM: take no more, finish what is open, record it, leave
+stop = heartbeat.Stop("worker")  # set at SIGTERM: take no more, finish what is open, record it, leave
 
 LOOK_SECONDS = 0.25  # how often a worker that waits for slow answers looks for new work
 TURN_SECONDS = 60  # then the next bell may have the worker, as soon as nothing is open

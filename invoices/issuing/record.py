@@ -11,7 +11,8 @@ from django.db import DataError, IntegrityError, connection, transaction
 from psycopg.types.json import Jsonb
 from structlog.stdlib import get_logger
 
-from config import clock, tallies
+from config.base import clock
+from config.monitoring import counters
 from invoices.issuing import outcomes
 from invoices.issuing.calls import Answered, limits_of
 from invoices.lifecycle import Reason, State
@@ -74,7 +75,7 @@ def _tally(answered: Iterable[Answered], moves: Moves) -> None:
     """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
     counts = Counter((CALL, f"{a.call.provider}:{a.call.act}:{a.outcome}:{bucket(a.seconds)}") for a in answered)
     counts[RETRY, ""] += sum(row.state == State.QUEUED and source == State.SENDING for row, source in moves.moved)
-    tallies.add(+counts)
+    counters.add(+counts)
 
 
 def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from config import clock
+from config.base import clock
 from invoices import documents
 from invoices.issuing import outcomes
 from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from structlog.stdlib import get_logger
 
-from config import clock
+from config.base import clock
 from invoices.documents import read
 from invoices.issuing.calls import Answer, Answered, Call, overrides
 from invoices.providers import build

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import models
 
-from config import crypto
-from config.models import Snowflake
+from config.base import crypto
+from config.base.ids import Snowflake
 
 PERSONAL = frozenset({"buyer", "config_snapshot"})  # told apart, never told
 

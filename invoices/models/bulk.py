@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from config.models import Record
+from config.base.records import Record
 
 
 class BulkRun(Record):

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
-from config.models import Record
-from config.tracing import trace_id
+from config.base.records import Record
+from config.base.tracing import trace_id
 
 
 class Payment(Record):

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.db.models.fields.json import KT
 from simple_history.models import HistoricalRecords
 
-from config.models import Record
+from config.base.records import Record
 from invoices.lifecycle import ASKED, NUMBERED, OWED, UNEXPOSED, Reason, State
 
 REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys; never change it

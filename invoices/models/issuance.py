@@ -2,7 +2,8 @@
 
 from django.db import models
 
-from config.models import Record, Snowflake
+from config.base.ids import Snowflake
+from config.base.records import Record
 
 
 class InvoiceIssuance(Record):

@@ -3,7 +3,7 @@ from typing import Any
 from django.db import models
 from simple_history.models import HistoricalRecords
 
-from config import clock
+from config.base import clock
 
 
 class Partition(models.Model):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from config import clock
+from config.base import clock
 
 
 class LegalRules(models.Model):

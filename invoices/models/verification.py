@@ -4,7 +4,7 @@ from functools import cached_property
 
 from django.db import models
 
-from config.models import Snowflake
+from config.base.ids import Snowflake
 
 
 class AuditVerification(models.Model):

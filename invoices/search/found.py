@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet, TextField, Value
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from config.found import Hit
+from config.console.search import Hit
 from invoices.models import BuyerTerms, Invoice, InvoiceIssuance, Payment
 from invoices.models.terms import Words
 from invoices.search.asked import PERSONAL, Kind, Look, looks

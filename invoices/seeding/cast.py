@@ -11,8 +11,8 @@ from typing import Any
 from simple_history.utils import bulk_create_with_history
 from stdnum.vn import mst
 
-from config import clock
-from config.models import new_ids
+from config.base import clock
+from config.base.ids import new_ids
 from invoices import documents
 from invoices.demo.day import COMPANY, MENUS, PEOPLE
 from invoices.models import Invoice, LegalRules

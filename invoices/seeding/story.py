@@ -14,7 +14,8 @@ from typing import Any
 
 from django.db.models import Model
 
-from config import clock, tallies
+from config.base import clock
+from config.monitoring import counters
 from invoices import audit, documents
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
@@ -216,10 +217,10 @@ class Story:
             id=pk, invoice_id=self.pk, seq=self.seq, event_type=event, outcome=outcome, actor=actor, at=at.isoformat(),
             record=record, hash=self.hash,
         )  # fmt: skip
-        if state in COUNTED and state != self.state and at > self.plan.now - tallies.KEPT:
+        if state in COUNTED and state != self.state and at > self.plan.now - counters.KEPT:
             label = str(bucket((at - self.paid).total_seconds())) if state == State.ISSUED else ""
             label = (after or {}).get("failure", "late") if state == State.FAILED else label
-            self.part.counts[tallies.slot(at), state.value, label] += 1
+            self.part.counts[counters.slot(at), state.value, label] += 1
         self.state, self.updated = state.value, at
 
     def _request(self, source: str, at: datetime, buyer: Buyer) -> None:

@@ -8,11 +8,11 @@ from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields import Told
-from config.paging import ByCode
+from config.rest.fields import Told
+from config.rest.paging import ByCode
+from config.rest.scoping import EVERYBODY, Scoped
 from merchants.admin import plain
 from merchants.models import AdministrativeUnit
-from merchants.scoping import EVERYBODY, Scoped
 
 
 class UnitShape(serializers.ModelSerializer):

@@ -8,10 +8,10 @@ from rest_framework import mixins, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields import Body, Flag, Pattern, Text
 from config.models import Configuration
-from config.problems import Problem
-from merchants.scoping import PLATFORM, Scoped
+from config.rest.fields import Body, Flag, Pattern, Text
+from config.rest.problems import Problem
+from config.rest.scoping import PLATFORM, Scoped
 
 
 class ConfigurationChange(Body):

@@ -10,11 +10,11 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields import Body, Flag, Identifier, Pattern, Text, Whole
-from config.problems import Problem
+from config.rest.fields import Body, Flag, Identifier, Pattern, Text, Whole
+from config.rest.problems import Problem
+from config.rest.scoping import Scoped
 from merchants import tax_codes
 from merchants.models import CLAIM_WINDOW_MAX, AdministrativeUnit, Merchant, TaxInfo
-from merchants.scoping import Scoped
 
 
 class MerchantChange(Body):

@@ -26,7 +26,7 @@ from django.test import Client  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from config.modes import api  # noqa: E402
+from config.processes.run_modes import api  # noqa: E402
 from invoices.demo.processes import Crew, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.figures import percentile  # noqa: E402

@@ -15,8 +15,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from config import clock
-from config.modes import api, manage, worker
+from config.base import clock
+from config.processes.run_modes import api, manage, worker
 from invoices import partitions
 from invoices.demo import stage
 from invoices.demo.processes import Crew, free_port

@@ -6,8 +6,8 @@ import sys
 
 from django.conf import settings
 
-from config import clock
-from config.modes import api, beat, worker
+from config.base import clock
+from config.processes.run_modes import api, beat, worker
 from invoices.demo import stage
 from invoices.demo.processes import Crew, free_port
 from invoices.partitions import ERRANDS, expiry_queue, issuance_queue

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from config import embedded
+from config.processes import embedded
 
 
 def restart_postgres(root: Path) -> None:

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from config.management.commands.run import patience
-from config.modes import api, beat, manage, worker
+from config.processes.run_modes import api, beat, manage, worker
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.opening import lock_order

@@ -11,7 +11,7 @@ import pytest
 import redis
 from django.db import connections
 
-from config.modes import api, beat, worker
+from config.processes.run_modes import api, beat, worker
 from invoices import partitions
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.partitions import issuance_queue

@@ -14,7 +14,7 @@ import redis
 from django.conf import settings
 from django.db import connections
 
-from config.modes import api, beat, worker
+from config.processes.run_modes import api, beat, worker
 from invoices.models import Invoice
 from tests.chaos import servers
 from tests.chaos.house import House, all_issued, house, until

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.files.base import ContentFile
 
 from claims.claiming import claim, expire_claims
-from config import clock
+from config.base import clock
 from invoices.facts import refund
 from invoices.models import Invoice, InvoiceFile
 from invoices.opening import learn

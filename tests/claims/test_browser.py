@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from claims import progress
 from claims.claiming import claim
-from config import clock
+from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from merchants import logos

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claims.claiming import Closed, Taken, Unknown, claim, expire_claims, find
-from config import clock
+from config.base import clock
 from invoices.amend import amend
 from invoices.buyers import InvalidBuyer
 from invoices.facts import payment as payment_fact

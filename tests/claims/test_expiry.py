@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from claims.claiming import claim, expire_claims
-from config import clock
+from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from tests import cast

@@ -17,7 +17,7 @@ from django.test import Client
 from claims import claiming
 from claims.communes import suggest
 from claims.masking import masked
-from config import clock
+from config.base import clock
 from config.models import Configuration
 from invoices.lifecycle import State
 from invoices.models import Invoice

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from claims.claiming import Closed, Taken, claim, expire_claims
-from config import clock
+from config.base import clock
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import crypto
+from config.base import crypto
+from config.base.encrypted_columns import SEALED
 from config.models import Configuration
-from config.sealed import SEALED
 from merchants.models import ProviderAccount
 from tests import cast
 

@@ -10,7 +10,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
-from config import checks, webhook_secrets
+from config import checks
+from config.base import webhook_secrets
 from config.settings import ROOT
 
 SECRET = "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHRlc3RzIHNlY3JldCE="

@@ -13,7 +13,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from config import alive, health
+from config.monitoring import health
+from config.processes import heartbeat
 
 LIVE, READY, HEALTH = "/v1/api/health/live", "/v1/api/health/ready", "/v1/api/health"
 
@@ -74,7 +75,7 @@ def test_a_migration_that_is_missing_is_named_and_so_is_a_stranger_s_database(se
 
 @pytest.mark.django_db
 def test_an_identity_service_that_was_never_heard_is_missed(client: Client, settings: Any) -> None:
-    from merchants.identity import verifier
+    from config.rest.identity import verifier
 
     settings.JWKS_URL = "http://127.0.0.1:9/jwks.json"
     verifier.cache_clear()
@@ -91,7 +92,7 @@ def test_a_check_that_hangs_is_told_within_a_second_and_holds_up_no_other(
     hung, asked, before = threading.Event(), [], threading.active_count()
     monkeypatch.setattr(health, "PATIENCE", 1.0)
     monkeypatch.setattr(health, "secrets", lambda: asked.append(1) or "" if hung.wait(60) else "")
-    settings.HEALTH = {"hangs": "config.health.secrets", "well": "tests.config.test_health.well"}
+    settings.HEALTH = {"hangs": "config.monitoring.health.secrets", "well": "tests.config.test_health.well"}
     read = health.Checks().read
     found = read()
     assert found == {"hangs": "No answer within 1 s.", "well": ""}
@@ -130,21 +131,21 @@ def counted() -> str:
 
 
 def probe(folder: Path, part: str = "worker") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "config/alive.py", part]
+    command = [sys.executable, "config/processes/heartbeat.py", part]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HOADON_ALIVE": str(folder)})
 
 
 def test_a_process_that_gets_on_is_alive_and_one_that_falls_silent_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alive, "FOLDER", tmp_path)
-    monkeypatch.setattr(alive, "_touched", float("-inf"))
+    monkeypatch.setattr(heartbeat, "FOLDER", tmp_path)
+    monkeypatch.setattr(heartbeat, "_touched", float("-inf"))
     assert probe(tmp_path).returncode == 1, "nobody has ever given a sign"
-    alive.Stop("worker").is_set()
+    heartbeat.Stop("worker").is_set()
     assert probe(tmp_path).returncode == 0
     assert probe(tmp_path, "beat").returncode == 1
     [sign] = tmp_path.iterdir()
-    os.utime(sign, (time.time() - alive.SILENT - 1,) * 2)
+    os.utime(sign, (time.time() - heartbeat.SILENT - 1,) * 2)
     told = probe(tmp_path)
     assert told.returncode == 1 and re.search(rf"worker {os.getpid()}: 3\d\d s ago", told.stdout)
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from config import checks
-from config.models import new_ids
+from config.base.ids import new_ids
 
 
 @pytest.mark.django_db

@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from structlog.stdlib import get_logger
 
-from config import tracing
-from config.logging import Line
-from config.redaction import KEYS
+from config.base import tracing
+from config.base.logging import Line
+from config.base.redaction import KEYS
 from invoices.models import Invoice
 from tests import cast
 

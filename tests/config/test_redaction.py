@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.stdlib import get_logger
 
-from config import tracing
-from config.logging import Line, serve_as
+from config.base import tracing
+from config.base.logging import Line, serve_as
 from invoices.providers.base import Limits, ProviderError
 from invoices.providers.http import Http
 from merchants.following import _Kafka, keep

@@ -9,9 +9,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.test import Client
 
-from config import crypto
-from config.models import Configuration, new_ids
-from config.sealed import SEALED, rotate
+from config.base import crypto
+from config.base.encrypted_columns import SEALED, rotate
+from config.base.ids import new_ids
+from config.models import Configuration
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.callers import Caller

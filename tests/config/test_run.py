@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from config import modes
+from config.processes import run_modes
 from invoices import partitions
 from tests.config.test_deployment import GOOD, manage
 
@@ -47,4 +47,4 @@ def test_a_migration_that_has_to_wait_for_a_table_gives_up_and_says_so(settings:
 
 def test_beat_keeps_no_file_that_a_kill_could_spoil() -> None:
     assert settings.CELERY_BEAT_SCHEDULER == "celery.beat.Scheduler"
-    assert "--schedule" not in modes.beat()
+    assert "--schedule" not in run_modes.beat()

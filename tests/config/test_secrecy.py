@@ -9,9 +9,9 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from config import webhook_secrets
+from config.base import webhook_secrets
+from config.base.encrypted_columns import SEALED
 from config.models import Configuration
-from config.sealed import SEALED
 from merchants.models import ProviderAccount
 from tests import cast
 from webhooks.models import WebhookEndpoint

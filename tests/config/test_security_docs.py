@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.db import connection
 
-from config import webhook_secrets
+from config.base import webhook_secrets
 from config.settings import ROOT
 from tests import cast
 from tests.config.test_deployment import GOOD

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from config import webhook_secrets
+from config.base import webhook_secrets
 
 GOOD = "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHRlc3RzIHNlY3JldCE="
 

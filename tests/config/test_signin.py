@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from config import clock
+from config.base import clock
+from config.console.sign_in import address_of
 from config.models import SignInTries
-from config.signin import address_of
 
 LOGIN = "/admin/login/"
 HERE, THERE = "203.0.113.7", "203.0.113.8"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.db import connection
 
-from config.modes import manage
+from config.processes.run_modes import manage
 from config.settings import ROOT
 from invoices.demo.processes import Crew, free_port
 from tests.chaos.house import until

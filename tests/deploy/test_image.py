@@ -20,7 +20,8 @@ import pytest
 from confluent_kafka import Producer
 from standardwebhooks.webhooks import Webhook
 
-from config import broker, clock, webhook_secrets
+from config.base import clock, webhook_secrets
+from config.processes import broker
 from invoices.demo.processes import free_port
 from invoices.partitions import partition_of
 from invoices.providers import simulator
@@ -141,7 +142,10 @@ def test_the_manifests_make_a_working_house(deployment: Deployment, unmoved: Non
 
 
 def the_engines_probes_find_every_part_alive(deployment: Deployment) -> None:
-    probes = [["deploy/healthcheck.py"], *(["config/alive.py", part] for part in ("worker", "beat", "consumer"))]
+    probes = [
+        ["deploy/healthcheck.py"],
+        *(["config/processes/heartbeat.py", part] for part in ("worker", "beat", "consumer")),
+    ]
     environment = {**deployment.image.environment, "PORT": str(deployment.port)}
     for probe in probes:
         command = [deployment.image.python, *probe]

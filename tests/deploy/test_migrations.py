@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from config import embedded
+from config.processes import embedded
 from config.settings import INSTALLED_APPS, ROOT
 from tests.deploy.ddl import breaches
 

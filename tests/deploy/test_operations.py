@@ -13,8 +13,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from config import clock, embedded
+from config.base import clock
 from config.environment import knobs, table
+from config.processes import embedded
 from config.settings import ROOT
 from invoices.lifecycle import State
 from invoices.models import Invoice

@@ -7,9 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 
-from config import clock
-from config.acts import Act, Acting
-from config.models import new_ids
+from config.base import clock
+from config.base.ids import new_ids
+from config.console.actions import Act, Acting
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.providers.simulator import Simulator

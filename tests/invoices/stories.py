@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from claims.claiming import claim
-from config import clock
+from config.base import clock
 from invoices.issuing import outcomes
 from invoices.issuing.calls import limits_of
 from invoices.lifecycle import State

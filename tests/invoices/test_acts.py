@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.urls import reverse
 
-from config import clock
+from config.base import clock
 from invoices import documents
 from invoices.amend import amend
 from invoices.buyers import FIELDS

@@ -13,8 +13,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config import clock
 from config.admin import CappedPaginator
+from config.base import clock
 from config.models import Configuration
 from invoices.facts import payment as payment_fact
 from invoices.models import Invoice, InvoiceFile

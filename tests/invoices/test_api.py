@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from config import clock
+from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.opening import converge

@@ -13,7 +13,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config import crypto
+from config.base import crypto
 from invoices import bulk
 from invoices.issuing import issue_due
 from invoices.issuing.pump import stop

@@ -10,7 +10,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from config import clock
+from config.base import clock
 from invoices import partitions
 from invoices.models import Invoice
 from invoices.sweep import ring_for_due

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core import mail
 
-from config import clock
+from config.base import clock
 from invoices.files import fetch_files
 from invoices.issuing import issue_due
 from invoices.lifecycle import State

@@ -11,8 +11,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from config import clock, tallies
+from config.base import clock
 from config.models import Tally
+from config.monitoring import counters
 from invoices.admin import charts
 from invoices.models import Invoice
 from invoices.tallying import bucket
@@ -88,7 +89,7 @@ def test_a_tile_of_several_types_leads_to_all_that_it_counts(desk: Client) -> No
 def test_the_day_is_drawn_half_hour_by_half_hour(desk: Client) -> None:
     for hour, minute in ((9, 2), (9, 29), (9, 30)):
         with clock.frozen(datetime(2026, 11, 23, hour, minute, tzinfo=clock.VIETNAM)):
-            tallies.add({("ISSUED", str(bucket(90))): 40, ("FAILED", "late"): 2})
+            counters.add({("ISSUED", str(bucket(90))): 40, ("FAILED", "late"): 2})
     with clock.frozen(datetime(2026, 11, 23, 12, tzinfo=clock.VIETNAM)):
         answer = home(desk)
     assert [bar.told for bar in answer.context["day"].bars] == [

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from config import clock
+from config.base import clock
 from invoices.facts import payment as payment_fact
 from invoices.facts import request as request_fact
 from invoices.models import InvoiceIssuance

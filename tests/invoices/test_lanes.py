@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config import clock
+from config.base import clock
 from invoices.issuing import issue_due, pump
 from invoices.issuing.calls import Answered
 from invoices.issuing.later import probe_parked

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.db.utils import InternalError, ProgrammingError
 from django.test.utils import CaptureQueriesContext
 
-from config import clock
+from config.base import clock
 from invoices.lifecycle import MOVES, State, WrongState, may
 from invoices.models import Invoice, InvoiceAuditTracing
 from invoices.models.audit import chain

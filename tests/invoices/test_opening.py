@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config import clock
+from config.base import clock
 from invoices import facts, partitions
 from invoices.amend import amend
 from invoices.lifecycle import State

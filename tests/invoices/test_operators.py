@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config import clock
+from config.base import clock
 from invoices.amend import amend
 from invoices.cancel import cancel
 from invoices.facts import payment, refund

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from config import timeline
+from config.console import timeline
 from invoices import timeline as invoices_told
 from invoices.admin.page import page_of, subject
 from invoices.cancel import cancel

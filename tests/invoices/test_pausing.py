@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config import clock
+from config.base import clock
 from invoices.issuing import issue_due
 from invoices.issuing.take import take
 from invoices.lifecycle import State

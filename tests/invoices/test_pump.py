@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from config import clock
+from config.base import clock
 from invoices.issuing import issue_due
 from invoices.issuing.take import take
 from invoices.lifecycle import State

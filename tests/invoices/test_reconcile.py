@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from config import clock
+from config.base import clock
 from invoices.issuing import issue_due
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.providers.simulator import Simulator

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config import clock
+from config.base import clock
 from invoices import adopt as adopting
 from invoices.adopt import adopt
 from invoices.amend import amend

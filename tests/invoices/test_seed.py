@@ -10,7 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from config import clock, figures
+from config.base import clock
+from config.monitoring import gauges
 from invoices import documents
 from invoices.lifecycle import NUMBERED, State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment
@@ -62,7 +63,7 @@ def test_verify_audit_finds_seeded_chains_whole(seeded: None) -> None:
 
 
 def test_the_home_page_tells_of_what_was_seeded(seeded: None) -> None:
-    told = figures.read()
+    told = gauges.read()
     today = Invoice.objects.filter(state=State.ISSUED, issued_at__gte=clock.at_vn(clock.today_vn())).count()
     assert told["invoices_ended_today"].of("ISSUED") == today > 0
     assert told["claims_open"].total == Invoice.objects.filter(state=State.WAITING).count() > 0

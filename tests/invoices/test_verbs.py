@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from config import clock
+from config.base import clock
 from invoices.adopt import adopt
 from invoices.amend import amend
 from invoices.facts import Unacceptable, payment, refund, request

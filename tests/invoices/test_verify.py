@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from config import clock
+from config.base import clock
 from invoices import figures, verify
 from invoices.lifecycle import State
 from invoices.models import AuditVerification, Invoice, InvoiceAuditTracing

@@ -12,8 +12,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from merchants.identity import Verifier
-from merchants.keys import Keys
+from config.rest.identity import Verifier
+from config.rest.keys import Keys
 
 ISSUER, AUDIENCE = "https://id.example", "SVC-00150-INVOICE"
 

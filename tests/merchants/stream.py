@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Producer
 
-from config import broker
+from config.processes import broker
 from tests.cast import tax_code_of
 from tests.chaos import servers
 

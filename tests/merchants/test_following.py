@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from config import broker
+from config.processes import broker
 from tests import cast
 from tests.merchants.stream import STATE, House, endure, house, story
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from merchants import identity
-from merchants.identity import InvalidToken, Principal
-from merchants.keys import NoKeys, usable
+from config.rest import identity
+from config.rest.identity import InvalidToken, Principal
+from config.rest.keys import NoKeys, usable
 from tests.callers import problem
 from tests.merchants.identity_service import Service, running
 
@@ -113,7 +113,7 @@ def test_a_bad_token_is_401_with_a_problem_body(
 ) -> None:
     verifier = service.verifier()
     token = bad(service)
-    monkeypatch.setattr("merchants.permissions.verifier", lambda: verifier)
+    monkeypatch.setattr("config.rest.permissions.verifier", lambda: verifier)
     with pytest.raises(InvalidToken):
         verifier.principal(token)
     answer = client.get("/v1/api/invoices", headers={"Authorization": f"Bearer {token}"})
@@ -216,7 +216,7 @@ def test_with_no_key_set_at_all_the_api_says_try_later(
 ) -> None:
     service.status = 500
     verifier = service.verifier()
-    monkeypatch.setattr("merchants.permissions.verifier", lambda: verifier)
+    monkeypatch.setattr("config.rest.permissions.verifier", lambda: verifier)
     answer = client.get("/v1/api/invoices", headers={"Authorization": f"Bearer {service.token()}"})
     assert problem(answer) == (503, "identity_unavailable") and int(answer["Retry-After"]) > 0
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from claims import claiming
-from config import clock
+from config.base import clock
 from invoices import facts, sweep
 from invoices.adopt import adopt
 from invoices.amend import amend

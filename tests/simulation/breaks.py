@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from django.db import transaction
 
-from config.models import Rows
+from config.base.records import Rows
 from invoices.issuing import outcomes, record, take
 from invoices.issuing.outcomes import after_ask, after_send
 from invoices.lifecycle import State

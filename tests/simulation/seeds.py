@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from django.db import connection
 
-from config import clock
+from config.base import clock
 from invoices import look_up, partitions
 from invoices.issuing import later, take
 from invoices.issuing.calls import Answered, Call

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config import clock
+from config.base import clock
 from invoices.issuing.calls import Answered, Call
 from invoices.issuing.outcomes import LAST_LOOK
 from invoices.issuing.record import record

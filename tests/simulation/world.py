@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from config import clock
+from config.base import clock
 from invoices.issuing.calls import Call
 from merchants.models import Merchant, TaxInfo
 from tests import cast

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from config import clock
+from config.base import clock
 from tests.webhooks.receivers import receiving
 from webhooks.addresses import Forbidden, check_address, check_url, connector
 from webhooks.sending import Call, send, wire

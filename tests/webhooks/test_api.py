@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config import webhook_secrets
+from config.base import webhook_secrets
 from tests import cast
 from tests.callers import Caller, problem
 from webhooks.models import WebhookEndpoint

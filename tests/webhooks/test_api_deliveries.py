@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from config import clock
+from config.base import clock
 from tests import cast
 from tests.callers import Caller, problem
 from tests.pressing import address, looked_at, perform

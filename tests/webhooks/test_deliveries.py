@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as defaults
 from django.db import connections
 
-from config import clock
+from config.base import clock
 from invoices.issuing import stop
 from invoices.lifecycle import State
 from invoices.moving import move_one

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from config import clock, crypto
+from config.base import clock, crypto
 from tests import cast
 from webhooks.models import WebhookEndpoint
 

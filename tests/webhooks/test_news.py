@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from jsonschema import Draft202012Validator
 
 from claims.claiming import claim, expire_claims
-from config import clock
-from config.openapi import document
+from config.base import clock
+from config.rest.openapi import document
 from invoices import facts
 from invoices.issuing import issue_due
 from invoices.lifecycle import State

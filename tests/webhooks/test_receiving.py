@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from config import clock
+from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment, Refund
 from tests import cast

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from config import clock
+from config.base import clock
 from invoices.lifecycle import State
 from invoices.moving import move_one
 from tests import cast

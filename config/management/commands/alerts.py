@@ -8,11 +8,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError
 
-from config import figures
-from config.alert_rules import rules, runbook, within
-from config.alerts import ALERTS, RUNBOOK, Alert
-from config.dashboard import dashboard
-from config.figures import Figure
+from config.monitoring import gauges
+from config.monitoring.alerts import ALERTS, RUNBOOK, Alert
+from config.monitoring.dashboard import dashboard
+from config.monitoring.gauges import Figure
+from config.monitoring.prometheus import rules, runbook, within
 
 
 class Command(BaseCommand):
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         if options["write"]:
             return write()
         try:
-            found: Mapping[str, Figure] = figures.read()
+            found: Mapping[str, Figure] = gauges.read()
         except (OperationalError, InterfaceError):
             found = {}  # which is a condition of its own
         firing = [alert for alert in ALERTS if alert.fires(found)] if found else ALERTS[:1]
@@ -56,6 +56,6 @@ class Command(BaseCommand):
 def write() -> None:
     """Prometheus' rules, Grafana's dashboard and the runbook's section."""
     deploy, page = settings.ROOT / "deploy", settings.ROOT / RUNBOOK
-    (deploy / "prometheus" / "rules.yaml").write_text(rules(ALERTS, figures.read()))
+    (deploy / "prometheus" / "rules.yaml").write_text(rules(ALERTS, gauges.read()))
     (deploy / "grafana" / "hoadon.json").write_text(dashboard())
     page.write_text(within(page.read_text(), runbook(ALERTS)))

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 
-from config.checks import written_worker_id
+from config.base.ids import written_worker_id
 
 
 class Command(BaseCommand):

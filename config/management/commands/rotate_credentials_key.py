@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
-from config.sealed import SEALED, rotate
+from config.base.encrypted_columns import SEALED, rotate
 
 STEP = 100  # rows locked at once: some milliseconds
 

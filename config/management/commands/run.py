@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from psycopg.errors import LockNotAvailable
 
-from config import modes
+from config.processes import run_modes
 
 
 class Command(BaseCommand):
@@ -31,13 +31,13 @@ class Command(BaseCommand):
     def handle(self, *_: Any, mode: str, **options: Any) -> None:
         match mode:
             case "api":
-                become(modes.api(settings.PORT, settings.API_HOST))
+                become(run_modes.api(settings.PORT, settings.API_HOST))
             case "worker":
-                become(modes.worker(options["queues"][0], *options["queues"]))
+                become(run_modes.worker(options["queues"][0], *options["queues"]))
             case "beat":
-                become(modes.beat())
+                become(run_modes.beat())
             case "consumer":
-                become(modes.consumer())
+                become(run_modes.consumer())
             case "migrate":
                 migrate()
 
@@ -64,7 +64,7 @@ def migrate() -> None:
         cursor.execute(patience())
     try:
         call_command("migrate")
-        call_command("loaddata", *modes.SEEDS)
+        call_command("loaddata", *run_modes.SEEDS)
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             raise CommandError(

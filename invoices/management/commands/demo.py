@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from config import clock
-from config.modes import api, beat, manage, worker
+from config.base import clock
+from config.processes.run_modes import api, beat, manage, worker
 from invoices.demo import stage
 from invoices.demo.books import OPEN, Books, compare
 from invoices.demo.day import orders

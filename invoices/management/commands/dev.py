@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config.modes import beat, consumer, manage, worker
+from config.processes.run_modes import beat, consumer, manage, worker
 from invoices.demo.processes import Crew
 
 ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from config import clock
+from config.base import clock
 from invoices.reconcile import reconcile
 
 

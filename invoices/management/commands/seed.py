@@ -11,8 +11,8 @@ from django.db import connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from config import clock
-from config.models import new_ids
+from config.base import clock
+from config.base.ids import new_ids
 from invoices.models import LegalRules
 from invoices.seeding import cast
 from invoices.seeding.loading import load

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from config import clock
+from config.base import clock
 from invoices.providers.simulator import paper
 from invoices.providers.simulator.answers import (
     BEING_PROCESSED,

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from config.clock import day_vn
+from config.base.clock import day_vn
 from invoices.providers.base import (
     Account,
     Document,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
-from config.clock import at_vn
+from config.base.clock import at_vn
 from invoices.providers.base import Buyer, Document, Line, RateTotal
 
 ADJUSTMENT_TYPE = {"original": "1", "replacement": "3", "adjustment": "5"}

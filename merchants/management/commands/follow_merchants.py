@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from structlog.stdlib import get_logger
 
-from config.alive import Stop
-from config.logging import serve_as
+from config.base.logging import serve_as
+from config.processes.heartbeat import Stop
 from merchants.following import Follower, consumer
 
 log = get_logger(__name__)
@@ -36,7 +36,7 @@ class Command(BaseCommand):
 def own_broker() -> str:
     if not settings.DEVELOPMENT:
         raise CommandError("KAFKA_BOOTSTRAP_SERVERS is not set, so nothing is followed.")
-    from config import broker
+    from config.processes import broker
 
     address = broker.start(settings.LOCAL)
     broker.create_topics(address, *settings.KAFKA_READERS)

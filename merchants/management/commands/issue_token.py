@@ -6,8 +6,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from merchants import local_identity
-from merchants.identity import PERMISSIONS
+from config.rest import local_identity
+from config.rest.identity import PERMISSIONS
 
 
 class Command(BaseCommand):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from config.clock import today_vn
+from config.base.clock import today_vn
 from invoices.providers.base import (
     Buyer,
     Document,

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from pypdf import PdfReader
 
-from config.clock import today_vn
+from config.base.clock import today_vn
 from invoices.providers.base import (
     Document,
     Files,

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import pytest
 
-from config.clock import today_vn
+from config.base.clock import today_vn
 from invoices.providers import build
 from invoices.providers.base import Account, Buyer, Document, Found, Line, Provider, ProviderError, RateTotal, Seller
 from invoices.providers.http import Http

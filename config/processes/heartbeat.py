@@ -1,6 +1,6 @@
 """Signs of life of the processes that serve no HTTP: a file each, touched whenever its process gets on with its work.
 
-`python config/alive.py worker` is the probe: exit 0 while every worker of this machine (in a container: the one) has
+`python config/processes/heartbeat.py worker` is the probe: exit 0 while every worker of this machine (in a container: the one) has
 moved in the last minutes. No thread of its own touches it: a process that hangs must fall silent. Run as a file this
 imports nothing of ours, so that a probe costs milliseconds.
 """

@@ -146,7 +146,7 @@ def _locked(root: Path) -> Iterator[None]:
         yield
 
 
-if __name__ == "__main__":  # python -m config.embedded stop FOLDER…
+if __name__ == "__main__":  # python -m config.processes.embedded stop FOLDER…
     import sys
 
     for folder in sys.argv[2:]:

@@ -19,8 +19,8 @@ from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from config import crypto
-from config.checks import written_worker_id
+from config.base import crypto
+from config.base.ids import written_worker_id
 
 PATIENCE = 1.0  # seconds for all checks together; they run side by side
 FRESH = 1.0  # seconds: whoever asks oftener is told the same again

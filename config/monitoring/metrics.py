@@ -20,7 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from structlog.stdlib import get_logger
 
-from config import figures, health, tallies
+from config.monitoring import counters, gauges, health
 
 log = get_logger(__name__)
 FRESH = 2.0  # seconds: whoever asks oftener is told the same again
@@ -76,8 +76,8 @@ def families() -> list[Metric]:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE)])
-            found += [gauge(figure) for figure in figures.read().values()]
-            totals = tallies.totals()
+            found += [gauge(figure) for figure in gauges.read().values()]
+            totals = counters.totals()
             found += [family for module in settings.COUNTERS for family in import_string(module)(totals)]
     except (DatabaseError, InterfaceError):
         log.exception("[metricsUnavailable]")
@@ -91,7 +91,7 @@ def up(well: bool) -> Metric:
     )
 
 
-def gauge(figure: figures.Figure) -> Metric:
+def gauge(figure: gauges.Figure) -> Metric:
     family = GaugeMetricFamily(f"hoadon_{figure.name}", figure.help, labels=figure.labels)
     for labels, value in {**dict.fromkeys(figure.every, 0), **figure.values}.items():
         family.add_metric([str(label) for label in labels], value)

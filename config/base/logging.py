@@ -2,7 +2,7 @@
 
 Our own lines are structlog's: `log.info("[claimed]", order=…)`; `%(order)s` in the event is filled in from its keys.
 Everybody else's, Django's and Celery's, librdkafka's and aiohttp's, come by the standard library. Both meet here,
-and of both only what config/redaction.py lists is written.
+and of both only what config/base/redaction.py lists is written.
 """
 
 import json
@@ -20,7 +20,7 @@ import structlog
 from structlog.contextvars import get_contextvars
 from structlog.typing import Processor
 
-from config.redaction import HIDDEN, KEYS, argument, scrubbed, told_of
+from config.base.redaction import HIDDEN, KEYS, argument, scrubbed, told_of
 
 MARKER = re.compile(r"\[(_?[A-Za-z]{1,32})\]")
 RENDER: dict[str, Processor] = {

@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 
-from config import clock
+from config.base import clock
 
 MOST = 100  # lines of one row between two of its versions that its page shows
 ACTED = 4  # beside Django's own flags of what was typed into forms

@@ -9,7 +9,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer
 
-from config.fields import Body
+from config.rest.fields import Body
 
 PROBLEM = {"$ref": "#/components/responses/Problem"}
 WRITES = ("POST", "PUT", "PATCH")
@@ -68,7 +68,7 @@ LIVE = {
 
 
 def describe_health(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """config/health.py: plain views, open to everybody."""
+    """config/monitoring/health.py: plain views, open to everybody."""
     for path, told, schema, says in (
         ("health", "What a gateway asks. 503 where no payment could be stored.", HEALTH, {"200": "Yes.", "503": "No."}),
         ("health/live", "Does this process answer? It asks nobody else.", LIVE, {"200": "Yes."}),

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import ECAlgorithm
 
-from merchants.keys import ALGORITHM
+from config.rest.keys import ALGORITHM
 
 KID = "development"
 

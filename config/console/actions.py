@@ -21,7 +21,7 @@ from django.utils.http import urlencode
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
-from config.acted import log
+from config.console.action_log import log
 
 MOST = 100  # rows that one page acts on; bulk runs are for more
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from config import clock
+from config.base import clock
 from config.models import Tally
 
 SLOT = timedelta(minutes=5)

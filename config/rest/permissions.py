@@ -7,10 +7,10 @@ from rest_framework import authentication, permissions, throttling
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from config.problems import Problem
-from config.rates import seconds_to_wait
-from merchants.identity import InvalidToken, Principal, verifier
-from merchants.keys import NoKeys
+from config.rest.identity import InvalidToken, Principal, verifier
+from config.rest.keys import NoKeys
+from config.rest.problems import Problem
+from config.rest.rates import seconds_to_wait
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which itself imports this module, by its name in the settings

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.apps import apps
 from django.db import models, transaction
 
-from config import crypto
+from config.base import crypto
 
 
 class Sealed(NamedTuple):

@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 from rest_framework import viewsets
 from rest_framework.exceptions import NotFound
 
-from config.problems import Problem
-from merchants.identity import Principal
+from config.rest.identity import Principal
+from config.rest.problems import Problem
 
 EVERYBODY = ""  # a `merchant_path` for rows that belong to no merchant and are no secret
 PLATFORM = "platform"  # … and for those that only a token for the whole platform sees

@@ -13,7 +13,7 @@ import jwt
 from django.conf import settings
 from django.db.models import Model, QuerySet
 
-from merchants.keys import ALGORITHM, Keys, NoKeys, UnknownKey
+from config.rest.keys import ALGORITHM, Keys, NoKeys, UnknownKey
 
 PERMISSIONS = (
     "invoice.read",

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import yaml
 
-from config.alerts import Alert
-from config.figures import Figure
+from config.monitoring.alerts import Alert
+from config.monitoring.gauges import Figure
 
-WRITTEN = "Written from config/alerts.py by `manage.py alerts --write`: change it there."
+WRITTEN = "Written from config/monitoring/alerts.py by `manage.py alerts --write`: change it there."
 OPENS, CLOSES = "<!-- alerts -->\n", "<!-- /alerts -->"
 
 

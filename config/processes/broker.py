@@ -16,7 +16,7 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
-from config.embedded import _enter, _leave, _locked
+from config.processes.embedded import _enter, _leave, _locked
 
 PATIENCE = 10
 
@@ -106,7 +106,7 @@ def _stop(root: Path) -> None:
     (root / "address").unlink(missing_ok=True)
 
 
-if __name__ == "__main__":  # python -m config.broker stop FOLDER…
+if __name__ == "__main__":  # python -m config.processes.broker stop FOLDER…
     import sys
 
     for folder in sys.argv[2:]:

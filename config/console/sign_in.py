@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from structlog.stdlib import get_logger
 
-from config import clock, crypto
+from config.base import clock, crypto
 from config.models import SignInTries
 
 log = get_logger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from config.figures import Figure
+from config.monitoring.gauges import Figure
 
 TEAM: Final = "invoice-team"
 SRE: Final = "on-call SRE"

@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from config.problems import Problem
+from config.rest.problems import Problem
 
 
 class ExactJson(BaseParser):
