@@ -248,7 +248,7 @@ KAFKA_OPTIONS = env.dict("KAFKA_OPTIONS", default={})  # librdkafka's own: secur
 KAFKA_READERS = {  # topic, what acts on its messages
     topic: reader
     for topic, reader in (
-        (KAFKA_MERCHANT_TOPIC, "merchants.changes.take"),
+        (KAFKA_MERCHANT_TOPIC, "merchants.sync.changes.take"),
         (KAFKA_PAYMENT_TOPIC, "webhooks.streaming.take"),
     )
     if topic
@@ -260,7 +260,7 @@ if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
 
 FIGURES = [  # what the home page, /metrics and the alerts read, room by room
     "config.monitoring.gauges.own",
-    "merchants.figures.read",
+    "merchants.metrics.read",
     "invoices.figures.read",
     "claims.figures.read",
     "webhooks.figures.read",

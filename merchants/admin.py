@@ -14,9 +14,9 @@ from config.admin import Edited, Shown, ToDo
 from config.console.actions import Acting
 from config.console.reasons import Reasoned
 from merchants import logos, tax_codes
-from merchants.acts import Pause, ReplayMessage, Resume, Resync
+from merchants.actions import Pause, ReplayMessage, Resume, Resync
 from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
-from merchants.work import WORK, condition
+from merchants.worklists import WORK, condition
 
 
 @admin.register(AdministrativeUnit)

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from merchants import drift
+from merchants.sync import drift
 
 
 @shared_task(name="merchants.find_drift")

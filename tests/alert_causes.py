@@ -29,9 +29,9 @@ from invoices.reconcile import reconcile_yesterday
 from invoices.skip import skip
 from invoices.sweep import revive_parked
 from invoices.verify import verify_by_night
-from merchants import changes, drift, following, lag
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
-from merchants.quarantine import Message
+from merchants.sync import changes, drift, following, lag
+from merchants.sync.quarantine import Message
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider
 from tests.invoices.test_verify import tamper

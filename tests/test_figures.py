@@ -18,8 +18,8 @@ from invoices.models import Invoice
 from invoices.moving import move
 from invoices.opening import learn
 from invoices.tallying import bucket, quantile
-from merchants import drift
 from merchants.models import MerchantChange, ProviderAccount
+from merchants.sync import drift
 from tests import cast
 
 pytestmark = pytest.mark.django_db

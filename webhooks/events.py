@@ -7,7 +7,7 @@ from config.base import clock
 from invoices import facts
 from invoices.facts import Unacceptable
 from invoices.opening import Opening, learn
-from merchants import changes
+from merchants.sync import changes
 
 Data = dict[str, Any]
 

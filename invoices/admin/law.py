@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from config.admin import Historied, Shown
 from config.console.actions import Acting
 from invoices.models import LegalRules, Partition
-from merchants.acts import Pause, Resume
+from merchants.actions import Pause, Resume
 
 
 @admin.register(LegalRules)

@@ -11,8 +11,8 @@ from config.base import clock
 from config.processes import broker
 from config.processes.run_modes import consumer
 from invoices.demo.processes import Crew
-from merchants.envelopes import UNAVAILABLE
 from merchants.models import Merchant
+from merchants.sync.envelopes import UNAVAILABLE
 
 PATIENCE = 15  # seconds after the last order: joining a group takes the embedded broker six
 

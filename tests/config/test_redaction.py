@@ -23,9 +23,9 @@ from config.base import tracing
 from config.base.logging import Line, serve_as
 from invoices.providers.base import Limits, ProviderError
 from invoices.providers.http import Http
-from merchants.following import _Kafka, keep
 from merchants.models import Merchant
-from merchants.quarantine import Message
+from merchants.sync.following import _Kafka, keep
+from merchants.sync.quarantine import Message
 from tests import cast
 
 stdlib, ours = logging.getLogger("somebody.else"), get_logger("invoices.somewhere")
@@ -227,7 +227,9 @@ def test_neither_is_a_poison_of_kafka(secret: str, settings: Any) -> None:
 
     def poison(_: str) -> None:
         topics = settings.KAFKA_MERCHANT_TOPIC, "payments"
-        settings.KAFKA_READERS = dict(zip(topics, ["merchants.changes.take", "webhooks.streaming.take"], strict=True))
+        settings.KAFKA_READERS = dict(
+            zip(topics, ["merchants.sync.changes.take", "webhooks.streaming.take"], strict=True)
+        )
         keep([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
 
     check(poison, secret, "logfmt")

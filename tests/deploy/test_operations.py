@@ -19,7 +19,7 @@ from config.processes import embedded
 from config.settings import ROOT
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from merchants import changes
+from merchants.sync import changes
 from tests import cast
 from tests.config.test_deployment import GOOD
 from tests.deploy import manifests

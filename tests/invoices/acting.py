@@ -14,8 +14,8 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.providers.simulator import Simulator
 from invoices.skip import skip
-from merchants import changes
 from merchants.models import Merchant, Quarantine
+from merchants.sync import changes
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent

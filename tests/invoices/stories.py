@@ -13,8 +13,8 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance, Partition
 from invoices.moving import Step, move_one
 from invoices.providers.base import Refused, Scope
-from merchants import changes
 from merchants.models import Merchant
+from merchants.sync import changes
 from tests import cast
 from webhooks.models import WebhookEndpoint
 from webhooks.receiving import receive

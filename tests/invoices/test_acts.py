@@ -21,8 +21,8 @@ from invoices.models import Invoice, Partition, SentDocument
 from invoices.providers.simulator import Simulator
 from invoices.resnapshot import resnapshot
 from invoices.skip import skip
-from merchants import changes
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
+from merchants.sync import changes
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 from tests.pressing import WHY, address, looked_at, perform

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from merchants import changes, quarantine, tax_data
-from merchants.changes import Outcome, Unreadable
 from merchants.models import AdministrativeUnit, Merchant, MerchantChange, Quarantine, TaxInfo
-from merchants.quarantine import Message
+from merchants.sync import changes, quarantine, tax_data
+from merchants.sync.changes import Outcome, Unreadable
+from merchants.sync.quarantine import Message
 from tests import cast
 from tests.pressing import perform
 

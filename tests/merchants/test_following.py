@@ -56,9 +56,9 @@ def test_the_embedded_broker_is_shared_and_forgets() -> None:
 @pytest.mark.django_db
 def test_payments_over_kafka_are_kept_like_webhooks_and_poison_is_told(settings: Any) -> None:
     from invoices.models import Invoice
-    from merchants import following
     from merchants.models import Quarantine
-    from merchants.quarantine import Message
+    from merchants.sync import following
+    from merchants.sync.quarantine import Message
     from webhooks.models import WebhookEvent
 
     settings.KAFKA_READERS = {"payments": "webhooks.streaming.take"}

@@ -10,7 +10,7 @@ from structlog.stdlib import get_logger
 
 from config.base.logging import serve_as
 from config.processes.heartbeat import Stop
-from merchants.following import Follower, consumer
+from merchants.sync.following import Follower, consumer
 
 log = get_logger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from merchants import quarantine
 from merchants.models import Quarantine
+from merchants.sync import quarantine
 
 
 class Command(BaseCommand):

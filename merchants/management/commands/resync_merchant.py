@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from merchants import changes
 from merchants.models import Merchant, MerchantChange
+from merchants.sync import changes
 
 
 class Command(BaseCommand):

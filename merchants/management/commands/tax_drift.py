@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from merchants import changes
-from merchants.drift import drifts, note
+from merchants.sync import changes
+from merchants.sync.drift import drifts, note
 
 
 class Command(BaseCommand):

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from structlog.stdlib import get_logger
 
-from merchants import lag, quarantine
-from merchants.quarantine import Message, Poison, reader_of
+from merchants.sync import lag, quarantine
+from merchants.sync.quarantine import Message, Poison, reader_of
 
 log = get_logger(__name__)
 BATCH = 500  # messages of one transaction

@@ -8,9 +8,9 @@ from django.utils.safestring import SafeString
 
 from config.console.actions import Act, Declined
 from config.console.history import differences
-from merchants import changes, quarantine
 from merchants.models import Merchant, MerchantChange, Quarantine, TaxInfo
 from merchants.pause import pause, resume
+from merchants.sync import changes, quarantine
 
 
 class Pause(Act):

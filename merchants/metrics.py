@@ -9,7 +9,7 @@ from django.db.models import Count, Value
 from config.base import clock
 from config.monitoring.gauges import Figure, listed, one, rows
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
-from merchants.work import ENDING, FEW, WORK, condition
+from merchants.worklists import ENDING, FEW, WORK, condition
 
 FIRST = """
 SELECT (SELECT min(certificate_ends) FROM merchants_provideraccount

@@ -13,11 +13,11 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from structlog.stdlib import get_logger
 
 from config.base import clock
-from merchants import envelopes, tax_data
-from merchants.envelopes import UNAVAILABLE, Change, Position, Unreadable
 from merchants.models import Merchant, MerchantChange, TaxInfo
-from merchants.quarantine import Message, Poison
-from merchants.written import Written
+from merchants.sync import envelopes, tax_data
+from merchants.sync.bulk_writer import Written
+from merchants.sync.envelopes import UNAVAILABLE, Change, Position, Unreadable
+from merchants.sync.quarantine import Message, Poison
 
 log = get_logger(__name__)
 # One text for all rows: five hundred rows as arrays of JSON would be quoted letter by letter.

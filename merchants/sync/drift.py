@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from merchants import tax_data
-from merchants.envelopes import tax_in
 from merchants.models import Merchant, MerchantChange
+from merchants.sync import tax_data
+from merchants.sync.envelopes import tax_in
 
 
 class Drift(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Any
 from config.base import clock
 from config.base.ids import new_ids
 from config.base.records import update_rows
-from merchants import tax_data
 from merchants.models import Merchant, TaxInfo
+from merchants.sync import tax_data
 
 ROOM = 1000  # rows a statement
 OURS: dict[type, list[str]] = {  # what the platform decides; operators may be at the other fields just now
