@@ -11,16 +11,17 @@ from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from claims import claiming, language, rates
-from claims.claiming import Closed, Unknown, is_open
+from claims import language, rates
 from claims.masking import masked
 from claims.privacy import keep_private
 from config.base import clock
 from config.rest.problems import problem
-from invoices.buyers import InvalidBuyer
 from invoices.lifecycle import WrongState
 from invoices.models import Invoice
-from invoices.money import Bill
+from invoices.opening.buyers import InvalidBuyer
+from invoices.opening.money import Bill
+from invoices.operations import claim
+from invoices.operations.claim import Closed, Unknown, is_open
 
 
 @csrf_exempt  # no cookie means anything here: the token is the key
@@ -34,7 +35,7 @@ def twin(request: HttpRequest, token: str) -> HttpResponse:
 def _answer(request: HttpRequest, token: str) -> HttpResponse:
     try:
         rates.count(token)
-        invoice = claiming.find(token) if request.method == "GET" else claiming.claim(token, _buyer(request))
+        invoice = claim.find(token) if request.method == "GET" else claim.claim(token, _buyer(request))
         return JsonResponse(told(invoice), json_dumps_params={"ensure_ascii": False})
     except rates.TooOften as error:
         answer = problem(429, "too_many_requests", gettext("Please try again in a moment."))

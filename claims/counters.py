@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from claims.claiming import CLAIMED
 from config.monitoring.metrics import Totals, counter, labelled
+from invoices.operations.claim import CLAIMED
 
 
 def read(totals: Totals) -> Iterable[Metric]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from config.monitoring.gauges import Figure, listed, one
 from invoices.models import Invoice
-from invoices.work import condition
+from invoices.worklists import condition
 
 
 def read() -> Iterable[Figure]:

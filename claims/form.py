@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from claims.masking import masked
-from invoices.buyers import LENGTHS
+from invoices.opening.buyers import LENGTHS
 
 KINDS = {"company": _("Company"), "individual": _("Individual"), "budget_unit": _("Budget unit")}
 ORGANISATIONS = ("company", "budget_unit")

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from claims.claiming import is_between_sends, is_open, may_mend
 from invoices.lifecycle import CLAIMABLE, NUMBERED, State
 from invoices.models import Invoice
+from invoices.operations.claim import is_between_sends, is_open, may_mend
 
 SOON, LATER = 10, 60  # seconds until the page reloads itself; its script looks oftener, and at what changed only
 

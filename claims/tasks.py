@@ -1,8 +1,8 @@
 from celery import shared_task
 
-from claims import claiming
+from invoices.operations import claim
 
 
 @shared_task(name="claims.expire_claims")
 def expire_claims(partition: int) -> None:
-    claiming.expire_claims(partition)
+    claim.expire_claims(partition)

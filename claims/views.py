@@ -17,18 +17,19 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import conditional_page, require_GET, require_http_methods, require_safe
 from structlog.stdlib import get_logger
 
-from claims import claiming, form, language, rates
-from claims.claiming import Closed, Unknown, find
+from claims import form, language, rates
 from claims.communes import suggest
 from claims.masking import masked
 from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
 from config.base import clock
 from config.models import Configuration
-from invoices.buyers import InvalidBuyer
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, InvoiceFile
-from invoices.money import Bill
+from invoices.opening.buyers import InvalidBuyer
+from invoices.opening.money import Bill
+from invoices.operations import claim
+from invoices.operations.claim import Closed, Unknown, find
 from merchants.models import Logo
 
 log = get_logger(__name__)
@@ -79,7 +80,7 @@ def page(request: HttpRequest, token: str) -> HttpResponseBase:
         return only_words(request, 403, gettext("This form was sent by another site"), told)
     values = {key: str(value) for key, value in request.POST.items()}
     try:
-        claiming.claim(token, form.buyer_of(values, find(token).buyer))
+        claim.claim(token, form.buyer_of(values, find(token).buyer))
     except InvalidBuyer as error:
         return _page(request, find(token), status=422, values=values, problems=error.problems)
     except Closed:

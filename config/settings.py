@@ -208,7 +208,7 @@ def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object
 
 
 CELERY_BEAT_SCHEDULE = {
-    "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
+    "sweep": every(SWEEP_SECONDS, "invoices.upkeep.sweep", "hoadon"),
     "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
     "reconcile": {
         "task": "invoices.reconcile_yesterday",
@@ -261,14 +261,14 @@ if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
 FIGURES = [  # what the home page, /metrics and the alerts read, room by room
     "config.monitoring.gauges.own",
     "merchants.metrics.read",
-    "invoices.figures.read",
+    "invoices.metrics.read",
     "claims.figures.read",
     "webhooks.figures.read",
 ]
 
 COUNTERS = [  # what only /metrics reads
     "merchants.counters.read",
-    "invoices.counters.read",
+    "invoices.counters_old.read",
     "claims.counters.read",
     "webhooks.counters.read",
 ]

@@ -15,10 +15,10 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.base.ids import Snowflake
 from config.base.records import update_rows
-from invoices import audit, partitions
+from invoices import audit, queues
+from invoices.counters import tally
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice, SentDocument
-from invoices.tallying import tally
 
 log = get_logger(__name__)
 # Inside the transaction: `moved` is [(invoice, the state it was in)], `changed` the names of each one's new fields.
@@ -143,7 +143,7 @@ def announce(queued: list[Invoice]) -> None:
     for invoice in queued:
         log.info("[enqueueIssuance] order: %(order)s partition: %(partition)s", **invoice.about)
     for partition in {invoice.partition for invoice in queued}:
-        partitions.ring(partition)
+        queues.ring(partition)
 
 
 def _tell(moved: list[tuple[Invoice, State]], actor: str) -> None:

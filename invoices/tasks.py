@@ -1,11 +1,13 @@
 from celery import Task, shared_task
 from celery.signals import worker_shutting_down
 
-from invoices import bulk, files, issuing, numbers
-from invoices import reconcile as reconciling
-from invoices import sweep as sweeping
-from invoices import verify as verifying
-from invoices.issuing import later
+from invoices import issuing
+from invoices.issuing import files, later
+from invoices.operations import bulk
+from invoices.upkeep import numbers_left
+from invoices.upkeep import reconcile as reconciling
+from invoices.upkeep import sweep as sweeping
+from invoices.upkeep import verify_audit as verifying
 
 
 @shared_task(bind=True, name="invoices.issue_due")
@@ -13,7 +15,7 @@ def issue_due(self: Task, partition: int) -> None:
     issuing.issue_due(partition, alone=len(self.app.amqp.queues.consume_from) == 1)
 
 
-@shared_task(name="invoices.sweep")
+@shared_task(name="invoices.upkeep.sweep")
 def sweep() -> None:
     sweeping.sweep()
 
@@ -45,7 +47,7 @@ def fetch_files() -> None:
 
 @shared_task(name="invoices.count_numbers_left")
 def count_numbers_left() -> None:
-    numbers.count_left()
+    numbers_left.count_left()
 
 
 @shared_task(name="invoices.work_on_bulk_runs")

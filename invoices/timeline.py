@@ -11,7 +11,8 @@ from config.console.history import who
 from config.console.timeline import Moment, Subject, newest
 from config.monitoring.gauges import listed
 from invoices.admin.columns import as_json, changes, dong, file_link, in_a_line, moment
-from invoices.documents import sha256
+from invoices.issuing.documents import sha256
+from invoices.masking import masked
 from invoices.models import (
     Invoice,
     InvoiceAuditTracing,
@@ -22,7 +23,6 @@ from invoices.models import (
     Payment,
     Refund,
 )
-from invoices.personal import masked
 from invoices.sentences import sentence
 
 ASKED_BY: dict[str, str] = {

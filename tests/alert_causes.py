@@ -18,17 +18,18 @@ from django.core.management import call_command
 from django.test import Client
 
 from config.base import clock
-from invoices import facts, numbers
-from invoices.adopt import adopt
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.issuing.later import last_looks
 from invoices.models import Invoice
-from invoices.opening import learn
-from invoices.providers.simulator import Simulator
-from invoices.reconcile import reconcile_yesterday
-from invoices.skip import skip
-from invoices.sweep import revive_parked
-from invoices.verify import verify_by_night
+from invoices.opening import facts
+from invoices.opening.conclude import learn
+from invoices.operations.adopt import adopt
+from invoices.operations.skip import skip
+from invoices.upkeep import numbers_left
+from invoices.upkeep.reconcile import reconcile_yesterday
+from invoices.upkeep.sweep import revive_parked
+from invoices.upkeep.verify_audit import verify_by_night
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.sync import changes, drift, following, lag
 from merchants.sync.quarantine import Message
@@ -208,7 +209,7 @@ def few_numbers(provider: Simulator) -> Story:
     invoice = cast.issued(number="990")
     for last in (1000, 10_000):
         ProviderAccount.objects.filter(pk=invoice.account_id).update(last_number=last)
-        numbers.count_left()
+        numbers_left.count_left()
         yield
 
 

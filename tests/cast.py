@@ -10,11 +10,11 @@ from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
 from config.base import clock
-from invoices.facts import payment as payment_fact
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move_one
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 
 _count = itertools.count(1)

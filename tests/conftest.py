@@ -11,10 +11,10 @@ from django.core.management import call_command
 
 from config.base import clock
 from config.base.logging import Line
-from invoices import partitions
+from invoices import queues
+from invoices.dev.simulator import Simulator, running
 from invoices.issuing import calls
 from invoices.models import LegalRules
-from invoices.providers.simulator import Simulator, running
 from tests.browser import CHROMIUM, chromium
 
 # A busy machine is no counterexample.
@@ -54,7 +54,7 @@ def bells_are_clear(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
         with redis.Redis.from_url(settings.REDIS_URL) as patient:  # the product's gives up after 0.2 s
             patient.flushdb()
-        partitions._silent_until = 0.0
+        queues._silent_until = 0.0
 
 
 def _transactional(request: pytest.FixtureRequest) -> bool:

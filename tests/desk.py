@@ -13,7 +13,7 @@ from config.base import clock
 from config.monitoring.gauges import listed
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund
-from invoices.work import WORK
+from invoices.worklists import WORK
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 LARGE = [

@@ -26,12 +26,12 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from config.base import clock  # noqa: E402
 from config.processes.run_modes import api  # noqa: E402
-from invoices import bulk  # noqa: E402
-from invoices.demo import stage  # noqa: E402
-from invoices.demo.processes import Crew, free_port  # noqa: E402
+from invoices.dev.demo import stage  # noqa: E402
+from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from invoices.moving import move_one  # noqa: E402
+from invoices.operations import bulk  # noqa: E402
 from tests import DAY, cast  # noqa: E402
 from tests.browser import CHROMIUM, QUIET  # noqa: E402
 from tests.invoices.test_bulk import dead_letters  # noqa: E402

@@ -21,7 +21,7 @@ from config.monitoring.dashboard import dashboard
 from config.monitoring.gauges import Figure
 from config.monitoring.metrics import gauge
 from config.monitoring.prometheus import rules, runbook, within
-from invoices.providers.simulator import Simulator
+from invoices.dev.simulator import Simulator
 from tests.alert_causes import CAUSES, without_a_database
 
 pytestmark = pytest.mark.django_db

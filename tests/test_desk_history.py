@@ -14,8 +14,8 @@ from django.urls import reverse
 from config.admin import Historied
 from config.console import action_log
 from config.models import Configuration
-from invoices.cancel import cancel
 from invoices.models import Partition
+from invoices.operations.cancel import cancel
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
 from webhooks.models import WebhookEndpoint

@@ -11,12 +11,12 @@ from django.test import Client
 from config.base import clock
 from config.models import Tally
 from config.monitoring import gauges
-from invoices.cancel import cancel
-from invoices.facts import payment as payment_fact
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.moving import move_one
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
+from invoices.operations.cancel import cancel
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
 from tests import cast
 from webhooks import receiving

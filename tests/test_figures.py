@@ -11,13 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from config.base import clock
 from config.models import Tally
 from config.monitoring import counters, gauges
-from invoices import numbers
-from invoices.facts import payment as payment_fact
+from invoices.counters import bucket, quantile
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import move
-from invoices.opening import learn
-from invoices.tallying import bucket, quantile
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
+from invoices.upkeep import numbers_left
 from merchants.models import MerchantChange, ProviderAccount
 from merchants.sync import drift
 from tests import cast
@@ -123,7 +123,7 @@ def test_accounts_that_will_stop_are_told_before_they_do() -> None:
     )
     ProviderAccount.objects.filter(pk=short.pk).update(last_number=1000)
     cast.issued(short.merchant, number="990")
-    assert numbers.count_left() == 2
+    assert numbers_left.count_left() == 2
     assert ProviderAccount.objects.get(pk=short.pk).numbers_left == 10
     assert ProviderAccount.objects.get(pk=fine.pk).numbers_left == 90_000
     told = gauges.read()

@@ -13,10 +13,10 @@ from django.db import connection, transaction
 from config.base import clock
 from config.models import Configuration
 from config.processes.run_modes import SEEDS
-from invoices.facts import payment
 from invoices.lifecycle import State
 from invoices.models import LegalRules
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment
 from merchants import tax_codes
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast

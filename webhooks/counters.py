@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric
 
 from config.monitoring.metrics import Totals, counter, labelled
-from invoices.tallying import OPENED
+from invoices.counters import OPENED
 from webhooks.figures import REASONS, REJECTED
 from webhooks.models import WebhookEvent
 from webhooks.receiving import ACCEPTED

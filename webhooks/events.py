@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from config.base import clock
-from invoices import facts
-from invoices.facts import Unacceptable
-from invoices.opening import Opening, learn
+from invoices.opening import facts
+from invoices.opening.conclude import Opening, learn
+from invoices.opening.facts import Unacceptable
 from merchants.sync import changes
 
 Data = dict[str, Any]

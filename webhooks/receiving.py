@@ -12,7 +12,7 @@ from structlog.stdlib import get_logger
 
 from config.base import clock, tracing
 from config.monitoring import counters
-from invoices.facts import Unacceptable
+from invoices.opening.facts import Unacceptable
 from webhooks import events
 from webhooks.models import WebhookEvent
 

@@ -7,14 +7,14 @@ from django import forms
 from django.utils.safestring import SafeString
 
 from config.console.actions import Why
-from invoices.admin.acts import SEES_BUYERS, OnInvoice, becomes
+from invoices.admin.actions import SEES_BUYERS, OnInvoice, becomes
 from invoices.admin.columns import dong
 from invoices.admin.payloads import compared_payloads
-from invoices.amend import amend
-from invoices.buyers import FIELDS, KINDS, LENGTHS
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.money import DoesNotAddUp, SoldLine, parse_lines
+from invoices.opening.buyers import FIELDS, KINDS, LENGTHS
+from invoices.opening.money import DoesNotAddUp, SoldLine, parse_lines
+from invoices.operations.amend import amend
 
 LABELS = {
     "kind": "Buyer",

@@ -12,8 +12,8 @@ from django.urls import URLPattern, path, reverse
 
 from config.admin import Shown
 from config.console.actions import Why, log
-from invoices import bulk
 from invoices.models import BulkItem, BulkRun, Invoice
+from invoices.operations import bulk
 
 
 def page_of(run: BulkRun) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from invoices.tallying import STEP
+from invoices.counters import STEP
 
 WIDTH, HEIGHT = 960, 200
 NARROW = 600  # of the durations, which stand beside the day

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from invoices.masking import masked_body
 from invoices.models import InvoiceFile
-from invoices.personal import masked_body
 
 NOTHING = "–"
 

@@ -5,8 +5,8 @@ from django.utils.safestring import SafeString
 
 from config.admin import Shown
 from invoices.admin.columns import as_json, dong, pairs
+from invoices.masking import masked
 from invoices.models import InvoiceRequest, Payment, Refund
-from invoices.personal import masked
 
 
 class Fact(Shown):

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from config.admin import ToDo
 from invoices.lifecycle import State
-from invoices.work import WORK, condition
+from invoices.worklists import WORK, condition
 from merchants.models import Merchant
 
 

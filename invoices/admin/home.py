@@ -12,9 +12,9 @@ from config.base import clock
 from config.monitoring import counters, gauges
 from config.monitoring.gauges import Figure, Labels
 from invoices.admin import charts
+from invoices.counters import COUNTED
 from invoices.lifecycle import State
-from invoices.tallying import COUNTED
-from invoices.work import OPEN
+from invoices.worklists import OPEN
 
 STEP = timedelta(minutes=30)
 CALM, WARN, ALARM = "calm", "warn", "alarm"

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from config.admin import Historied, Shown
 from config.console.actions import Acting
 from config.console.timeline import names_of
-from invoices.admin.acts import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
+from invoices.admin.actions import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
 from invoices.admin.amending import Amend
 from invoices.admin.bulk import Bulk
 from invoices.admin.columns import NOTHING, badge, dong, moment

@@ -6,13 +6,13 @@ from django.contrib.auth.models import AnonymousUser, User
 
 from config.base import clock
 from config.console.timeline import Subject, read
-from invoices.admin.acts import SEES_BUYERS
+from invoices.admin.actions import SEES_BUYERS
 from invoices.admin.columns import badge, dong
 from invoices.admin.paper import paper
 from invoices.lifecycle import ENDED
+from invoices.masking import masked
 from invoices.models import Invoice
-from invoices.personal import masked
-from invoices.snapshots import compared
+from invoices.opening.snapshots import compared
 
 PARTS = {  # what a reader may not see is named, so that a gap is not taken for silence
     "payments": "invoices.view_payment",

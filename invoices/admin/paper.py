@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from invoices import documents
+from invoices.issuing import documents
+from invoices.masking import HIDDEN
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.personal import HIDDEN
 from invoices.providers.base import Buyer, Document
 
 OPEN = frozenset({"is_consumer"})

@@ -6,9 +6,9 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from invoices import documents
+from invoices.issuing import documents
 from invoices.models import Invoice
-from invoices.snapshots import beside
+from invoices.opening.snapshots import beside
 
 
 def compared_payloads(before: Invoice, after: Invoice) -> SafeString:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from invoices.buyers import KINDS, LENGTHS
-from invoices.money import RATES
+from invoices.opening.buyers import KINDS, LENGTHS
+from invoices.opening.money import RATES
 
 IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 64}
 DONG = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}

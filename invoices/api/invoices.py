@@ -28,7 +28,7 @@ from invoices.api.shapes import (
 )
 from invoices.lifecycle import WrongState
 from invoices.models import Invoice, InvoiceFile
-from invoices.replay import replay
+from invoices.operations.replay import replay
 
 LARGE = ("sold", "bill", "document", "config_snapshot", "buyer")  # columns that a list does not tell
 TYPES = {"pdf": "application/pdf", "xml": "application/xml"}

@@ -6,10 +6,10 @@ from django.db import transaction
 
 from config.rest.identity import Principal
 from config.rest.problems import Problem, at_fault
-from invoices import facts, money
-from invoices.facts import Unacceptable
 from invoices.models import Invoice, InvoiceRequest, Payment
-from invoices.opening import Opening, converge, learn, lock_order
+from invoices.opening import facts, money
+from invoices.opening.conclude import Opening, converge, learn, lock_order
+from invoices.opening.facts import Unacceptable
 
 NO_PAYMENT = "api"  # the paymentId of a sale that named none
 

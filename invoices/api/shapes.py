@@ -6,10 +6,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from config.rest.fields import Body, Flag, Text, Told
-from invoices.buyers import FIELDS, KINDS
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceAuditTracing
-from invoices.money import Bill
+from invoices.opening.buyers import FIELDS, KINDS
+from invoices.opening.money import Bill
 
 Time = serializers.DateTimeField
 

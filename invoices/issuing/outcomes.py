@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from invoices import documents
+from invoices.issuing import documents
 from invoices.lifecycle import ASKED, Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step

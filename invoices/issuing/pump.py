@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError, connection
 from structlog.stdlib import get_logger
 
 from config.processes import heartbeat
-from invoices import partitions
+from invoices import queues
 from invoices.issuing.calls import Answered, Call
 from invoices.issuing.record import record
 from invoices.issuing.take import take, take_asks
@@ -31,7 +31,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
     A worker that serves this partition `alone` goes on as long as there is something to do: a call that hangs until
     its time is out never keeps it from taking for others.
     """
-    partitions.answer(partition)
+    queues.answer(partition)
     # No SimpleQueue: CPython's `get` with a timeout can wait for ever if that is over when it is woken for nothing.
     answers: queue.Queue[Answered] = queue.Queue()
     in_flight = recorded = after = 0

@@ -13,13 +13,13 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from config.monitoring import counters
+from invoices.counters import CALL, RETRY, bucket
 from invoices.issuing import outcomes
 from invoices.issuing.calls import Answered, limits_of
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
 from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted, Uncertain
-from invoices.tallying import CALL, RETRY, bucket
 from merchants.models import ProviderAccount
 
 log = get_logger(__name__)

@@ -14,8 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from config.base import clock
-from invoices import documents
-from invoices.issuing import outcomes
+from invoices.issuing import documents, outcomes
 from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send
 from invoices.lifecycle import OWED, State, WrongState
 from invoices.models import Invoice, InvoiceIssuance, Partition

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from structlog.stdlib import get_logger
 
 from config.base import clock
-from invoices.documents import read
 from invoices.issuing.calls import Answer, Answered, Call, overrides
+from invoices.issuing.documents import read
 from invoices.providers import build
 from invoices.providers.base import ProviderError, Uncertain
 from invoices.providers.http import LAST, START_BY, TRACEPARENT, Http

@@ -21,7 +21,7 @@ from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 
 from config.base import clock  # noqa: E402
-from invoices.demo.processes import Crew  # noqa: E402
+from invoices.dev.demo.processes import Crew  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.figures import Figures, Issuance, percentile, yardstick  # noqa: E402

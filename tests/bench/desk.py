@@ -27,7 +27,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from config.processes.run_modes import api  # noqa: E402
-from invoices.demo.processes import Crew, free_port  # noqa: E402
+from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.figures import percentile  # noqa: E402
 from tests.desk import Visit, queries_of, read_whole, visits  # noqa: E402

@@ -17,9 +17,9 @@ from django.db import connection
 
 from config.base import clock
 from config.processes.run_modes import api, manage, worker
-from invoices import partitions
-from invoices.demo import stage
-from invoices.demo.processes import Crew, free_port
+from invoices import queues
+from invoices.dev.demo import stage
+from invoices.dev.demo.processes import Crew, free_port
 from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
@@ -55,7 +55,7 @@ class Scene:
         self.crew.start("api", *api(self.port))
         for partition in range(settings.PARTITIONS):
             name = f"worker-{partition}"
-            self.crew.start(name, *worker(name, partitions.issuance_queue(partition)))
+            self.crew.start(name, *worker(name, queues.issuance_queue(partition)))
         self.crew.wait_for("api", f"{self.api}/admin/login/")
 
     def latency(self, milliseconds: float) -> None:
@@ -73,7 +73,7 @@ class Scene:
     def let_go(self) -> None:
         Partition.objects.update(paused=False)
         for partition in range(settings.PARTITIONS):
-            partitions.ring(partition, regardless=True)
+            queues.ring(partition, regardless=True)
 
     @contextmanager
     def workers_held(self) -> Iterator[None]:

@@ -35,11 +35,11 @@ from django.db import connection  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 
-from invoices.demo import stage  # noqa: E402
-from invoices.demo.books import OPEN, compare  # noqa: E402
-from invoices.demo.day import Order, orders  # noqa: E402
-from invoices.demo.platform import Platform  # noqa: E402
-from invoices.demo.processes import Crew  # noqa: E402
+from invoices.dev.demo import stage  # noqa: E402
+from invoices.dev.demo.books import OPEN, compare  # noqa: E402
+from invoices.dev.demo.day import Order, orders  # noqa: E402
+from invoices.dev.demo.platform import Platform  # noqa: E402
+from invoices.dev.demo.processes import Crew  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.chaos.mischief import Mischief  # noqa: E402
 from tests.chaos.report import Report, failures, sends  # noqa: E402

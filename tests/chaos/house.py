@@ -15,10 +15,10 @@ import environ
 from django.core.management import call_command
 from django.db import connections
 
-from invoices.demo.processes import Crew, free_port
+from invoices.dev.demo.processes import Crew, free_port
+from invoices.dev.simulator import Simulator, running
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.providers.simulator import Simulator, running
 from merchants.models import Merchant
 from tests import cast
 from tests.chaos import servers

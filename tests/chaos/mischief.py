@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from invoices.demo.processes import Crew
+from invoices.dev.demo.processes import Crew
 from tests.chaos.servers import restart_postgres
 
 PROVIDER = "provider"

@@ -9,7 +9,7 @@ import sys
 
 from aiohttp import web
 
-from invoices.providers.simulator import Simulator
+from invoices.dev.simulator import Simulator
 
 
 class WithADoor(Simulator):

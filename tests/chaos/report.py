@@ -8,7 +8,7 @@ from django.db.models import Count
 from rich.console import Console
 from rich.table import Table
 
-from invoices.demo.books import Books
+from invoices.dev.demo.books import Books
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from webhooks.models import WebhookEvent

@@ -8,9 +8,9 @@ from django.conf import settings
 
 from config.base import clock
 from config.processes.run_modes import api, beat, worker
-from invoices.demo import stage
-from invoices.demo.processes import Crew, free_port
-from invoices.partitions import ERRANDS, expiry_queue, issuance_queue
+from invoices.dev.demo import stage
+from invoices.dev.demo.processes import Crew, free_port
+from invoices.queues import ERRANDS, expiry_queue, issuance_queue
 from tests import DAY, cast
 from tests.chaos.mischief import PROVIDER
 

@@ -19,7 +19,7 @@ from config.management.commands.run import patience
 from config.processes.run_modes import api, beat, manage, worker
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.opening import lock_order
+from invoices.opening.conclude import lock_order
 from tests import cast
 from tests.chaos.house import House, all_issued, house, until
 

@@ -12,9 +12,9 @@ import redis
 from django.db import connections
 
 from config.processes.run_modes import api, beat, worker
-from invoices import partitions
+from invoices import queues
 from invoices.models import Invoice, InvoiceRequest, Payment
-from invoices.partitions import issuance_queue
+from invoices.queues import issuance_queue
 from tests import cast
 from tests.chaos import servers
 from tests.chaos.house import House, all_issued, house, until
@@ -133,8 +133,8 @@ def test_the_first_bell_of_a_thread_waits_no_longer_than_the_next(
     settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings.REDIS_URL, settings.CELERY_BROKER_URL = f"unix://{tmp_path}/none", f"redis+socket://{tmp_path}/none"
-    monkeypatch.setattr(partitions, "_wires", partitions._Wires())
-    monkeypatch.setattr(partitions, "_silent_until", 0.0)
+    monkeypatch.setattr(queues, "_wires", queues._Wires())
+    monkeypatch.setattr(queues, "_silent_until", 0.0)
     started = time.perf_counter()
-    partitions.ring(0, regardless=True)
+    queues.ring(0, regardless=True)
     assert time.perf_counter() - started < 10 * PROMISE  # the library's own patience is six seconds

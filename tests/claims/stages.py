@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 
-from claims.claiming import claim, expire_claims
 from config.base import clock
-from invoices.facts import refund
 from invoices.models import Invoice, InvoiceFile
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import refund
+from invoices.operations.claim import claim, expire_claims
 from tests import cast
 
 

@@ -9,10 +9,10 @@ from django.core.management import call_command
 from playwright.sync_api import Page, expect
 
 from claims import progress
-from claims.claiming import claim
 from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from invoices.operations.claim import claim
 from merchants import logos
 from merchants.models import Logo
 from tests import cast

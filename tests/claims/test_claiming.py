@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from claims.claiming import Closed, Taken, Unknown, claim, expire_claims, find
 from config.base import clock
-from invoices.amend import amend
-from invoices.buyers import InvalidBuyer
-from invoices.facts import payment as payment_fact
-from invoices.facts import refund as refund_fact
-from invoices.facts import request as request_fact
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, LegalRules
 from invoices.moving import move_one
-from invoices.opening import learn
+from invoices.opening.buyers import InvalidBuyer
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
+from invoices.opening.facts import refund as refund_fact
+from invoices.opening.facts import request as request_fact
+from invoices.operations.amend import amend
+from invoices.operations.claim import Closed, Taken, Unknown, claim, expire_claims, find
 from tests import cast
 from tests.claims.stages import again, events, overdue
 

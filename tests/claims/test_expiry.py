@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from claims.claiming import claim, expire_claims
 from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from invoices.operations.claim import claim, expire_claims
 from tests import cast
 from tests.claims.stages import again, events, overdue
 

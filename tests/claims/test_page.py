@@ -14,13 +14,13 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.test import Client
 
-from claims import claiming
 from claims.communes import suggest
 from claims.masking import masked
 from config.base import clock
 from config.models import Configuration
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from invoices.operations import claim
 from merchants import logos
 from merchants.models import Logo
 from tests import cast
@@ -175,7 +175,7 @@ def test_after_a_claim_holders_of_the_link_see_it_masked_until_they_edit(client:
 def test_an_edit_shows_nothing_personal_and_what_is_left_empty_stays(client: Client) -> None:
     invoice = cast.waiting()
     person = cast.PERSON | {"email": "mai@example.com"}
-    claiming.claim(invoice.claim_token, person)
+    claim.claim(invoice.claim_token, person)
     text = client.get(f"{link(invoice)}?edit=1").content.decode()
     assert "N. T. Mai" in text and "m•••@example.com" in text
     assert not [value for field, value in person.items() if field != "kind" and value in text]
@@ -321,7 +321,7 @@ def test_a_silent_database_is_503_and_the_form_may_be_sent_again(
         raise OperationalError("no answer")
 
     invoice = cast.waiting()
-    monkeypatch.setattr(claiming, "lock_order", silent)
+    monkeypatch.setattr(claim, "lock_order", silent)
     assert client.post(link(invoice), COMPANY_FORM).status_code == 503
     answer = client.put(twin(invoice), {"buyer": cast.COMPANY}, content_type="application/json")
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")

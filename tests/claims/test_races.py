@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from claims.claiming import Closed, Taken, claim, expire_claims
 from config.base import clock
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice
+from invoices.operations.claim import Closed, Taken, claim, expire_claims
 from tests import cast
 from tests.claims.stages import again, events
 

@@ -9,14 +9,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from config.processes import run_modes
-from invoices import partitions
+from invoices import queues
 from tests.config.test_deployment import GOOD, manage
 
 
 def test_the_queues_are_those_that_are_rung_and_those_that_beat_fills() -> None:
-    ours = {partitions.ERRANDS, partitions.DELIVERIES, settings.CELERY_TASK_DEFAULT_QUEUE}
+    ours = {queues.ERRANDS, queues.DELIVERIES, settings.CELERY_TASK_DEFAULT_QUEUE}
     for partition in range(settings.PARTITIONS):
-        ours |= {partitions.issuance_queue(partition), partitions.expiry_queue(partition)}
+        ours |= {queues.issuance_queue(partition), queues.expiry_queue(partition)}
     assert set(settings.QUEUES) == ours
     assert {entry["options"]["queue"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= ours
 

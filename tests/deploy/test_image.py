@@ -22,9 +22,9 @@ from standardwebhooks.webhooks import Webhook
 
 from config.base import clock, webhook_secrets
 from config.processes import broker
-from invoices.demo.processes import free_port
-from invoices.partitions import partition_of
-from invoices.providers import simulator
+from invoices.dev import simulator
+from invoices.dev.demo.processes import free_port
+from invoices.queues import partition_of
 from tests import cast
 from tests.chaos import servers
 from tests.deploy import bare, manifests

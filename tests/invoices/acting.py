@@ -10,10 +10,10 @@ from django.contrib.auth.models import Group, User
 from config.base import clock
 from config.base.ids import new_ids
 from config.console.actions import Act, Acting
+from invoices.dev.simulator import Simulator
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
-from invoices.providers.simulator import Simulator
-from invoices.skip import skip
+from invoices.operations.skip import skip
 from merchants.models import Merchant, Quarantine
 from merchants.sync import changes
 from tests import cast

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from invoices.documents import read, render
+from invoices.dev.simulator import Simulator
 from invoices.issuing.calls import account_of
+from invoices.issuing.documents import read, render
 from invoices.issuing.wire import wire
 from invoices.models import Invoice
 from invoices.providers import build
-from invoices.providers.simulator import Simulator
 from merchants.models import Merchant
 from tests import cast
 

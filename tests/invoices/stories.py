@@ -5,13 +5,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from claims.claiming import claim
 from config.base import clock
 from invoices.issuing import outcomes
 from invoices.issuing.calls import limits_of
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance, Partition
 from invoices.moving import Step, move_one
+from invoices.operations.claim import claim
 from invoices.providers.base import Refused, Scope
 from merchants.models import Merchant
 from merchants.sync import changes

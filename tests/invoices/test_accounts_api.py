@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from invoices.providers.simulator import Simulator
+from invoices.dev.simulator import Simulator
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.callers import Caller, problem

@@ -12,15 +12,15 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from config.base import clock
-from invoices import documents
-from invoices.amend import amend
-from invoices.buyers import FIELDS
+from invoices.dev.simulator import Simulator
+from invoices.issuing import documents
 from invoices.lifecycle import State
 from invoices.management.commands import evidence
 from invoices.models import Invoice, Partition, SentDocument
-from invoices.providers.simulator import Simulator
-from invoices.resnapshot import resnapshot
-from invoices.skip import skip
+from invoices.opening.buyers import FIELDS
+from invoices.operations.amend import amend
+from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.skip import skip
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.sync import changes
 from tests import cast

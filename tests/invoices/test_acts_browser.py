@@ -7,11 +7,11 @@ from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from invoices import bulk
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.providers.simulator import Simulator
+from invoices.operations import bulk
 from tests import cast
 from tests.browser import SCREENS, fits, in_chromium, signed_in
 from tests.invoices.acting import GROUPS, PRESSES, dead_letters, every_act, one_of, rows

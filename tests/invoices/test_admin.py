@@ -16,9 +16,9 @@ from django.urls import reverse
 from config.admin import CappedPaginator
 from config.base import clock
 from config.models import Configuration
-from invoices.facts import payment as payment_fact
 from invoices.models import Invoice, InvoiceFile
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
 from merchants.models import ProviderAccount, TaxInfo
 from tests import cast
 from webhooks.models import WebhookEndpoint, WebhookEvent

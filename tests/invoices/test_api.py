@@ -12,8 +12,8 @@ from django.db import connection
 from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
-from invoices.opening import converge
-from invoices.sweep import revive_parked
+from invoices.opening.conclude import converge
+from invoices.upkeep.sweep import revive_parked
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.callers import Caller, problem

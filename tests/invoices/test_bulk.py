@@ -14,12 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config.base import crypto
-from invoices import bulk
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.issuing.pump import stop
 from invoices.lifecycle import State
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
-from invoices.providers.simulator import Simulator
+from invoices.operations import bulk
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.acting import dead_letters, one_of

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from invoices.documents import buyer_of
+from invoices.issuing.documents import buyer_of
 from invoices.providers.base import Buyer
 from tests import cast
 

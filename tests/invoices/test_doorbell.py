@@ -11,9 +11,9 @@ import redis
 from django.conf import settings
 
 from config.base import clock
-from invoices import partitions
+from invoices import queues
 from invoices.models import Invoice
-from invoices.sweep import ring_for_due
+from invoices.upkeep.sweep import ring_for_due
 from tests import cast
 
 QUEUE = "invoice-issuance-1"
@@ -23,24 +23,24 @@ QUEUE = "invoice-issuance-1"
 def quiet() -> Any:
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
-    partitions._silent_until = 0.0
+    queues._silent_until = 0.0
     yield client
-    partitions._silent_until = 0.0
+    queues._silent_until = 0.0
     client.flushdb()
 
 
 def test_a_bell_that_is_pending_is_not_rung_again_until_somebody_answers(quiet: Any) -> None:
     for _ in range(5):
-        partitions.ring(1)
+        queues.ring(1)
     assert quiet.llen(QUEUE) == 1
-    partitions.answer(1)
-    partitions.ring(1)
+    queues.answer(1)
+    queues.ring(1)
     assert quiet.llen(QUEUE) == 2
 
 
 def test_the_sweep_rings_without_looking(quiet: Any) -> None:
-    partitions.ring(1)
-    partitions.ring(1, regardless=True)
+    queues.ring(1)
+    queues.ring(1, regardless=True)
     assert quiet.llen(QUEUE) == 2
 
 
@@ -58,7 +58,7 @@ def test_the_sweep_rings_where_something_is_due_and_nowhere_else(quiet: Any, bui
 
 
 def test_the_message_carries_nothing_but_the_partition(quiet: Any) -> None:
-    partitions.ring(1)
+    queues.ring(1)
     message = json.loads(quiet.lindex(QUEUE, 0))
     arguments, keywords, _ = json.loads(base64.b64decode(message["body"]))
     assert (arguments, keywords) == ([1], {})
@@ -66,9 +66,9 @@ def test_the_message_carries_nothing_but_the_partition(quiet: Any) -> None:
 
 def test_without_redis_nobody_fails_and_nobody_waits(settings: Any, monkeypatch: Any, caplog: Any) -> None:
     settings.REDIS_URL = "unix:///nowhere/valkey.sock"
-    monkeypatch.setattr(partitions, "_wires", partitions._Wires())
+    monkeypatch.setattr(queues, "_wires", queues._Wires())
     started = time.monotonic()
-    partitions.ring(1)
-    partitions.ring(1)  # silent now: not even tried
+    queues.ring(1)
+    queues.ring(1)  # silent now: not even tried
     assert time.monotonic() - started < 3  # the promise is 0.2 s a call; the library's own patience is longer
     assert [record.levelname for record in caplog.records] == ["WARNING"]

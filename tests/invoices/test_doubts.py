@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from config.base import clock
-from invoices.amend import amend
-from invoices.cancel import cancel
+from invoices.dev.simulator import Simulator
 from invoices.issuing.calls import Answered
 from invoices.issuing.later import last_looks
 from invoices.issuing.outcomes import conflict
@@ -16,9 +15,10 @@ from invoices.issuing.take import look_ups
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, Partition
 from invoices.moving import move_one
-from invoices.providers.simulator import Simulator
-from invoices.replay import replay
-from invoices.skip import skip
+from invoices.operations.amend import amend
+from invoices.operations.cancel import cancel
+from invoices.operations.replay import replay
+from invoices.operations.skip import skip
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.at_the_provider import seller_at

@@ -8,11 +8,11 @@ import pytest
 from django.core import mail
 
 from config.base import clock
-from invoices.files import fetch_files
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
+from invoices.issuing.files import fetch_files
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceFile
-from invoices.providers.simulator import Simulator
 from tests import cast
 
 pytestmark = pytest.mark.django_db

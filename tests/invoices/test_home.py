@@ -15,8 +15,8 @@ from config.base import clock
 from config.models import Tally
 from config.monitoring import counters
 from invoices.admin import charts
+from invoices.counters import bucket
 from invoices.models import Invoice
-from invoices.tallying import bucket
 from merchants.models import ProviderAccount
 from tests import cast
 from webhooks.models import WebhookEvent

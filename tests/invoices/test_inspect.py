@@ -7,10 +7,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from config.base import clock
-from invoices.facts import payment as payment_fact
-from invoices.facts import request as request_fact
 from invoices.models import InvoiceIssuance
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
+from invoices.opening.facts import request as request_fact
 from tests import cast
 
 pytestmark = pytest.mark.django_db

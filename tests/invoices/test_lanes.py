@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from config.base import clock
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due, pump
 from invoices.issuing.calls import Answered
 from invoices.issuing.later import probe_parked
@@ -14,11 +15,10 @@ from invoices.issuing.record import record
 from invoices.issuing.take import take, take_asks
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.partitions import partition_of
+from invoices.operations.replay import replay
 from invoices.providers.base import Issued
 from invoices.providers.http import redacted
-from invoices.providers.simulator import Simulator
-from invoices.replay import replay
+from invoices.queues import partition_of
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.at_the_provider import seller_at

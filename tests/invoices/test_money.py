@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoices.money import RATES, Bill, DoesNotAddUp, SoldLine, half_up, settle, spread
+from invoices.opening.money import RATES, Bill, DoesNotAddUp, SoldLine, half_up, settle, spread
 
 ROOT = Path(__file__).parents[2]
 

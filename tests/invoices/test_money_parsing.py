@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from invoices.money import DoesNotAddUp, parse_lines
+from invoices.opening.money import DoesNotAddUp, parse_lines
 
 
 def refusal(lines):

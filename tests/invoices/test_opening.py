@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.base import clock
-from invoices import facts, partitions
-from invoices.amend import amend
+from invoices import queues
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment
-from invoices.opening import learn
-from invoices.sweep import revive_parked, sweep
+from invoices.opening import facts
+from invoices.opening.conclude import learn
+from invoices.operations.amend import amend
+from invoices.upkeep.sweep import revive_parked, sweep
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
 
@@ -164,10 +165,10 @@ def test_one_parked_payment_that_cannot_be_opened_stops_neither_the_others_nor_t
         payment, _ = facts.payment(data)
         payment.parked = Payment.Parked.ACCOUNT
         payment.save()
-    partitions._wires.redis.flushdb()
+    queues._wires.redis.flushdb()
     sweep()
     assert list(Payment.objects.exclude(parked="").values_list("merchant_code", flat=True)) == [stuck["merchantId"]]
-    assert any(partitions._wires.redis.llen(partitions.issuance_queue(p)) for p in range(3))
+    assert any(queues._wires.redis.llen(queues.issuance_queue(p)) for p in range(3))
     assert "[parkedPaymentFailed]" in caplog.text and "LookupError" in caplog.text
 
 

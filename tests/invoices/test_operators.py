@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 
 from config.base import clock
-from invoices.amend import amend
-from invoices.cancel import cancel
-from invoices.facts import payment, refund
-from invoices.issue_now import issue_now
+from invoices.dev.simulator import Simulator
 from invoices.lifecycle import State, WrongState
-from invoices.look_up import look_up
 from invoices.models import Invoice
 from invoices.moving import move_one
-from invoices.opening import learn
-from invoices.providers.simulator import Simulator
-from invoices.replay import replay
-from invoices.resnapshot import resnapshot
-from invoices.skip import skip
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment, refund
+from invoices.operations.amend import amend
+from invoices.operations.cancel import cancel
+from invoices.operations.issue_now import issue_now
+from invoices.operations.look_up import look_up
+from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.replay import replay
+from invoices.operations.skip import skip
 from merchants.models import TaxInfo
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at

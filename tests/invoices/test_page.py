@@ -12,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from config.console import timeline
 from invoices import timeline as invoices_told
 from invoices.admin.page import page_of, subject
-from invoices.cancel import cancel
-from invoices.facts import refund as refund_fact
 from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest
-from invoices.opening import learn
-from invoices.resnapshot import resnapshot
+from invoices.opening.conclude import learn
+from invoices.opening.facts import refund as refund_fact
+from invoices.operations.cancel import cancel
+from invoices.operations.refresh_configuration import resnapshot
 from invoices.sentences import EVENTS, sentence
 from tests import cast
 from tests.claims.stages import with_files

@@ -5,7 +5,7 @@ from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoices.partitions import partition_of
+from invoices.queues import partition_of
 
 VECTORS = {
     "order-1": 2,

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from config.base import clock
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
-from invoices.providers.simulator import Simulator
 from merchants.models import Merchant
 from merchants.pause import pause, resume
 from tests import cast

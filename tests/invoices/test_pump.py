@@ -11,12 +11,12 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from config.base import clock
+from invoices.dev.simulator import Simulator, running
 from invoices.issuing import issue_due
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.partitions import partition_of
-from invoices.providers.simulator import Simulator, running
+from invoices.queues import partition_of
 from merchants.models import ProviderAccount
 from tests import cast
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from invoices import facts
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Payment
-from invoices.opening import learn
-from invoices.providers.simulator import Simulator
-from invoices.sweep import revive_parked
+from invoices.opening import facts
+from invoices.opening.conclude import learn
+from invoices.upkeep.sweep import revive_parked
 from tests import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)

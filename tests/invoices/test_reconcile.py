@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from config.base import clock
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.providers.simulator import Simulator
-from invoices.reconcile import reconcile, reconcile_yesterday
+from invoices.upkeep.reconcile import reconcile, reconcile_yesterday
 from merchants.models import ProviderAccount, TaxInfo
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at

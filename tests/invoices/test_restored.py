@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from config.base import clock
-from invoices import adopt as adopting
-from invoices.adopt import adopt
-from invoices.amend import amend
-from invoices.documents import read
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
+from invoices.issuing.documents import read
 from invoices.lifecycle import State, WrongState
-from invoices.look_up import look_up
 from invoices.models import Invoice
-from invoices.providers.simulator import Simulator
-from invoices.replay import replay
+from invoices.operations import adopt as adopting
+from invoices.operations.adopt import adopt
+from invoices.operations.amend import amend
+from invoices.operations.look_up import look_up
+from invoices.operations.replay import replay
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 

@@ -13,10 +13,10 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoices.amend import amend
-from invoices.facts import payment as payment_fact
 from invoices.models import BuyerTerms, Invoice
-from invoices.opening import learn
+from invoices.opening.conclude import learn
+from invoices.opening.facts import payment as payment_fact
+from invoices.operations.amend import amend
 from invoices.search import Kind, find, looks
 from invoices.search.found import _payments, branch
 from tests import cast

@@ -12,11 +12,11 @@ from django.urls import reverse
 
 from config.base import clock
 from config.monitoring import gauges
-from invoices import documents
+from invoices.dev.seeding import loading
+from invoices.issuing import documents
 from invoices.lifecycle import NUMBERED, State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment
 from invoices.models.audit import chain
-from invoices.seeding import loading
 from merchants.models import Merchant
 
 pytestmark = pytest.mark.usefixtures("transactional_db")

@@ -7,18 +7,18 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from config.base import clock
-from invoices.adopt import adopt
-from invoices.amend import amend
-from invoices.facts import Unacceptable, payment, refund, request
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.issuing.later import last_looks, probe_parked
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
-from invoices.opening import learn
-from invoices.providers.simulator import Simulator
-from invoices.replay import replay
-from invoices.skip import skip
-from invoices.sweep import fail_the_late, give_refused_buyers_up, give_up_on_the_abandoned
+from invoices.opening.conclude import learn
+from invoices.opening.facts import Unacceptable, payment, refund, request
+from invoices.operations.adopt import adopt
+from invoices.operations.amend import amend
+from invoices.operations.replay import replay
+from invoices.operations.skip import skip
+from invoices.upkeep.sweep import fail_the_late, give_refused_buyers_up, give_up_on_the_abandoned
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at

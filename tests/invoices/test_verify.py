@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from config.base import clock
-from invoices import figures, verify
+from invoices import metrics
 from invoices.lifecycle import State
 from invoices.models import AuditVerification, Invoice, InvoiceAuditTracing
 from invoices.models.audit import chain
 from invoices.moving import move, move_one
+from invoices.upkeep import verify_audit
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -48,9 +49,9 @@ def undone() -> Iterator[None]:
 
 
 def verified() -> AuditVerification:
-    verification = verify.new_round()
+    verification = verify_audit.new_round()
     while not verification.ended_at:
-        verify.go_on(verification)
+        verify_audit.go_on(verification)
     return verification
 
 
@@ -216,7 +217,7 @@ def test_any_one_byte_of_any_column_is_found() -> None:
 
 
 def test_slices_miss_nothing_and_an_invoice_costs_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "SLICE", 3)
+    monkeypatch.setattr(verify_audit, "SLICE", 3)
     invoices = sorted(cast.waiting().pk for _ in range(7))
     tamper(
         f"UPDATE {AUDIT} SET invoice_id = %(to)s {OF_IT}",
@@ -240,10 +241,10 @@ def test_the_digest_of_a_moment_stays_while_invoices_move_and_gives_a_rewritten_
         moved, rewritten = cast.waiting(), cast.waiting()
 
     def digest() -> str:
-        verification = verify.new_round()
+        verification = verify_audit.new_round()
         verification.until = start + timedelta(seconds=1)
         while not verification.ended_at:
-            verify.go_on(verification)
+            verify_audit.go_on(verification)
         assert not verification.broken
         return verification.digest
 
@@ -303,7 +304,7 @@ def test_one_order_is_verified_alone(capsys: Any) -> None:
 
 
 def test_more_broken_invoices_than_are_named_are_counted(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "NAMED", 2)
+    monkeypatch.setattr(verify_audit, "NAMED", 2)
     for _ in range(5):
         cast.waiting()
     tamper(f"UPDATE {AUDIT} SET actor = 'nobody'")
@@ -317,20 +318,20 @@ def test_more_broken_invoices_than_are_named_are_counted(capsys: Any, monkeypatc
 def test_a_night_verifies_once_and_tells_the_log(caplog: pytest.LogCaptureFixture) -> None:
     cast.waiting()
     invoice = cast.sending()
-    caplog.set_level("INFO", logger="invoices.verify")
-    verify.verify_by_night()
-    verify.verify_by_night()
+    caplog.set_level("INFO", logger="invoices.upkeep.verify_audit")
+    verify_audit.verify_by_night()
+    verify_audit.verify_by_night()
     row = AuditVerification.objects.get()
     assert row.ended_at and (row.invoices, row.broken) == (2, 0)
     assert "[auditVerified]" in caplog.text and "[auditBroken]" not in caplog.text
     tamper(f"DELETE FROM {AUDIT} {ROW}", invoice=invoice.pk)
     with clock.frozen(clock.now() + timedelta(days=1)):
-        verify.verify_by_night()
+        verify_audit.verify_by_night()
     row = AuditVerification.objects.latest("started_at")
     assert row.first_broken[0]["seq"] == 2
     assert f"[auditBroken] invoice={invoice.pk} seq=2" in caplog.text and "the row is missing" in caplog.text
     assert f"broken=1 digest={row.digest}" in caplog.text
-    told = {figure.name: figure for figure in figures.read()}
+    told = {figure.name: figure for figure in metrics.read()}
     assert told["audit_broken"].total == 1 and told["audit_broken"].link == "/admin/invoices/auditverification/"
     assert told["audit_verified_seconds"].total < 60
 
@@ -344,7 +345,7 @@ def without_a_trace(invoice: Invoice) -> None:
 def test_what_no_chain_gives_away_the_next_nights_digest_does(
     how: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
-    monkeypatch.setattr(verify, "SLICE", 1)
+    monkeypatch.setattr(verify_audit, "SLICE", 1)
     settings.AUDIT_BITE = 1e-9  # many bites, each by another process
     now = clock.now()
 
@@ -352,7 +353,7 @@ def test_what_no_chain_gives_away_the_next_nights_digest_does(
         with clock.frozen(now + timedelta(days=count)):
             cast.waiting()  # what is new makes no difference
             while not AuditVerification.objects.filter(started_at=clock.now()).exclude(ended_at=None).exists():
-                verify.verify_by_night()
+                verify_audit.verify_by_night()
         return AuditVerification.objects.latest("started_at")
 
     invoice = cast.waiting()
@@ -363,7 +364,7 @@ def test_what_no_chain_gives_away_the_next_nights_digest_does(
         code, out = run(capsys)
     assert code == 1 and "the whole audit: the digest of what the round before verified is another now" in out
     broken = night(3)
-    assert (broken.broken, broken.first_broken[0]["what"]) == (1, verify.DIFFERS.what)
+    assert (broken.broken, broken.first_broken[0]["what"]) == (1, verify_audit.DIFFERS.what)
     assert caplog.text.count("[auditBroken]") == 1
     assert night(4).broken == 0, "each night is compared with the one before"
 
@@ -371,18 +372,18 @@ def test_what_no_chain_gives_away_the_next_nights_digest_does(
 def test_a_round_goes_on_where_the_last_bite_ended_and_two_workers_share_it(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "SLICE", 2)
+    monkeypatch.setattr(verify_audit, "SLICE", 2)
     for _ in range(5):
         cast.waiting()
     settings.AUDIT_BITE = 1e-9
     bites = 0
     while not AuditVerification.objects.exclude(ended_at=None).exists():
-        verify.verify_by_night()
+        verify_audit.verify_by_night()
         bites += 1
         assert bites < 20
     row = AuditVerification.objects.get()
     assert bites == 3 and (row.invoices, row.rows, row.broken) == (5, 5, 0)
-    assert not verify._keep(row, 1), "from a position that another worker has left"
+    assert not verify_audit._keep(row, 1), "from a position that another worker has left"
 
 
 @pytest.mark.django_db(transaction=True)

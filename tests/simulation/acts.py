@@ -4,24 +4,25 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from claims import claiming
 from config.base import clock
-from invoices import facts, sweep
-from invoices.adopt import adopt
-from invoices.amend import amend
-from invoices.cancel import cancel
-from invoices.issue_now import issue_now
 from invoices.issuing import later
 from invoices.issuing.record import record
 from invoices.issuing.take import take, take_asks
 from invoices.lifecycle import ASKED, State, WrongState
-from invoices.look_up import look_up
 from invoices.models import Invoice, Partition
-from invoices.opening import learn
+from invoices.opening import facts
+from invoices.opening.conclude import learn
+from invoices.operations import claim
+from invoices.operations.adopt import adopt
+from invoices.operations.amend import amend
+from invoices.operations.cancel import cancel
+from invoices.operations.issue_now import issue_now
+from invoices.operations.look_up import look_up
+from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.replay import replay
+from invoices.operations.skip import skip
 from invoices.providers.base import ProviderError
-from invoices.replay import replay
-from invoices.resnapshot import resnapshot
-from invoices.skip import skip
+from invoices.upkeep import sweep
 from merchants.models import ProviderAccount
 from merchants.pause import pause, resume
 from tests import cast
@@ -30,7 +31,7 @@ from tests.simulation.interleave import Act
 from tests.simulation.wire import Worker
 from tests.simulation.world import World
 
-DECLINED = (WrongState, ProviderError, claiming.Unknown, facts.Unacceptable)
+DECLINED = (WrongState, ProviderError, claim.Unknown, facts.Unacceptable)
 BUYERS = [cast.COMPANY, cast.PERSON, {**cast.PERSON, "name": "Trần Văn Bình"}]
 
 
@@ -158,7 +159,7 @@ def upkeep(world: World, free: list[Worker]) -> Act:
     name, what = world.dice.pick(
         [
             (4, ("the sweep", sweep.sweep)),
-            (2, ("expiry", lambda: [claiming.expire_claims(p) for p in range(3)] and "done")),
+            (2, ("expiry", lambda: [claim.expire_claims(p) for p in range(3)] and "done")),
             (1, ("last looks", later.last_looks)),
             (1, ("probes", later.probe_parked)),
         ]
@@ -229,7 +230,7 @@ def claim(world: World, sale: dict[str, Any]) -> Act | None:
     if not invoice:
         return None
     buyer = world.dice.one(BUYERS)
-    return Act(f"{invoice.order_id} is claimed", declining(lambda: claiming.claim(invoice.claim_token, buyer).state))
+    return Act(f"{invoice.order_id} is claimed", declining(lambda: claim.claim(invoice.claim_token, buyer).state))
 
 
 def declining(work: Callable[[], Any]) -> Callable[[], Any]:

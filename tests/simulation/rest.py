@@ -1,10 +1,10 @@
 """No more trouble: everybody works and time runs on until nothing is left to do."""
 
-from claims import claiming
-from invoices import sweep
 from invoices.issuing import later
 from invoices.lifecycle import ENDED, State
 from invoices.models import Partition
+from invoices.operations import claim
+from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
 from tests.simulation.acts import arriving, looking, recording
@@ -44,7 +44,7 @@ def everybody_works(world: World) -> None:
     world.act(Act("the sweep", sweep.sweep))
     found = world.rows
     if any(row.state == State.WAITING for row in found):
-        world.act(Act("expiry", lambda: [claiming.expire_claims(p) for p in range(3)] and "done"))
+        world.act(Act("expiry", lambda: [claim.expire_claims(p) for p in range(3)] and "done"))
     if any(row.look_again_at and row.look_again_at <= world.now for row in found):
         world.act(Act("last looks", later.last_looks))
     if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():

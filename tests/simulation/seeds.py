@@ -10,10 +10,11 @@ from unittest.mock import patch
 from django.db import connection
 
 from config.base import clock
-from invoices import look_up, partitions
+from invoices import queues
 from invoices.issuing import later, take
 from invoices.issuing.calls import Answered, Call
 from invoices.models import LegalRules
+from invoices.operations import look_up
 from tests.simulation.acts import step
 from tests.simulation.interleave import Interleaver
 from tests.simulation.rest import come_to_rest
@@ -53,8 +54,8 @@ def surroundings(world: World) -> Iterator[None]:
     prompt = Prompt(world)
     with ExitStack() as stack:
         for target, name, value in (
-            (partitions, "ring", ring),
-            (__import__("invoices.replay", fromlist=["ring"]), "ring", ring),
+            (queues, "ring", ring),
+            (__import__("invoices.operations.replay", fromlist=["ring"]), "ring", ring),
             (take, "time", types.SimpleNamespace(monotonic=lambda: world.mono)),
             (later, "wire", lambda: prompt),
             (look_up, "wire", lambda: prompt),

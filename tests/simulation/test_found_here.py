@@ -13,8 +13,8 @@ from invoices.issuing.take import look_ups, take
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import move_one
+from invoices.operations.skip import skip
 from invoices.providers.base import Found, Issued, Refused, Scope, Uncertain
-from invoices.skip import skip
 from tests import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)

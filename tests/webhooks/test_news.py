@@ -10,16 +10,16 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from jsonschema import Draft202012Validator
 
-from claims.claiming import claim, expire_claims
 from config.base import clock
 from config.rest.openapi import document
-from invoices import facts
+from invoices.dev.simulator import Simulator
 from invoices.issuing import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import move, move_one
-from invoices.opening import learn
-from invoices.providers.simulator import Simulator
+from invoices.opening import facts
+from invoices.opening.conclude import learn
+from invoices.operations.claim import claim, expire_claims
 from merchants.models import Merchant
 from tests import cast
 from webhooks.models import WebhookDelivery, WebhookEndpoint

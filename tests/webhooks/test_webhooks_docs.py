@@ -16,7 +16,7 @@ from django.conf import settings as configured
 from django.db import connections
 from standardwebhooks.webhooks import Webhook
 
-from invoices.demo.processes import free_port
+from invoices.dev.demo.processes import free_port
 from tests.webhooks.test_news import validate
 from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookDelivery, WebhookEndpoint

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from invoices.admin.columns import changes, dong
 from invoices.management.orders import add_order, documents_of
+from invoices.masking import masked
 from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest
-from invoices.personal import masked
 
 
 class Command(BaseCommand):

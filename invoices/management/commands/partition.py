@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from invoices.partitions import partition_of
+from invoices.queues import partition_of
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from config.base import clock
-from invoices.reconcile import reconcile
+from invoices.upkeep.reconcile import reconcile
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from invoices.lifecycle import WrongState
 from invoices.management.orders import add_order, documents_of
-from invoices.replay import replay
+from invoices.operations.replay import replay
 
 
 class Command(BaseCommand):

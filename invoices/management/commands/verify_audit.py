@@ -11,9 +11,9 @@ from django.db import connection
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from invoices import verify
 from invoices.management.orders import documents_of
 from invoices.models import AuditVerification, Invoice
+from invoices.upkeep import verify_audit
 
 
 class Command(BaseCommand):
@@ -29,11 +29,11 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         begun = time.monotonic()
-        verification = verify.new_round()
+        verification = verify_audit.new_round()
         verification.until = options["until"] or verification.until
         if options["order"]:
             for invoice in documents_of(options["order"], options["merchant"]):
-                verify.look(verification, invoice.pk, invoice.pk)
+                verify_audit.look(verification, invoice.pk, invoice.pk)
         else:
             _verify_all(verification, Console(stderr=True, quiet=options["json"]))
         told = _told(verification, seconds=time.monotonic() - begun, whole=not options["order"])
@@ -62,7 +62,7 @@ def _verify_all(verification: AuditVerification, console: Console) -> None:
     with Progress(*bar, console=console) as progress:
         task = progress.add_task("", total=_about_how_many())
         while not verification.ended_at:
-            verify.go_on(verification)
+            verify_audit.go_on(verification)
             progress.update(task, completed=verification.invoices)
 
 

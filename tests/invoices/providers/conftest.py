@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from invoices.providers.simulator import Simulator, running
+from invoices.dev.simulator import Simulator, running
 from tests.invoices.providers.wire import TENANT
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from config.base.clock import today_vn
+from invoices.dev.simulator import Simulator
 from invoices.providers.base import (
     Buyer,
     Document,
@@ -21,7 +22,6 @@ from invoices.providers.base import (
     Scope,
     Unavailable,
 )
-from invoices.providers.simulator import Simulator
 from tests.invoices.providers.wire import REFERENCE, TAX_CODE, document, failure, reference, run, viettel
 
 UNKNOWN = Related(form="1", symbol="C26TAA", number="9", issue_date=today_vn(), reason="Sai tên hàng")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from invoices.dev.simulator import Simulator
 from invoices.providers.base import (
     Issued,
     ProviderError,
@@ -12,7 +13,6 @@ from invoices.providers.base import (
     Unavailable,
     Uncertain,
 )
-from invoices.providers.simulator import Simulator
 from tests.invoices.providers.wire import REFERENCE, TAX_CODE, document, failure, found, run, viettel
 
 # mode: what the sender is told, how many invoices exist once all has settled

@@ -9,6 +9,7 @@ import pytest
 from pypdf import PdfReader
 
 from config.base.clock import today_vn
+from invoices.dev.simulator import Simulator
 from invoices.providers.base import (
     Document,
     Files,
@@ -17,7 +18,6 @@ from invoices.providers.base import (
     Related,
     Unavailable,
 )
-from invoices.providers.simulator import Simulator
 from tests.invoices.providers.wire import TAX_CODE, document, found, reference, run, viettel
 
 SALES: dict[str, Any] = {"form": "2", "template": "2/001", "symbol": "C26TBB"}

@@ -1,0 +1,116 @@
+"""Both sides' books, laid beside each other: every order accounted for exactly once, to the đồng."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, Min
+
+from invoices.dev.demo.day import Order
+from invoices.lifecycle import NUMBERED, State
+from invoices.models import Invoice
+
+OPEN = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Money in đồng. `paid_total` leaves out orders that owe no invoice: refunded, lapsed, or still claimable."""
+
+    orders: int
+    states: dict[str, int]
+    ledger: int
+    duplicates: int
+    lost: list[str]  # orders that no rule accounts for, each with what is wrong
+    received_total: int
+    paid_total: int
+    invoiced_total: int
+    slowest: tuple[str, float]  # order, seconds from its first take to its number
+
+    @property
+    def agree(self) -> bool:
+        return not (self.duplicates or self.lost) and self.paid_total == self.invoiced_total
+
+    def to_json(self, seconds: float) -> dict[str, Any]:
+        return {
+            "orders": self.orders,
+            **{
+                state.lower(): self.states.get(state, 0)
+                for state in ("ISSUED", "WAITING", "FAILED", "EXPIRED", "CANCELLED")
+            },
+            "ledger": self.ledger,
+            "duplicates": self.duplicates,
+            "lost": len(self.lost),
+            "lostOrders": self.lost[:20],
+            "receivedTotal": self.received_total,
+            "paidTotal": self.paid_total,
+            "invoicedTotal": self.invoiced_total,
+            "slowestOrder": self.slowest[0],
+            "slowestSeconds": round(self.slowest[1], 3),
+            "seconds": round(seconds, 1),
+        }
+
+
+def compare(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
+    """`orders` is what the platform knows, the invoices what we know, `ledger` what the provider knows."""
+    invoices = {(i.merchant.code, i.order_id): i for i in Invoice.objects.select_related("merchant").iterator()}
+    theirs: dict[str, list[dict[str, Any]]] = {}
+    for row in ledger:
+        theirs.setdefault(row["transactionUuid"], []).append(row)
+    lost, paid, states = [], 0, Counter[str]()
+    for order in orders:
+        invoice = invoices.pop((order.merchant, order.id), None)
+        states[invoice.state if invoice else "LOST"] += 1
+        if wrong := _wrong(order, invoice, theirs.pop(str(invoice.reference), []) if invoice else []):
+            lost.append(f"{order.id}: {wrong}")
+        if _owes(order, invoice):
+            paid += order.total
+    lost += [f"{key[1]}: an invoice without an order" for key in invoices]
+    lost += [f"{key}: the provider has it and we do not know why" for key in theirs]
+    return Books(
+        orders=len(orders),
+        states=dict(states),
+        ledger=len(ledger),
+        duplicates=len(ledger) - len({row["transactionUuid"] for row in ledger}),
+        lost=lost,
+        received_total=sum(order.total for order in orders),
+        paid_total=paid,
+        invoiced_total=sum(row["total"] for row in ledger),
+        slowest=_slowest(),
+    )
+
+
+def _owes(order: Order, invoice: Invoice | None) -> bool:
+    """Judged by the order's own story where it has one; only a window and a lapse are ours to tell."""
+    if order.refunded and invoice and invoice.state == State.CANCELLED:
+        return False
+    return invoice is None or invoice.state not in (State.WAITING, State.EXPIRED)
+
+
+def _wrong(order: Order, invoice: Invoice | None, rows: list[dict[str, Any]]) -> str:
+    if invoice is None:
+        return "paid, and we have no invoice"
+    if invoice.total != order.total:
+        return f"paid {order.total}, invoiced {invoice.total}"
+    if invoice.state in NUMBERED:
+        if [(str(row["number"]), row["total"]) for row in rows] != [(invoice.number, order.total)]:
+            return f"we say number {invoice.number}, the provider has {len(rows)} invoices for it"
+        return ""
+    if rows:
+        return f"it is {invoice.state} and the provider has {len(rows)} invoices for it"
+    if invoice.state == State.CANCELLED and not order.refunded:
+        return "cancelled although nobody took the money back"
+    if invoice.state == State.EXPIRED and (order.claims or order.request or invoice.policy["unclaimed"] != "lapse"):
+        return "lapsed although somebody asked for an invoice"
+    return f"still {invoice.state}" if invoice.state in OPEN else ""
+
+
+def _slowest() -> tuple[str, float]:
+    row = (
+        Invoice.objects.exclude(issued_at=None)
+        .annotate(seconds=F("issued_at") - Min("issuances__taken_at"))
+        .order_by("-seconds")
+        .values_list("order_id", "seconds")
+        .first()
+    )
+    return (row[0], row[1].total_seconds()) if row else ("", 0.0)

@@ -1,0 +1,59 @@
+"""While orders flow, a merchant gets another name on the platform, and we hear of it over Kafka."""
+
+import json
+import os
+import time
+
+from confluent_kafka import Producer
+from django.conf import settings
+
+from config.base import clock
+from config.processes import broker
+from config.processes.run_modes import consumer
+from invoices.dev.demo.processes import Crew
+from merchants.models import Merchant
+from merchants.sync.envelopes import UNAVAILABLE
+
+PATIENCE = 15  # seconds after the last order: joining a group takes the embedded broker six
+
+
+class Renaming:
+    """The stream is an extra of the story: where it fails the day goes on, and `outcome` says so."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.merchant = Merchant.objects.living().earliest("code")
+        self.name = f"{self.merchant.name} (chi nhánh mới)"
+        own = str(time.time_ns())  # the broker may know an earlier demo
+        self.topic = f"demo.{own}.merchants"
+        try:
+            self.bootstrap = broker.start(settings.LOCAL)
+            broker.create_topics(self.bootstrap, self.topic)
+        except (RuntimeError, OSError) as error:
+            self.outcome = f"no broker: {type(error).__name__}"
+            return
+        os.environ |= {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "KAFKA_MERCHANT_TOPIC": self.topic,
+            "KAFKA_CONSUMER_ID": f"demo-{own}",
+        }
+        crew.start("merchants", *consumer())
+        self.outcome = "sent, and not heard"
+
+    def send(self) -> None:
+        """The envelope that Debezium would write: the tax data is a large column that did not change."""
+        if not hasattr(self, "bootstrap"):
+            return
+        now = int(clock.now().timestamp() * 1000)
+        row = {"id": self.merchant.code, "name": self.name, "status": "active", "metadata": UNAVAILABLE}
+        envelope = {"op": "u", "before": None, "after": row, "source": {"lsn": now, "ts_ms": now}, "ts_ms": now}
+        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        producer.produce(self.topic, key=self.merchant.code, value=json.dumps(envelope))
+        producer.flush(5)
+
+    def wait(self) -> None:
+        until = time.monotonic() + PATIENCE
+        while hasattr(self, "bootstrap") and time.monotonic() < until:
+            if Merchant.objects.get(pk=self.merchant.pk).name == self.name:
+                self.outcome = f"{self.merchant.name} → {self.name}"
+                return
+            time.sleep(0.2)

@@ -1,0 +1,50 @@
+"""`manage.py dev`: server, worker, consumer and beat, each restarted when its code changes."""
+
+import shlex
+import signal
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config.processes.run_modes import beat, consumer, manage, worker
+from invoices.dev.demo.processes import Crew
+
+ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
+
+
+class Command(BaseCommand):
+    help = "Run server, worker, consumer and beat for development, with reload, until Ctrl-C. Logs: .local/dev/."
+
+    def handle(self, *_: Any, **__: Any) -> None:
+        if not settings.DEVELOPMENT:
+            raise CommandError("This is for development; deploy/ has what production runs.")
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell told us to ignore Ctrl-C
+            signal.signal(number, signal.default_int_handler)
+        folder = settings.LOCAL / "dev"
+        with Crew(folder) as crew:
+            try:
+                crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
+                crew.start("worker", *reloading(worker("dev", *settings.QUEUES)))
+                crew.start("merchants", *reloading(consumer()))
+                crew.start("beat", *beat())
+                crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
+                self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")
+                signal.pause()
+            except KeyboardInterrupt:
+                self.stdout.write("Stopping …")
+
+
+def reloading(command: list[str]) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "watchfiles",
+        "--sigint-timeout",
+        "20",
+        "--filter",
+        "python",
+        shlex.join(command),
+        *ROOMS,
+    ]

@@ -1,0 +1,128 @@
+"""PDF and XML of issued invoices, by a pump of their own: a slow file never looks like a failed issue."""
+
+import asyncio
+import hashlib
+from datetime import timedelta
+from xml.etree import ElementTree
+
+from django.core.files.base import ContentFile
+from django.db import connection, transaction
+from structlog.stdlib import get_logger
+
+from config.base import clock
+from invoices.issuing import mail, stop
+from invoices.issuing.calls import account_of, overrides
+from invoices.issuing.documents import read
+from invoices.issuing.outcomes import ask_delay, conflict
+from invoices.issuing.record import tell
+from invoices.issuing.wire import wire
+from invoices.models import Invoice, InvoiceFile
+from invoices.moving import move
+from invoices.providers import build
+from invoices.providers.base import Files, Found, ProviderError
+from invoices.providers.http import Http
+
+log = get_logger(__name__)
+BATCH = 50
+AT_ONCE = 8
+LEASE = timedelta(minutes=5)
+QUICK_TRIES = 5  # a file is seldom there in the first second
+
+# The lease pushes the next turn on, so that no two workers fetch the same file at once.
+TAKE = """
+UPDATE invoices_invoice SET files_due = %(lease)s, files_tries = files_tries + 1 WHERE id IN (
+    SELECT id FROM invoices_invoice WHERE files_due <= %(now)s
+    ORDER BY files_due LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def fetch_files() -> int:
+    """Fetch what is due; returns how many invoices got their files."""
+    fetched = 0
+    while not stop.is_set() and (ids := _take()):
+        invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
+        results = wire().run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
+        for invoice, result in zip(invoices, results, strict=True):
+            if isinstance(result, Files) and (wrong := differs(invoice, result.xml)):
+                _conflict(invoice, wrong)
+            elif isinstance(result, Files):
+                _keep(invoice, result)
+                fetched += 1
+            else:
+                _try_later(invoice, result)
+    return fetched
+
+
+def _take() -> list[int]:
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, {"now": now, "lease": now + LEASE, "batch": BATCH})
+        return [row[0] for row in cursor.fetchall()]
+
+
+async def _fetch_all(http: Http, invoices: list[Invoice]) -> list[Files | ProviderError]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def fetch(invoice: Invoice) -> Files | ProviderError:
+        template = invoice.config_snapshot["account"]["template"]
+        assert invoice.account
+        account = account_of(invoice.account, invoice.seller_tax_code, invoice.form, invoice.symbol, template)
+        found = Found(number=invoice.number, symbol=invoice.symbol, code=invoice.code, issued_on=invoice.issue_date)
+        async with gate:
+            try:
+                return await build(invoice.provider, account, http, **overrides()).files(found)
+            except ProviderError as error:
+                return error
+
+    return await asyncio.gather(*(fetch(invoice) for invoice in invoices))
+
+
+def differs(invoice: Invoice, xml: bytes) -> str:
+    """The first thing printed in the provider's XML that is not ours, or "". Most look-ups tell no total: this does."""
+    try:
+        root = ElementTree.fromstring(xml)  # noqa: S314  (expat resolves nothing external and bounds expansion)
+    except ElementTree.ParseError:
+        return "an XML that cannot be read"
+    document = read(invoice.document)
+    printed = {
+        "number": (_text(root, ".//{*}TTChung/{*}SHDon").lstrip("0"), invoice.number.lstrip("0")),
+        "total": (_text(root, ".//{*}TToan/{*}TgTTTBSo").partition(".")[0], str(document.total)),
+        "seller tax code": (_text(root, ".//{*}NBan/{*}MST"), document.seller.tax_code),
+        "buyer tax code": (_text(root, ".//{*}NMua/{*}MST"), document.buyer.tax_code),
+    }
+    return next((name for name, (theirs, ours) in printed.items() if theirs and theirs != ours), "")
+
+
+def _text(root: ElementTree.Element, path: str) -> str:
+    found = root.find(path)
+    return (found.text or "").strip() if found is not None else ""
+
+
+def _conflict(invoice: Invoice, wrong: str) -> None:
+    """What was issued is not what we sent: never mailed, never hidden."""
+    why = f"the provider's XML differs from our document in {wrong}"
+    with transaction.atomic():
+        tell(move([invoice.pk], lambda row: conflict(row, why), actor="worker"))
+        Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
+
+
+def _keep(invoice: Invoice, files: Files) -> None:
+    """Store both, write down their hashes, then tell the buyer who left an address."""
+    with transaction.atomic():
+        for kind, content in (("pdf", files.pdf), ("xml", files.xml)):
+            if not InvoiceFile.objects.filter(invoice=invoice, kind=kind).exists():
+                file = InvoiceFile(
+                    invoice=invoice, kind=kind, sha256=hashlib.sha256(content).hexdigest(), size=len(content)
+                )
+                file.file.save(f"{invoice.pk}.{kind}", ContentFile(content), save=False)
+                file.save()
+    mail.send_invoice(invoice, files)
+    Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
+    log.info("[filesKept]", tries=invoice.files_tries, **invoice.about)
+
+
+def _try_later(invoice: Invoice, error: ProviderError) -> None:
+    delay = timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else ask_delay(invoice.files_tries - QUICK_TRIES)
+    log.warning("[filesNotReady]", tries=invoice.files_tries, code=error.code, **invoice.about)
+    Invoice.objects.filter(pk=invoice.pk).update(files_due=clock.now() + delay)

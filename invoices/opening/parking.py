@@ -1,0 +1,95 @@
+"""Paid sales that cannot open an invoice yet: whom it takes, what is missing, and what ends it."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from django.db import connection
+from structlog.stdlib import get_logger
+
+from config.base import clock
+from invoices.models import InvoiceRequest, Payment
+from invoices.opening.facts import Fact, Unacceptable
+from merchants.models import Merchant, ProviderAccount
+
+log = get_logger(__name__)
+
+# What `issuer` asks of a merchant, of many payments at once. One that did not add up is worth another look when its
+# merchant's tax data has changed since.
+READY = """
+SELECT p.id, p.merchant_code, p.order_id FROM invoices_payment p
+JOIN merchants_merchant m ON m.code = p.merchant_code AND m.is_active AND m.deleted_at IS NULL
+JOIN merchants_taxinfo t ON t.merchant_id = m.id AND t.deleted_at IS NULL
+WHERE p.parked <> '' AND p.id > %(after)s AND (p.parked <> 'refused' OR p.parked_at < t.updated_at)
+  AND EXISTS (
+    SELECT FROM merchants_provideraccount a
+    WHERE a.merchant_id = m.id AND a.is_active AND a.deleted_at IS NULL AND a.sealed_credentials <> ''
+      AND a.form = CASE t.method WHEN 'direct' THEN '2' ELSE '1' END
+      AND '20' || substr(a.symbol, 2, 2) = to_char(p.paid_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY'))
+ORDER BY p.id LIMIT %(limit)s
+"""
+
+
+class CannotIssue(Exception):
+    """The merchant cannot issue this sale yet: `why` is a Payment.Parked."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAccount]:
+    """Who issues a sale, and through which account. Raises CannotIssue."""
+    merchant = (
+        Merchant.objects.living().select_related("tax_info").filter(code=payment.merchant_code, is_active=True).first()
+    )
+    if not merchant:
+        raise CannotIssue(Payment.Parked.MERCHANT)
+    if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
+        raise CannotIssue(Payment.Parked.TAX_INFO)
+    accounts = list(ProviderAccount.able(merchant, merchant.tax_info.form))
+    if not accounts:
+        raise CannotIssue(Payment.Parked.ACCOUNT)
+    for account in accounts:
+        if account.year == sale_day.year:
+            return merchant, account
+    raise CannotIssue(Payment.Parked.SYMBOL_YEAR)
+
+
+def ready(*, after: int, limit: int) -> list[tuple[int, str, str]]:
+    """Payments past `after` whose merchant can issue them by now: id, merchant, order."""
+    with connection.cursor() as cursor:
+        cursor.execute(READY, {"after": after, "limit": limit})
+        return cursor.fetchall()
+
+
+def park(payment: Payment, why: str) -> None:
+    log.info("[handlePaymentSuccess]", state="parked", reason=why, **payment.about)
+    if payment.parked != why:
+        Payment.objects.filter(pk=payment.pk).update(parked=why, parked_at=clock.now())
+
+
+def refuse(payment: Payment, error: Unacceptable) -> None:
+    """Keep one that does not add up, for an operator; the order's other facts go on without it."""
+    log.error("[handlePaymentSuccess]", state="refused", code=error.code, **payment.about)
+    payment.parked, payment.parked_at, payment.problem = Payment.Parked.REFUSED, clock.now(), str(error)
+    payment.save(update_fields=["parked", "parked_at", "problem", "updated_at"])
+
+
+def let_go(payments: Sequence[Payment], opened: Payment) -> None:
+    """The order has its invoice: none of its payments waits any more. What did not add up keeps its problem."""
+    if parked := [payment.pk for payment in payments if payment.parked]:
+        Payment.objects.filter(pk__in=parked).update(parked="")
+    if opened.problem:
+        Payment.objects.filter(pk=opened.pk).update(problem="")
+
+
+def hear_again(payment: Payment, requests: Sequence[InvoiceRequest], told: Sequence[Fact]) -> None:
+    """One that did not add up is told once more: what is said now counts, of the sale and of its buyer."""
+    for fact in told:
+        if isinstance(fact, Payment) and fact.payment_id == payment.payment_id:
+            payment.body, payment.paid_at, payment.problem = fact.body, fact.paid_at, ""
+            payment.save(update_fields=["body", "paid_at", "problem", "updated_at"])
+        for known in requests:
+            if isinstance(fact, InvoiceRequest) and fact.request_id == known.request_id:
+                known.buyer, known.requested_at = fact.buyer, fact.requested_at
+                known.save(update_fields=["buyer", "requested_at", "updated_at"])

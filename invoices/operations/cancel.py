@@ -1,0 +1,25 @@
+"""Owe no invoice for an order after all: by an operator's word, and only while no provider can know it."""
+
+from django.db import transaction
+
+from invoices.lifecycle import State, WrongState
+from invoices.models import Invoice
+from invoices.moving import Step, move_one
+from invoices.opening.conclude import lock_order
+from invoices.operations.amend import check_redrawable
+
+BEFORE_ISSUE = (State.WAITING, State.QUEUED, State.FAILED)
+
+
+def cancel(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
+    """WAITING, QUEUED, FAILED → CANCELLED, for good. Raises WrongState, with the time when that may change."""
+
+    def decide(row: Invoice) -> Step:
+        if row.state not in BEFORE_ISSUE:
+            raise WrongState(f"Order {row.order_id} is {row.state}: it cannot be cancelled any more.")
+        check_redrawable(row)
+        return Step(State.CANCELLED, "cancelled", reason=reason)
+
+    with transaction.atomic():
+        lock_order(invoice.merchant.code, invoice.order_id)
+        return move_one(invoice, decide, actor=actor, dry_run=dry_run)

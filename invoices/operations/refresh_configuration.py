@@ -1,0 +1,60 @@
+"""Draw a failed invoice up from today's configuration: its merchant's tax data, policy and account."""
+
+from datetime import date
+from typing import Any
+
+from django.db import transaction
+
+from config.base import clock
+from invoices.lifecycle import State, WrongState
+from invoices.models import Invoice, LegalRules
+from invoices.moving import Step, move_one
+from invoices.opening.conclude import lock_order, settle
+from invoices.opening.snapshots import beside, day_of, snapshot
+from invoices.operations.amend import REDRAWN, check_redrawable
+from merchants.models import ProviderAccount
+
+
+def resnapshot(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
+    """FAILED stays FAILED; a replay then sends a new document under the same reference.
+
+    Raises WrongState, Unacceptable (the sale does not add up on the form that the merchant issues today).
+    """
+
+    def decide(row: Invoice) -> Step:
+        if row.state != State.FAILED:
+            raise WrongState(f"Order {row.order_id} is {row.state}: only a failed invoice takes another configuration.")
+        check_redrawable(row)
+        changes = _as_of(row, day_of(row))
+        names = [value.name for value in beside(row.config_snapshot, changes["config_snapshot"]) if value.differs]
+        if not names and row.account_id == changes["account"].pk:
+            raise WrongState(f"Order {row.order_id} has today's configuration already.")
+        return Step(
+            State.FAILED, "resnapshot", reason=f"{reason} (new: {', '.join(names)})", changes={**changes, **REDRAWN}
+        )
+
+    with transaction.atomic():
+        lock_order(invoice.merchant.code, invoice.order_id)
+        return move_one(invoice, decide, actor=actor, dry_run=dry_run)
+
+
+def _as_of(row: Invoice, day: date) -> dict[str, Any]:
+    """What follows from the merchant as they are now, for an invoice of that day."""
+    merchant = row.merchant
+    if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
+        raise WrongState("The merchant has no tax data.")
+    account = ProviderAccount.for_year(merchant, merchant.tax_info.form, day.year)
+    if account is None:
+        raise WrongState(f"The merchant has no account of form {merchant.tax_info.form} for {day.year}.")
+    changes = {
+        "config_snapshot": snapshot(merchant, account),
+        "account": account,
+        "provider": account.provider,
+        "seller_tax_code": merchant.tax_info.tax_code,
+        "form": account.form,
+        "symbol": account.symbol,
+    }
+    if account.form != row.form:
+        bill = settle({**row.sold, "total": row.total}, account.form, LegalRules.on(clock.day_vn(row.paid_at)))
+        changes |= {"bill": bill.to_json(), "vat": bill.vat}
+    return changes

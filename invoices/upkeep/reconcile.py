@@ -1,0 +1,159 @@
+"""Our books against the providers' for one day, account by account. Reads only; what differs is for people to mend."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Q
+from structlog.stdlib import get_logger
+
+from config.base import clock
+from config.monitoring import counters
+from invoices.counters import DIFFERED
+from invoices.issuing import stop
+from invoices.issuing.calls import account_of, overrides
+from invoices.issuing.wire import wire
+from invoices.lifecycle import NUMBERED
+from invoices.models import Invoice, InvoiceIssuance
+from invoices.providers import build
+from invoices.providers.base import Listed, ProviderError
+from invoices.providers.http import Http
+from merchants.models import ProviderAccount
+
+log = get_logger(__name__)
+KINDS = ("only_ours", "only_theirs", "total", "foreign", "unread")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`kind`: one of KINDS; foreign is a number in our symbol whose reference we never made."""
+
+    kind: str
+    account: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    day: date
+    accounts: int
+    ours: int
+    theirs: int
+    differences: list[Difference]
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differences
+
+
+def reconcile(
+    day: date,
+    *,
+    told: Callable[[int, int], None] = lambda done, total: None,
+    differs: Callable[[Difference], None] = lambda difference: None,
+) -> Reconciliation:
+    """Compare every account that could have issued on that day; `told(done, total)` after each.
+
+    `differs` hears each difference as it is found. An account that cannot be compared is one, and stops no other.
+    """
+    accounts = list(_accounts(day))
+    ours = theirs = 0
+    differences: list[Difference] = []
+    for done, account in enumerate(accounts, start=1):
+        if stopped := stop.is_set():
+            left = f"{len(accounts) - done + 1} accounts"
+            found = [Difference("unread", left, f"a restart came first: manage.py reconcile --date {day}")]
+        else:
+            found, mine, listed = _account(account, day)
+            ours, theirs = ours + mine, theirs + listed
+        for difference in found:
+            differs(difference)
+        differences += found
+        if stopped:
+            break
+        told(done, len(accounts))
+    return Reconciliation(day, len(accounts), ours, theirs, differences)
+
+
+def reconcile_yesterday() -> None:
+    """Each night: what differs is an alarm in the log, and counted for the alert."""
+    day = clock.today_vn() - timedelta(days=1)
+
+    def differs(found: Difference) -> None:
+        log.error("[reconcile]", day=day, kind=found.kind, account=found.account, why=found.what)
+        counters.add({(DIFFERED, found.kind): 1})
+
+    result = reconcile(day, differs=differs)
+    log.info("[reconcile]", day=day, accounts=result.accounts, ours=result.ours, theirs=result.theirs)
+
+
+def _accounts(day: date) -> Iterator[ProviderAccount]:
+    """Those of the day's year, removed ones too where they were there on the day."""
+    there = ProviderAccount.objects.filter(Q(deleted_at=None) | Q(deleted_at__gte=clock.at_vn(day)))
+    for account in there.select_related("merchant__tax_info").order_by("pk"):
+        if account.year == day.year and account.sealed_credentials:
+            yield account
+
+
+def _account(account: ProviderAccount, day: date) -> tuple[list[Difference], int, int]:
+    """What differs, and how many invoices each side has."""
+    mine: dict[str, Invoice] = {}
+    try:
+        mine = _ours(account, day)
+        tax_codes = {invoice.seller_tax_code for invoice in mine.values()} or {account.merchant.tax_info.tax_code}
+        listed = [row for code in sorted(tax_codes) for row in _theirs(account, code, day)]
+        theirs = {row.number: row for row in listed if row.symbol == account.symbol}
+        return list(_compare(account, mine, theirs)), len(mine), len(theirs)
+    except ProviderError as error:
+        why = f"its list could not be read: {error}"
+    except Exception as error:  # whatever it is, the other accounts are compared
+        log.exception("[reconcile]", day=day, account=f"{account}")
+        if isinstance(error, OperationalError | InterfaceError):
+            connection.close()
+        why = f"it could not be compared: {type(error).__name__}"
+    return [Difference("unread", f"{account}", why)], len(mine), 0
+
+
+def _ours(account: ProviderAccount, day: date) -> dict[str, Invoice]:
+    of_the_day = Invoice.objects.filter(merchant=account.merchant_id, issue_date=day)  # this has an index
+    fields = ("pk", "order_id", "number", "total", "state", "reference", "seller_tax_code")
+    numbered = of_the_day.filter(account=account).exclude(number="").only(*fields)
+    return {invoice.number: invoice for invoice in numbered.iterator()}
+
+
+def _theirs(account: ProviderAccount, tax_code: str, day: date) -> list[Listed]:
+    seen = account_of(account, tax_code, account.form, account.symbol, account.template)
+
+    async def ask(http: Http) -> list[Listed]:
+        return await build(account.provider, seen, http, **overrides()).issued_on(day)
+
+    return wire().run(ask)
+
+
+def _compare(lane: ProviderAccount, ours: dict[str, Invoice], theirs: dict[str, Listed]) -> Iterator[Difference]:
+    account = f"{lane}"
+    for number, invoice in ours.items():
+        listed = theirs.get(number)
+        if listed is None:
+            if invoice.state in NUMBERED:
+                yield Difference("only_ours", account, f"order {invoice.order_id} has number {number}, they have none")
+        elif listed.total != invoice.total:
+            yield Difference("total", account, f"number {number}: {invoice.total} đồng here, {listed.total} there")
+    unknown = {number: row for number, row in theirs.items() if number not in ours}
+    made = _made({row.reference for row in unknown.values() if row.reference})
+    for number, row in unknown.items():
+        if known := made.get(row.reference):
+            yield Difference("only_theirs", account, f"number {number} is order {known.order_id}, here {known.state}")
+        else:
+            yield Difference("foreign", account, f"number {number} ({row.total} đồng) is not of our making")
+
+
+def _made(references: set[str]) -> dict[str, Invoice]:
+    """The invoices that have these references: by their attempts, or by themselves where no attempt is known here."""
+    if not references:
+        return {}
+    attempts = InvoiceIssuance.objects.filter(reference__in=references).select_related("invoice")
+    sent = {f"{attempt.reference}": attempt.invoice for attempt in attempts}
+    unsent = Invoice.objects.filter(number="", reference__in=references - set(sent))
+    return sent | {f"{invoice.reference}": invoice for invoice in unsent}
