@@ -249,7 +249,7 @@ KAFKA_READERS = {  # topic, what acts on its messages
     topic: reader
     for topic, reader in (
         (KAFKA_MERCHANT_TOPIC, "merchants.sync.changes.take"),
-        (KAFKA_PAYMENT_TOPIC, "webhooks.streaming.take"),
+        (KAFKA_PAYMENT_TOPIC, "webhooks.inbound.streaming.take"),
     )
     if topic
 }
@@ -262,8 +262,8 @@ FIGURES = [  # what the home page, /metrics and the alerts read, room by room
     "config.monitoring.gauges.own",
     "merchants.metrics.read",
     "invoices.metrics.read",
-    "claims.figures.read",
-    "webhooks.figures.read",
+    "claims.metrics.read",
+    "webhooks.metrics.read",
 ]
 
 COUNTERS = [  # what only /metrics reads

@@ -38,9 +38,9 @@ from tests.invoices.at_the_provider import issue_at_the_provider
 from tests.invoices.test_verify import tamper
 from tests.pressing import perform
 from tests.webhooks.receivers import OK, receiving
-from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookEvent
-from webhooks.news import write_test
+from webhooks.outbound.deliveries import deliver_due
+from webhooks.outbound.events import write_test
 
 Story = Iterator[None]
 WHO: dict[str, Any] = {"actor": "user:1", "reason": "a test"}

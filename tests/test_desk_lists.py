@@ -15,7 +15,7 @@ from config.monitoring.gauges import listed
 from tests import cast
 from tests.invoices import stories
 from tests.invoices.test_admin import as_one_of
-from webhooks import receiving
+from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from invoices.opening.facts import payment as payment_fact
 from invoices.operations.cancel import cancel
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
 from tests import cast
-from webhooks import receiving
+from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from tests import cast
 from tests.callers import Caller, problem
 from tests.claims.stages import with_files
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.news import write_test
+from webhooks.outbound.events import write_test
 
 pytestmark = pytest.mark.django_db
 

@@ -16,10 +16,10 @@ from config.base import crypto, webhook_secrets
 from config.console.actions import Acting
 from config.console.reasons import Reasoned
 from invoices.admin.columns import as_json, badge
-from webhooks.acts import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
-from webhooks.addresses import Forbidden, check_url
-from webhooks.figures import ANY, KNOWN, OTHER, TO_SEND
+from webhooks.actions import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
+from webhooks.metrics import ANY, KNOWN, OTHER, TO_SEND
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from webhooks.outbound.addresses import Forbidden, check_url
 
 GRACE = timedelta(days=1)  # in which a receiver may be told of a new secret
 

@@ -6,6 +6,6 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from invoices.moving import invoices_moved
-        from webhooks import news
+        from webhooks.outbound import events
 
-        invoices_moved.connect(news.hear, dispatch_uid="webhooks.news")
+        invoices_moved.connect(events.hear, dispatch_uid="webhooks.outbound.events")

@@ -6,9 +6,9 @@ from prometheus_client.core import Metric
 
 from config.monitoring.metrics import Totals, counter, labelled
 from invoices.counters import OPENED
-from webhooks.figures import REASONS, REJECTED
+from webhooks.inbound.receiving import ACCEPTED
+from webhooks.metrics import REASONS, REJECTED
 from webhooks.models import WebhookEvent
-from webhooks.receiving import ACCEPTED
 
 OUTCOMES = ("opened", "exists", "parked", "stored")
 

@@ -5,8 +5,8 @@ from typing import Any
 from invoices.api.bodies import BUYER, DONG, IDENTIFIER, INSTANT, SALE
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice
-from webhooks.events import HANDLERS
-from webhooks.news import TEST, TYPES
+from webhooks.inbound.events import HANDLERS
+from webhooks.outbound.events import TEST, TYPES
 
 PROBLEM = {"$ref": "#/components/responses/Problem"}
 NULLABLE = {"type": ["string", "null"]}

@@ -1,6 +1,7 @@
 from celery import shared_task
 
-from webhooks import deliveries, receiving
+from webhooks.inbound import receiving
+from webhooks.outbound import deliveries
 
 
 @shared_task(name="webhooks.act_again")

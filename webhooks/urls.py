@@ -1,9 +1,9 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from webhooks.api import WebhookEndpoints
-from webhooks.api_deliveries import WebhookDeliveries
-from webhooks.views import webhook
+from webhooks.api.deliveries import WebhookDeliveries
+from webhooks.api.endpoints import WebhookEndpoints
+from webhooks.inbound.views import webhook
 
 router = SimpleRouter(trailing_slash=False)
 router.register("webhook-endpoints", WebhookEndpoints, "webhook-endpoints")

@@ -228,7 +228,7 @@ def test_neither_is_a_poison_of_kafka(secret: str, settings: Any) -> None:
     def poison(_: str) -> None:
         topics = settings.KAFKA_MERCHANT_TOPIC, "payments"
         settings.KAFKA_READERS = dict(
-            zip(topics, ["merchants.sync.changes.take", "webhooks.streaming.take"], strict=True)
+            zip(topics, ["merchants.sync.changes.take", "webhooks.inbound.streaming.take"], strict=True)
         )
         keep([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
 

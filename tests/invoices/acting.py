@@ -19,7 +19,7 @@ from merchants.sync import changes
 from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from webhooks.news import write_test
+from webhooks.outbound.events import write_test
 
 GROUPS = ("support", "operator", "finance", "security")
 OPERATOR = {"operator"}

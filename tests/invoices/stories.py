@@ -16,8 +16,8 @@ from invoices.providers.base import Refused, Scope
 from merchants.models import Merchant
 from merchants.sync import changes
 from tests import cast
+from webhooks.inbound.receiving import receive
 from webhooks.models import WebhookEndpoint
-from webhooks.receiving import receive
 
 
 def seller_with_endpoint() -> Merchant:

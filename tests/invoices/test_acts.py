@@ -27,7 +27,7 @@ from tests import cast
 from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
 from tests.pressing import WHY, address, looked_at, perform
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from webhooks.news import write_test
+from webhooks.outbound.events import write_test
 
 pytestmark = pytest.mark.django_db
 

@@ -24,8 +24,8 @@ from tests.invoices import stories
 from tests.invoices.test_admin import as_one_of, text
 from tests.invoices.test_admin import page_of as address_of
 from tests.pressing import WHY, perform
-from webhooks import receiving
 from webhooks import timeline as webhooks_told
+from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEvent
 
 pytestmark = pytest.mark.django_db

@@ -61,7 +61,7 @@ def test_payments_over_kafka_are_kept_like_webhooks_and_poison_is_told(settings:
     from merchants.sync.quarantine import Message
     from webhooks.models import WebhookEvent
 
-    settings.KAFKA_READERS = {"payments": "webhooks.streaming.take"}
+    settings.KAFKA_READERS = {"payments": "webhooks.inbound.streaming.take"}
     payment = cast.payment(cast.seller())
     good = json.dumps(cast.event("payment.succeeded", payment)).encode()
     refused = json.dumps(cast.event("payment.succeeded", {**payment, "orderId": "other", "total": 1})).encode()

@@ -10,8 +10,8 @@ import pytest
 
 from config.base import clock
 from tests.webhooks.receivers import receiving
-from webhooks.addresses import Forbidden, check_address, check_url, connector
-from webhooks.sending import Call, send, wire
+from webhooks.outbound.addresses import Forbidden, check_address, check_url, connector
+from webhooks.outbound.sending import Call, send, wire
 
 PUBLIC = "93.184.215.14"
 

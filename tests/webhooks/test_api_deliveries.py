@@ -16,9 +16,9 @@ from tests import cast
 from tests.callers import Caller, problem
 from tests.pressing import address, looked_at, perform
 from tests.webhooks.receivers import Receiver, receiving
-from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.news import write_test
+from webhooks.outbound.deliveries import deliver_due
+from webhooks.outbound.events import write_test
 
 pytestmark = pytest.mark.django_db
 S = WebhookDelivery.State

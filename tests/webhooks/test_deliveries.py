@@ -16,11 +16,11 @@ from invoices.lifecycle import State
 from invoices.moving import move_one
 from tests import cast
 from tests.webhooks.receivers import OK, Receiver, receiving
-from webhooks import deliveries, outcomes
-from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.news import write_test
-from webhooks.sending import _seconds
+from webhooks.outbound import deliveries, outcomes
+from webhooks.outbound.deliveries import deliver_due
+from webhooks.outbound.events import write_test
+from webhooks.outbound.sending import _seconds
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

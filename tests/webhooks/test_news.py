@@ -23,7 +23,7 @@ from invoices.operations.claim import claim, expire_claims
 from merchants.models import Merchant
 from tests import cast
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.news import TYPES, write_test
+from webhooks.outbound.events import TYPES, write_test
 
 pytestmark = pytest.mark.django_db
 

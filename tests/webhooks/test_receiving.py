@@ -13,7 +13,7 @@ from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment, Refund
 from tests import cast
-from webhooks import events, receiving
+from webhooks.inbound import events, receiving
 from webhooks.models import WebhookEvent
 
 pytestmark = pytest.mark.django_db

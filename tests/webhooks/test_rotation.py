@@ -15,8 +15,8 @@ from invoices.moving import move_one
 from tests import cast
 from tests.callers import Caller
 from tests.webhooks.receivers import OK, Receiver, receiving
-from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookDelivery
+from webhooks.outbound.deliveries import deliver_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OPEN = 30  # events that are written and not yet heard, at most

@@ -18,9 +18,9 @@ from standardwebhooks.webhooks import Webhook
 
 from invoices.dev.demo.processes import free_port
 from tests.webhooks.test_news import validate
-from webhooks.deliveries import deliver_due
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.news import TEST, TYPES
+from webhooks.outbound.deliveries import deliver_due
+from webhooks.outbound.events import TEST, TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "webhooks.md").read_text()

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from config.rest.fields import Body, Flag, Told
 from config.rest.problems import Problem, at_fault
 from config.rest.scoping import Scoped
-from webhooks import deliveries
 from webhooks.models import WebhookDelivery, WebhookEndpoint
+from webhooks.outbound import deliveries
 
 DISABLED = "The endpoint is disabled: turn it on first."
 

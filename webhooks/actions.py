@@ -3,8 +3,9 @@
 from typing import Any
 
 from config.console.actions import Act
-from webhooks import deliveries, receiving
+from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from webhooks.outbound import deliveries
 
 
 class ReplayEvent(Act):

@@ -16,9 +16,9 @@ from structlog.stdlib import get_logger
 
 from config.base import clock, crypto
 from invoices.issuing import stop
-from webhooks import outcomes
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.sending import Call, Outcome, wire
+from webhooks.outbound import outcomes
+from webhooks.outbound.sending import Call, Outcome, wire
 
 log = get_logger(__name__)
 MARGIN = 30.0  # seconds between the longest possible call and another worker's turn

@@ -15,7 +15,7 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.monitoring import counters
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.sending import Outcome
+from webhooks.outbound.sending import Outcome
 
 log = get_logger(__name__)
 GONE = 410

@@ -15,11 +15,11 @@ from config.rest.fields import Body, Identifier, Pattern, Text, Told, Whole
 from config.rest.problems import Problem, at_fault
 from config.rest.scoping import Scoped
 from merchants.models import Merchant
-from webhooks import deliveries
-from webhooks.addresses import Forbidden, check_url
-from webhooks.api_deliveries import DISABLED, DeliveryShape, ReplayedSince, ReplaySince
+from webhooks.api.deliveries import DISABLED, DeliveryShape, ReplayedSince, ReplaySince
 from webhooks.models import WebhookEndpoint
-from webhooks.news import TYPES, write_test
+from webhooks.outbound import deliveries
+from webhooks.outbound.addresses import Forbidden, check_url
+from webhooks.outbound.events import TYPES, write_test
 
 FIRST = "1"  # the label of a secret that came with its endpoint
 

@@ -13,7 +13,7 @@ from structlog.stdlib import get_logger
 from config.base import clock, tracing
 from config.monitoring import counters
 from invoices.opening.facts import Unacceptable
-from webhooks import events
+from webhooks.inbound import events
 from webhooks.models import WebhookEvent
 
 log = get_logger(__name__)

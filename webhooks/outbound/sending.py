@@ -17,7 +17,7 @@ from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 from structlog.stdlib import get_logger
 
-from webhooks.addresses import Forbidden, check_url, connector
+from webhooks.outbound.addresses import Forbidden, check_url, connector
 
 log = get_logger(__name__)
 LARGEST = 64 * 1024  # bytes of an answer that we listen to before we hang up

@@ -7,7 +7,7 @@ from structlog.stdlib import get_logger
 
 from config.base import tracing
 from merchants.sync.quarantine import Message, Poison
-from webhooks.receiving import Malformed, Reused, receive
+from webhooks.inbound.receiving import Malformed, Reused, receive
 
 log = get_logger(__name__)
 

@@ -6,9 +6,9 @@ from structlog.stdlib import get_logger
 
 from config.monitoring import counters
 from config.rest.problems import problem
-from webhooks.figures import REJECTED
-from webhooks.receiving import Malformed, Reused, receive
-from webhooks.signatures import Unverified, verify
+from webhooks.inbound.receiving import Malformed, Reused, receive
+from webhooks.inbound.signatures import Unverified, verify
+from webhooks.metrics import REJECTED
 
 log = get_logger(__name__)
 

@@ -8,9 +8,9 @@ from django.db.models import Count, Min, Q
 from config.base import clock
 from config.monitoring import counters
 from config.monitoring.gauges import Figure, listed, one, rows
-from webhooks.events import HANDLERS
+from webhooks.inbound.events import HANDLERS
 from webhooks.models import WebhookDelivery, WebhookEvent
-from webhooks.outcomes import GIVEN_UP
+from webhooks.outbound.outcomes import GIVEN_UP
 
 REJECTED = "webhook_rejected"
 REASONS = ("signature", "not_json", "no_type", "webhook_id_reused", "refused")
