@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -64,6 +65,8 @@ INSTALLED_APPS = [
     "webhooks",
     "claims",
 ]
+if find_spec("invoices.dev"):  # demo, seed and simulator: not in the image
+    INSTALLED_APPS.append("invoices.dev")
 MIDDLEWARE = [
     "config.base.tracing.Traced",
     "django.middleware.security.SecurityMiddleware",
@@ -208,7 +211,7 @@ def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object
 
 
 CELERY_BEAT_SCHEDULE = {
-    "sweep": every(SWEEP_SECONDS, "invoices.upkeep.sweep", "hoadon"),
+    "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
     "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
     "reconcile": {
         "task": "invoices.reconcile_yesterday",
@@ -230,7 +233,7 @@ CELERY_BEAT_SCHEDULE = {
     "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
     "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),
     **{
-        f"expire-claims-{p}": every(EXPIRE_SECONDS, "claims.expire_claims", f"claim-expiry-{p}", p)
+        f"expire-claims-{p}": every(EXPIRE_SECONDS, "invoices.expire_claims", f"claim-expiry-{p}", p)
         for p in range(PARTITIONS)
     },
 }
@@ -245,33 +248,11 @@ KAFKA_MERCHANT_TOPIC = env.str("KAFKA_MERCHANT_TOPIC", default="platform.public.
 KAFKA_PAYMENT_TOPIC = env.str("KAFKA_PAYMENT_TOPIC", default="")  # none: payments come as webhooks only
 KAFKA_SESSION = positive("KAFKA_SESSION_SECONDS", 6 if DEVELOPMENT else 45)  # after it a silent consumer is given up
 KAFKA_OPTIONS = env.dict("KAFKA_OPTIONS", default={})  # librdkafka's own: security.protocol=SASL_SSL,sasl.username=…
-KAFKA_READERS = {  # topic, what acts on its messages
-    topic: reader
-    for topic, reader in (
-        (KAFKA_MERCHANT_TOPIC, "merchants.sync.changes.take"),
-        (KAFKA_PAYMENT_TOPIC, "webhooks.inbound.streaming.take"),
-    )
-    if topic
-}
 if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
     raise ImproperlyConfigured("KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC must be two topics.")
 
-# --- Figures ----------------------------------------------------------------------------------------------------------
+# --- Metrics ----------------------------------------------------------------------------------------------------------
 
-FIGURES = [  # what the home page, /metrics and the alerts read, room by room
-    "config.monitoring.gauges.own",
-    "merchants.metrics.read",
-    "invoices.metrics.read",
-    "claims.metrics.read",
-    "webhooks.metrics.read",
-]
-
-COUNTERS = [  # what only /metrics reads
-    "merchants.counters.read",
-    "invoices.counters_old.read",
-    "claims.counters.read",
-    "webhooks.counters.read",
-]
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # what Prometheus sends as its bearer token; none: it need not
 
 # --- Issuing (seconds) -----------------------------------------------------------------------------------------------
@@ -304,18 +285,6 @@ WEBHOOK_ALLOW_LOOPBACK = env.bool("WEBHOOK_ALLOW_LOOPBACK", default=DEVELOPMENT)
 WEBHOOK_HIGH_PORTS = env.bool("WEBHOOK_HIGH_PORTS", default=DEVELOPMENT)  # receivers at ports from 1024 up, beside 443
 if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
     raise ImproperlyConfigured("WEBHOOK_ALLOW_LOOPBACK lets merchants call this machine; unset it in production.")
-
-# --- The console -----------------------------------------------------------------------------------------------------
-
-ACTS = {  # on models of rooms below those that act
-    "merchants.ProviderAccount": ["invoices.admin.accounts.Probe", "invoices.admin.accounts.Remove"],
-}
-TIMELINE = [
-    "merchants.timeline.told",
-    "webhooks.timeline.told",
-    "invoices.timeline.told",
-]  # see config/console/timeline.py
-SEARCH = ["invoices.search.found.invoices", "webhooks.search.events"]  # what the search box looks through
 
 # --- People ----------------------------------------------------------------------------------------------------------
 
@@ -404,13 +373,6 @@ SPECTACULAR_SETTINGS = {
 
 # Folder in which workers, beat and consumer give signs of life (config/processes/heartbeat.py); none: a temporary one.
 ALIVE = env.str("HOADON_ALIVE", default="")
-HEALTH = {  # what must be there, and who finds out
-    "database": "config.monitoring.health.database",
-    "migrations": "config.monitoring.health.migrations",
-    "secrets": "config.monitoring.health.secrets",
-    "redis": "config.monitoring.health.doorbell",
-    "jwks": "config.rest.identity.health",
-}
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 
@@ -422,7 +384,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "config.base.logging.Line", "style": LOG_FORMAT, "service": SERVICE_CODE, "whole": DEBUG}
+        "line": {"()": "config.base.logging.Line", "style": LOG_FORMAT, "service": SERVICE_CODE, "whole": DEBUG},
     },
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     # DEBUG, INFO, WARNING, ERROR.

@@ -4,14 +4,17 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
+from prometheus_client.core import Metric
 
 from config.base import clock
-from config.monitoring import counters
+from config.monitoring.counters import count_since
 from config.monitoring.gauges import Figure, listed, one, rows
-from invoices.counters import COUNTED, DIFFERED, quantile
+from config.monitoring.metrics import Totals, counter, histogram, labelled, summed
+from invoices.counters import CALL, COUNTED, DIFFERED, OPENED, RETRY, STEP, quantile
 from invoices.lifecycle import Reason, State
 from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
 from invoices.opening.conclude import DISAGREED
+from invoices.providers import PROVIDERS
 from invoices.upkeep.reconcile import KINDS
 from invoices.worklists import OPEN as OPEN_STATES
 from invoices.worklists import RECENT, condition
@@ -32,7 +35,7 @@ GROUP BY 1, 2
 """
 
 
-def read() -> Iterable[Figure]:
+def gauges() -> Iterable[Figure]:
     yield from _open()
     yield from _failed()
     yield from _today()
@@ -76,7 +79,7 @@ def _open() -> Iterable[Figure]:
 
 def _failed() -> Iterable[Figure]:
     found = rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
-    recent = counters.since(clock.now() - RECENT, COUNTED)
+    recent = count_since(clock.now() - RECENT, COUNTED)
     ended = {state: sum(n for (name, _), n in recent.items() if name == state) for state in COUNTED}
     reasons = [reason.value for reason in Reason]
     links = {(r,): listed(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
@@ -107,7 +110,7 @@ def _failed() -> Iterable[Figure]:
 
 def _today() -> Iterable[Figure]:
     start = clock.at_vn(clock.today_vn())
-    counts = counters.since(start, COUNTED)
+    counts = count_since(start, COUNTED)
     ended = {state: sum(n for (name, _), n in counts.items() if name == state) for state in COUNTED}
     yield Figure(
         "invoices_ended_today",
@@ -127,7 +130,7 @@ def _today() -> Iterable[Figure]:
 
 
 def _owed() -> Iterable[Figure]:
-    found = counters.since(clock.now() - DAY, [DISAGREED, DIFFERED])
+    found = count_since(clock.now() - DAY, [DISAGREED, DIFFERED])
     yield one(
         "payments_disagreeing",
         "Orders of which a second payment told other money, in the last day.",
@@ -197,3 +200,50 @@ def _audit() -> Iterable[Figure]:
     yield one("audit_broken", "Invoices whose audit is not as it was written, by the last verification.", broken, link)
     age = (clock.now() - ended[0].started_at).total_seconds() if ended else 0
     yield one("audit_verified_seconds", "How long ago the last whole verification of the audit began.", age, link)
+
+
+# Every second bucket of the tallies, so that bounds are powers of two.
+TO_ISSUE = range(-4, 36, 2)  # 0.25 s to 36 h
+A_CALL = range(-12, 14, 2)  # 16 ms to 64 s
+SEND, ASK = ("issued", "submitted"), ("found", "not_found")
+FAULTS = ("refused", "unavailable", "uncertain")
+
+
+def counters(totals: Totals) -> Iterable[Metric]:
+    opened = labelled(totals, OPENED)
+    by = [("webhook:internal",), ("webhook:merchant",), ("api",), ("sweep",)]
+    yield counter(
+        "opened", "Invoices opened, by who told us.", ["by"], {(":".join(key),): n for key, n in opened.items()}, by
+    )
+    ended: dict[tuple[str, ...], float] = {(state.value,): sum(labelled(totals, state).values()) for state in COUNTED}
+    yield counter(
+        "ended", "Invoices that ended, by state; one that failed and was replayed counts twice.", ["state"], ended, []
+    )
+    reasons = [(reason.value,) for reason in Reason]
+    yield counter("failures", "Invoices that failed, by reason.", ["reason"], labelled(totals, State.FAILED), reasons)
+    doubts = sum(labelled(totals, State.UNCERTAIN).values())
+    yield counter("doubts", "Sends of unknown fate: invoices that became UNCERTAIN.", [], {(): doubts})
+    yield counter("retries", "Sends that will be tried again.", [], {(): sum(labelled(totals, RETRY).values())})
+    yield from _calls(totals)
+    waited = {int(at): n for (at,), n in labelled(totals, State.ISSUED).items() if at}
+    told = "From the payment to the legal number, claim window included."
+    yield histogram("time_to_issue_seconds", told, [], {(): waited}, TO_ISSUE, STEP)
+
+
+def _calls(totals: Totals) -> Iterable[Metric]:
+    calls = labelled(totals, CALL)  # provider, act, outcome, bucket
+    kinds = {"send": (*SEND, *FAULTS), "ask": (*ASK, *FAULTS)}
+    every = [(provider, act, outcome) for provider in PROVIDERS for act, told in kinds.items() for outcome in told]
+    yield counter(
+        "provider_calls",
+        "Calls to providers: sends and look-ups, by outcome.",
+        ["provider", "act", "outcome"],
+        summed(calls, 0, 1, 2),
+        every,
+    )
+    seconds: dict[tuple[str, ...], dict[int, int]] = {(provider, act): {} for provider in PROVIDERS for act in kinds}
+    for (provider, act, at), count in summed(calls, 0, 1, 3).items():
+        seconds.setdefault((provider, act), {})[int(at)] = count
+    yield histogram(
+        "provider_call_seconds", "How long calls to providers took.", ["provider", "act"], seconds, A_CALL, STEP
+    )

@@ -1,8 +1,9 @@
 from celery import Task, shared_task
 from celery.signals import worker_shutting_down
 
-from invoices import issuing
-from invoices.issuing import files, later
+from config.processes.shutdown import shutdown
+from invoices.issuing import files, final_lookups, parked_accounts, pump
+from invoices.opening import claim_window
 from invoices.operations import bulk
 from invoices.upkeep import numbers_left
 from invoices.upkeep import reconcile as reconciling
@@ -12,22 +13,27 @@ from invoices.upkeep import verify_audit as verifying
 
 @shared_task(bind=True, name="invoices.issue_due")
 def issue_due(self: Task, partition: int) -> None:
-    issuing.issue_due(partition, alone=len(self.app.amqp.queues.consume_from) == 1)
+    pump.issue_due(partition, alone=len(self.app.amqp.queues.consume_from) == 1)
 
 
-@shared_task(name="invoices.upkeep.sweep")
+@shared_task(name="invoices.sweep")
 def sweep() -> None:
     sweeping.sweep()
 
 
+@shared_task(name="invoices.expire_claims")
+def expire_claims(partition: int) -> None:
+    claim_window.expire_claims(partition)
+
+
 @shared_task(name="invoices.last_looks")
 def last_looks() -> None:
-    later.last_looks()
+    final_lookups.last_looks()
 
 
 @shared_task(name="invoices.probe_parked")
 def probe_parked() -> None:
-    later.probe_parked()
+    parked_accounts.probe_parked()
 
 
 @shared_task(name="invoices.reconcile_yesterday")
@@ -57,4 +63,4 @@ def work_on_bulk_runs() -> None:
 
 @worker_shutting_down.connect
 def stop_taking(**_: object) -> None:
-    issuing.stop.set()
+    shutdown.set()

@@ -7,10 +7,11 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.html import format_html
 
+from config.console.cells import dong, in_a_line, moment
 from config.console.history import who
 from config.console.timeline import Moment, Subject, newest
 from config.monitoring.gauges import listed
-from invoices.admin.columns import as_json, changes, dong, file_link, in_a_line, moment
+from invoices.cells import as_json, changes, file_link
 from invoices.issuing.documents import sha256
 from invoices.masking import masked
 from invoices.models import (
@@ -41,7 +42,7 @@ TRIED = {
 }
 
 
-def told(subject: Subject) -> list[Moment]:
+def entries(subject: Subject) -> list[Moment]:
     return [moment for part in _parts(subject) for moment in part]
 
 

@@ -9,6 +9,7 @@ from django.db.models import Count, Value
 from config.base import clock
 from config.monitoring.gauges import Figure, listed, one, rows
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
+from merchants.sync.messages import readers
 from merchants.worklists import ENDING, FEW, WORK, condition
 
 FIRST = """
@@ -19,7 +20,7 @@ SELECT (SELECT min(certificate_ends) FROM merchants_provideraccount
 """
 
 
-def read() -> Iterable[Figure]:
+def gauges() -> Iterable[Figure]:
     yield from _accounts()
     drifting = MerchantChange.objects.exclude(drift="").count()
     yield one(
@@ -51,7 +52,7 @@ def _consumer() -> Iterable[Figure]:
     found = rows("SELECT topic, sum(lag), min(told_at) FROM merchants_consumerlag GROUP BY 1")
     told = {topic: (lag, (now - since).total_seconds()) for topic, lag, since in found}
     unheard = (0, math.inf if settings.KAFKA_BOOTSTRAP_SERVERS else 0)
-    by_topic = {(topic,): told.get(topic, unheard) for topic in settings.KAFKA_READERS}
+    by_topic = {(topic,): told.get(topic, unheard) for topic in readers()}
     lags = {topic: float(lag) for topic, (lag, _) in by_topic.items()}
     silences = {topic: seconds for topic, (_, seconds) in by_topic.items()}
     yield Figure("consumer_lag", "Messages of Kafka that were not acted on yet.", ("topic",), lags)

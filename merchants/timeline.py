@@ -10,7 +10,7 @@ from config.console.timeline import CAP, Moment, Subject, earlier
 from merchants.models import Merchant, MerchantChange, ProviderAccount, TaxInfo
 
 
-def told(subject: Subject) -> list[Moment]:
+def entries(subject: Subject) -> list[Moment]:
     moments: list[Moment] = []
     if subject.may("merchants.view_merchant"):
         moments += edits(Merchant, subject, "The merchant", id=subject.merchant_id)

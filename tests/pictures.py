@@ -34,7 +34,7 @@ from invoices.moving import move_one  # noqa: E402
 from invoices.operations import bulk  # noqa: E402
 from tests import DAY, cast  # noqa: E402
 from tests.browser import CHROMIUM, QUIET  # noqa: E402
-from tests.invoices.test_bulk import dead_letters  # noqa: E402
+from tests.invoices.operations.test_bulk import dead_letters  # noqa: E402
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESK, PHONE, LAPTOP = {"width": 1280, "height": 900}, {"width": 375, "height": 812}, {"width": 1024, "height": 768}

@@ -14,8 +14,9 @@ from django.utils.safestring import SafeString
 from config.admin import Edited, Shown, ToDo
 from config.base import crypto, webhook_secrets
 from config.console.actions import Acting
+from config.console.cells import badge
 from config.console.reasons import Reasoned
-from invoices.admin.columns import as_json, badge
+from invoices.cells import as_json
 from webhooks.actions import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
 from webhooks.metrics import ANY, KNOWN, OTHER, TO_SEND
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent

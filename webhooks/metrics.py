@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import Count, Min, Q
+from prometheus_client.core import Metric
 
 from config.base import clock
-from config.monitoring import counters
+from config.monitoring.counters import count_since
 from config.monitoring.gauges import Figure, listed, one, rows
+from config.monitoring.metrics import Totals, counter, labelled
+from invoices.counters import OPENED
 from webhooks.inbound.events import HANDLERS
+from webhooks.inbound.receiving import ACCEPTED
 from webhooks.models import WebhookDelivery, WebhookEvent
 from webhooks.outbound.outcomes import GIVEN_UP
 
@@ -33,13 +37,13 @@ WHERE deleted_at IS NULL AND (disabled_reason <> '' OR failing_since IS NOT NULL
 """
 
 
-def read() -> Iterable[Figure]:
+def gauges() -> Iterable[Figure]:
     yield from _inbound()
     yield from _outbound()
 
 
 def _inbound() -> Iterable[Figure]:
-    rejected = counters.since(clock.now() - HOUR, [REJECTED])
+    rejected = count_since(clock.now() - HOUR, [REJECTED])
     yield Figure(
         "webhooks_rejected",
         "Webhooks turned away in the last hour, by route and reason.",
@@ -86,5 +90,29 @@ def _outbound() -> Iterable[Figure]:
     ):
         living = {f"{field}__isempty": 0, "deleted_at__isempty": 1}
         yield one(name, help, count, listed("webhooks_webhookendpoint", **living))
-    given_up = sum(counters.since(clock.now() - DAY, [GIVEN_UP]).values())
+    given_up = sum(count_since(clock.now() - DAY, [GIVEN_UP]).values())
     yield one("endpoints_given_up", "Endpoints that we switched off in the last day: gone, or silent.", given_up)
+
+
+OUTCOMES = ("opened", "exists", "parked", "stored")
+
+
+def counters(totals: Totals) -> Iterable[Metric]:
+    routes = WebhookEvent.Route.values
+    opened: dict[tuple[str, ...], int] = {
+        (route, "opened"): totals.get((OPENED, f"webhook:{route}"), 0) for route in routes
+    }
+    yield counter(
+        "events_accepted",
+        "Events that were stored and acted on, by route and outcome.",
+        ["route", "outcome"],
+        {**labelled(totals, ACCEPTED), **opened},
+        [(route, outcome) for route in routes for outcome in OUTCOMES],
+    )
+    yield counter(
+        "webhook_rejects",
+        "Webhooks turned away, by route and reason.",
+        ["route", "reason"],
+        labelled(totals, REJECTED),
+        [(route, reason) for route in routes for reason in REASONS],
+    )

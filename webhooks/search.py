@@ -11,8 +11,7 @@ from webhooks.models import WebhookEvent
 LIMIT = 20
 
 
-def events(asked: list[Look], may: Callable[[str], bool]) -> list[Hit]:
-    """settings.SEARCH."""
+def hits(asked: list[Look], may: Callable[[str], bool]) -> list[Hit]:
     order = next((look.value for look in asked if look.kind == Kind.ORDER), None)
     if not order or not may("webhooks.view_webhookevent"):
         return []

@@ -7,9 +7,10 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from config.console import action_log
+from config.console.cells import moment
 from config.console.timeline import CAP, Moment, Subject, newest
 from config.monitoring.gauges import listed
-from invoices.admin.columns import as_json, moment
+from invoices.cells import as_json
 from webhooks.models import WebhookDelivery, WebhookEvent
 
 GOT = {
@@ -25,7 +26,7 @@ TOLD = {
 }
 
 
-def told(subject: Subject) -> list[Moment]:
+def entries(subject: Subject) -> list[Moment]:
     moments: list[Moment] = []
     if subject.may("webhooks.view_webhookevent"):
         of_order = WebhookEvent.objects.filter(order_id=subject.order_id, merchant_code=subject.merchant_code)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 HIDDEN = "•"
-ROOT = f"{Path(__file__).resolve().parent.parent}/"
+ROOT = f"{Path(__file__).resolve().parent.parent.parent}/"
 FRAMES = 16  # the innermost ones
 
 WORD = re.compile(r"[\w.:/<>+,-]{0,80}", re.ASCII)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -18,9 +17,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
-from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
+from config.base.discovery import offered
 from config.console.action_log import log
 
 MOST = 100  # rows that one page acts on; bulk runs are for more
@@ -85,8 +84,8 @@ class Acting(admin.ModelAdmin):
     change_form_template = "acts/change_form.html"
 
     def all_acts(self) -> list[Act]:
-        named = settings.ACTS.get(self.opts.label, [])
-        return [*self.acts, *(import_string(name)() for name in named)]
+        added = [actions.get(self.opts.label, []) for actions in offered("actions", "ACTIONS")]
+        return [*self.acts, *(act() for acts in added for act in acts)]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.act_view)

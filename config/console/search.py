@@ -1,4 +1,4 @@
-"""What a search finds, whichever room it is in. Rooms add their part by name: settings.SEARCH."""
+"""What a search finds, in whichever app. Each app adds its part in its `search.py`."""
 
 from dataclasses import dataclass
 from datetime import datetime

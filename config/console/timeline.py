@@ -1,4 +1,4 @@
-"""One story from many tables. Rooms add their part by name: settings.TIMELINE, as Kafka's readers are named.
+"""One timeline from many tables. Each app adds its part in its `timeline.py`.
 
 A part is a function of the `Subject` that returns its moments; what the reader may not see, it leaves out.
 """
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.utils.module_loading import import_string
+
+from config.base.discovery import offered
 
 CAP = 100  # moments of one table: a longer history is cut where it is oldest, and says so
 
@@ -50,7 +50,7 @@ class Moment:
 
 def read(subject: Subject) -> list[Moment]:
     """All parts in the order of time. As many queries for a long history as for a short one."""
-    parts = [import_string(name)(subject) for name in settings.TIMELINE]
+    parts = [entries(subject) for entries in offered("timeline", "entries")]
     return _named(sorted((moment for part in parts for moment in part), key=lambda moment: moment.at))
 
 

@@ -60,7 +60,7 @@ def add(counts: Mapping[tuple[str, str], int]) -> None:
         cursor.execute(ADD, [slot(clock.now()), list(names), list(labels), list(counts.values())])
 
 
-def since(at: datetime, names: Iterable[str]) -> dict[tuple[str, str], int]:
+def count_since(at: datetime, names: Iterable[str]) -> dict[tuple[str, str], int]:
     """By (name, label), from the slot of an instant on: up to five minutes more than were asked for."""
     with connection.cursor() as cursor:
         cursor.execute(SUM, [slot(at), list(names)])

@@ -1,6 +1,6 @@
 """The figures that the home page, /metrics and the alerts show: counted in one place, told three ways.
 
-Each room counts its own in a module `figures.py`; `settings.FIGURES` names them. Every query there is served by an
+Each app counts its own in its `metrics.py`. Every query there is served by an
 index and grows with the work that is open, never with what is done.
 """
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.db import connection
 from django.urls import reverse
-from django.utils.module_loading import import_string
+
+from config.base.discovery import offered
 
 Labels = tuple[str, ...]
 
@@ -43,7 +43,7 @@ class Figure:
 
 def read() -> dict[str, Figure]:
     """All figures by name, in the order of the rooms and in a fixed number of queries."""
-    figures = [figure for module in settings.FIGURES for figure in import_string(module)()]
+    figures = [figure for gauges in offered("metrics", "gauges") for figure in gauges()]
     return {figure.name: figure for figure in figures}
 
 
@@ -62,9 +62,3 @@ def rows(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) 
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
-
-
-def own() -> Iterable[Figure]:
-    """Who we are: a second process with another id would make ids that collide."""
-    written = rows("SELECT snowflake_worker()")[0][0]
-    yield Figure("worker_id", "The worker id in the ids of this database.", ("worker_id",), {(str(written),): 1})

@@ -15,12 +15,12 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
-from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from config.base import crypto
 from config.base.ids import written_worker_id
+from config.rest import identity
 
 PATIENCE = 1.0  # seconds for all checks together; they run side by side
 FRESH = 1.0  # seconds: whoever asks oftener is told the same again
@@ -76,9 +76,9 @@ class Checks:
             return self._found
 
     def _ask(self) -> dict[str, str]:
-        for name, dotted in settings.HEALTH.items():
+        for name, check in CHECKS.items():
             if name not in self._asked or not self._asked[name].is_alive():
-                self._asked[name] = _Asked(import_string(dotted))
+                self._asked[name] = _Asked(check)
                 self._asked[name].start()
         end = time.monotonic() + PATIENCE
         for asked in self._asked.values():
@@ -150,3 +150,12 @@ def doorbell() -> str:
     except redis.RedisError as error:
         return f"Redis does not answer: {type(error).__name__}. Payments are stored and issued when it is back."
     return ""
+
+
+CHECKS: dict[str, Callable[[], str]] = {  # what must be there, and what finds out
+    "database": database,
+    "migrations": migrations,
+    "secrets": secrets,
+    "redis": doorbell,
+    "jwks": identity.health,
+}

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest, HttpResponse
-from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
@@ -20,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from structlog.stdlib import get_logger
 
+from config.base.discovery import offered
 from config.monitoring import counters, gauges, health
 
 log = get_logger(__name__)
@@ -78,7 +78,7 @@ def families() -> list[Metric]:
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE)])
             found += [gauge(figure) for figure in gauges.read().values()]
             totals = counters.totals()
-            found += [family for module in settings.COUNTERS for family in import_string(module)(totals)]
+            found += [family for counters_of in offered("metrics", "counters") for family in counters_of(totals)]
     except (DatabaseError, InterfaceError):
         log.exception("[metricsUnavailable]")
         return [up(False)]

@@ -1,14 +1,13 @@
 """Signs of life of the processes that serve no HTTP: a file each, touched whenever its process gets on with its work.
 
-`python config/processes/heartbeat.py worker` is the probe: exit 0 while every worker of this machine (in a container: the one) has
-moved in the last minutes. No thread of its own touches it: a process that hangs must fall silent. Run as a file this
-imports nothing of ours, so that a probe costs milliseconds.
+`python config/processes/heartbeat.py worker` is the probe: exit 0 while every worker of this machine (in a container:
+the one) has moved in the last minutes. No thread of its own touches it: a process that hangs must fall silent. Run as a
+file this imports nothing of ours, so that a probe costs milliseconds.
 """
 
 import os
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -18,18 +17,6 @@ OFTEN = 1.0  # seconds between two touches
 IDLE = 5.0  # seconds between the signs of a worker that has nothing to do
 
 _touched = float("-inf")
-
-
-class Stop(threading.Event):
-    """Set at SIGTERM. Every long loop asks it between two steps, and who asks gets on."""
-
-    def __init__(self, part: str) -> None:
-        super().__init__()
-        self.part = part
-
-    def is_set(self) -> bool:
-        beat(self.part)
-        return super().is_set()
 
 
 def beat(part: str) -> None:

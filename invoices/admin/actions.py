@@ -6,7 +6,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from config.console.actions import Act, Declined
-from invoices.admin.columns import badge
+from config.console.cells import badge
 from invoices.admin.payloads import compared_payloads
 from invoices.lifecycle import ASKED, NUMBERED, State, WrongState
 from invoices.models import Invoice

@@ -7,8 +7,8 @@ from django import forms
 from django.utils.safestring import SafeString
 
 from config.console.actions import Why
+from config.console.cells import dong
 from invoices.admin.actions import SEES_BUYERS, OnInvoice, becomes
-from invoices.admin.columns import dong
 from invoices.admin.payloads import compared_payloads
 from invoices.lifecycle import State
 from invoices.models import Invoice

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from config.admin import Shown
-from invoices.admin.columns import as_json, dong, pairs
+from config.console.cells import dong, pairs
+from invoices.cells import as_json
 from invoices.masking import masked
 from invoices.models import InvoiceRequest, Payment, Refund
 

@@ -11,11 +11,11 @@ from django.utils.safestring import SafeString
 
 from config.admin import Historied, Shown
 from config.console.actions import Acting
+from config.console.cells import NOTHING, badge, dong, moment
 from config.console.timeline import names_of
 from invoices.admin.actions import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
 from invoices.admin.amending import Amend
 from invoices.admin.bulk import Bulk
-from invoices.admin.columns import NOTHING, badge, dong, moment
 from invoices.admin.filters import Failure, InvoicesToDo, OfDay, OfMerchant, OfPartition
 from invoices.admin.page import page_of
 from invoices.admin.search import search

@@ -7,9 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from config.admin import Shown
-from invoices.admin.columns import as_json, badge, changes, file_link
+from config.console.cells import badge
 from invoices.admin.page import SEES_BUYERS
 from invoices.admin.paper import sent_paper
+from invoices.cells import as_json, changes, file_link
 from invoices.models import AuditVerification, InvoiceAuditTracing, InvoiceFile, InvoiceIssuance
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser, User
 
 from config.base import clock
+from config.console.cells import badge, dong
 from config.console.timeline import Subject, read
 from invoices.admin.actions import SEES_BUYERS
-from invoices.admin.columns import badge, dong
 from invoices.admin.paper import paper
 from invoices.lifecycle import ENDED
 from invoices.masking import masked

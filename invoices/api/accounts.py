@@ -15,7 +15,7 @@ from config.base.crypto import CannotOpen
 from config.rest.fields import Body, Flag, Identifier, Pattern, Text, Whole
 from config.rest.problems import Problem, at_fault
 from config.rest.scoping import Scoped
-from invoices.issuing.later import probe
+from invoices.issuing.parked_accounts import probe
 from invoices.providers import PROVIDERS
 from merchants.models import Merchant, ProviderAccount
 

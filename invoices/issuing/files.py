@@ -10,12 +10,13 @@ from django.db import connection, transaction
 from structlog.stdlib import get_logger
 
 from config.base import clock
-from invoices.issuing import mail, stop
+from config.processes.shutdown import shutdown
+from invoices.issuing import mail, wire
 from invoices.issuing.calls import account_of, overrides
+from invoices.issuing.decide.conflicts import conflict
+from invoices.issuing.decide.retries import ask_delay
 from invoices.issuing.documents import read
-from invoices.issuing.outcomes import ask_delay, conflict
 from invoices.issuing.record import tell
-from invoices.issuing.wire import wire
 from invoices.models import Invoice, InvoiceFile
 from invoices.moving import move
 from invoices.providers import build
@@ -40,9 +41,9 @@ RETURNING id
 def fetch_files() -> int:
     """Fetch what is due; returns how many invoices got their files."""
     fetched = 0
-    while not stop.is_set() and (ids := _take()):
+    while not shutdown.is_set() and (ids := _take()):
         invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
-        results = wire().run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
+        results = wire.http_loop.run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
         for invoice, result in zip(invoices, results, strict=True):
             if isinstance(result, Files) and (wrong := differs(invoice, result.xml)):
                 _conflict(invoice, wrong)

@@ -9,16 +9,15 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from structlog.stdlib import get_logger
 
-from config.processes import heartbeat
+from config.processes.shutdown import shutdown
 from invoices import queues
+from invoices.issuing import wire
 from invoices.issuing.calls import Answered, Call
+from invoices.issuing.lookups import take_asks
 from invoices.issuing.record import record
-from invoices.issuing.take import take, take_asks
-from invoices.issuing.wire import wire
+from invoices.issuing.take import take
 
 log = get_logger(__name__)
-stop = heartbeat.Stop("worker")  # set at SIGTERM: take no more, finish what is open, record it, leave
-
 LOOK_SECONDS = 0.25  # how often a worker that waits for slow answers looks for new work
 TURN_SECONDS = 60  # then the next bell may have the worker, as soon as nothing is open
 HOLD_SECONDS = 120  # how long answers are held while PostgreSQL is away
@@ -41,7 +40,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
     while True:
         room = settings.BATCH - in_flight
         taken: list[Call] = []
-        if room > 0 and not stop.is_set() and time.monotonic() < until:
+        if room > 0 and not shutdown.is_set() and time.monotonic() < until:
             try:
                 # Look-ups have half of the room at most: a provider that answers none must not keep sends waiting.
                 if (asks := min(room, (settings.BATCH + 1) // 2 - asked.total())) > 0:
@@ -55,7 +54,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
                 connection.close()
             after = _past(after, taken, room)
         for call in taken:
-            wire().start(call, answers)
+            wire.start(call, answers)
         asked.update(call.account.id for call in taken if not call.is_send)
         in_flight += len(taken)
         if not in_flight:

@@ -1,12 +1,9 @@
 """Record answers, in groups: each on its own issuance, and what follows for its invoice. No answer is thrown away."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
-from types import MappingProxyType
 
-from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 from psycopg.types.json import Jsonb
 from structlog.stdlib import get_logger
@@ -14,13 +11,15 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.monitoring import counters
 from invoices.counters import CALL, RETRY, bucket
-from invoices.issuing import outcomes
 from invoices.issuing.calls import Answered, limits_of
-from invoices.lifecycle import Reason, State
+from invoices.issuing.decide import lookup, send
+from invoices.issuing.decide.conflicts import conflict
+from invoices.issuing.logs import tell
+from invoices.issuing.parked_accounts import park
+from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
-from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted, Uncertain
-from merchants.models import ProviderAccount
+from invoices.providers.base import Issued, ProviderError, Refused, Submitted, Uncertain
 
 log = get_logger(__name__)
 ISSUANCE = InvoiceIssuance._meta.db_table
@@ -59,12 +58,12 @@ def _record(answered: Iterable[Answered]) -> None:
             if row.pk in asks:
                 call, found = asks[row.pk].call, asks[row.pk].answer
                 issuance = issuances[call.issuance_id]
-                return outcomes.after_ask(row, issuance, found, begun=call.started_at, now=now, limits=limits)  # type: ignore[arg-type]
+                return lookup.after_ask(row, issuance, found, begun=call.started_at, now=now, limits=limits)  # type: ignore[arg-type]
             answer = sends[row.pk].answer
             issuance = issuances[sends[row.pk].call.issuance_id]
             if row.pk in numbered:
-                return outcomes.beside_a_number(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
-            return outcomes.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
+                return send.beside_a_number(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
+            return send.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
 
         moves = move([*sends, *asks], decide, actor="worker")
         _tally(answered, moves)
@@ -141,45 +140,9 @@ def _numbered_before(sends: Iterable[Answered]) -> dict[int, InvoiceIssuance]:
     return {other.invoice_id: other for other in others}
 
 
-def park(answered: Iterable[Answered]) -> None:
-    """Close the lanes that the provider refuses, open those whose trial invoice went well."""
-    well = [a.call.account.id for a in answered if a.call.on_trial and isinstance(a.answer, Issued | Submitted)]
-    if well:
-        ProviderAccount.objects.filter(pk__in=sorted(well)).update(
-            parked_until=None, parked_reason="", parked_for_login=False
-        )
-    refused = {
-        a.call.account.id: a.answer
-        for a in answered
-        if isinstance(a.answer, Refused) and a.answer.scope == Scope.ACCOUNT
-    }
-    for account_id, answer in sorted(refused.items()):
-        log.error("[accountParked]", account=account_id, code=answer.code, login=answer.login)
-        ProviderAccount.objects.filter(pk=account_id).update(
-            parked_until=clock.now() + timedelta(seconds=settings.PARK_SECONDS),
-            parked_reason=f"{answer.code}: {answer.message}"[:200],
-            parked_for_login=answer.login,
-        )
-
-
-def tell(moves: Moves, sends: Mapping[int, Answered] = MappingProxyType({})) -> None:
-    """The log's markers for what did not go well; `sends`: what each invoice was answered."""
-    for row, source in moves.moved:
-        answer = sends[row.pk].answer if row.pk in sends else None
-        why = {"error": type(answer).__name__, "code": answer.code} if isinstance(answer, ProviderError) else {}
-        facts = {**row.about, "attempt": row.attempts, **why}
-        if row.state == State.FAILED != source and row.failure == Reason.EXHAUSTED:
-            log.error("[DLQ] invoice-issuance", **facts)
-        elif row.state == State.QUEUED and source == State.SENDING and row.attempts:
-            delay = (row.not_before - clock.now()).total_seconds()
-            log.warning("[_handleIssuanceFailure] Scheduling retry", delay=delay, **facts)
-        elif row.state == State.FAILED and row.failure == Reason.CONFLICT:
-            log.critical("[conflict]", why=row.failure_message, **facts)
-
-
 def _record_conflict(one: Answered, error: IntegrityError) -> None:
     """The provider gave us a number that another invoice of ours has: never hidden, never retried."""
     why = f"the provider's number belongs to another invoice of ours ({type(error.__cause__).__name__})"
     with transaction.atomic():
         issuance = _store([one])[one.call.issuance_id]
-        tell(move([one.call.invoice_id], lambda row: outcomes.conflict(row, why, issuance), actor="worker"))
+        tell(move([one.call.invoice_id], lambda row: conflict(row, why, issuance), actor="worker"))

@@ -5,8 +5,6 @@ A lane's slots are counted from its SENDING rows, never stored, so no crash can 
 
 import json
 import time
-from collections.abc import Iterable
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +12,9 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from config.base import clock
-from invoices.issuing import documents, outcomes
+from invoices.issuing import documents
 from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send
+from invoices.issuing.decide.steps import late
 from invoices.lifecycle import OWED, State, WrongState
 from invoices.models import Invoice, InvoiceIssuance, Partition
 from invoices.moving import Step, move
@@ -71,18 +70,6 @@ CROSS JOIN LATERAL (
 ) AS i LIMIT %(room)s
 """
 
-# A look-up is leased: its next turn is pushed on before the call, so that no two workers ask at once.
-ASKS = """
-UPDATE invoices_invoice SET not_before = %(lease)s FROM (
-    SELECT id, row_number() OVER (PARTITION BY account_id ORDER BY not_before) AS turn FROM (
-        SELECT id, account_id, not_before FROM invoices_invoice
-        WHERE state IN ('UNCERTAIN', 'SUBMITTED') AND partition = %(partition)s AND not_before <= %(now)s
-          AND account_id <> ALL(%(busy)s)
-        ORDER BY not_before LIMIT %(room)s FOR NO KEY UPDATE SKIP LOCKED) AS locked
-) AS due WHERE due.id = invoices_invoice.id AND due.turn <= %(a_lane)s
-RETURNING invoices_invoice.id, exposed_by
-"""
-
 
 def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int = 0) -> list[Call]:  # type: ignore[assignment]
     """At most `room` sends of this partition's lanes past `after`, then of the lanes that were just `freed`."""
@@ -118,7 +105,7 @@ def _end_the_overtaken(lanes: set[int]) -> bool:
 
     def decide(invoice: Invoice) -> Step | None:
         why = "its symbol has issued on a later day already, and dates never run backwards"
-        return outcomes.late(why) if invoice.state == State.QUEUED else None
+        return late(why) if invoice.state == State.QUEUED else None
 
     overtaken = Invoice.objects.filter(
         state=State.QUEUED, account__in=lanes, issue_date__lt=F("account__last_issue_date")
@@ -126,50 +113,6 @@ def _end_the_overtaken(lanes: set[int]) -> bool:
     ids = list(overtaken.order_by("account", "issue_date", "id").values_list("pk", flat=True)[:STEP])
     move(ids, decide, actor="worker")
     return len(ids) < STEP
-
-
-def take_asks(partition: int, room: int, busy: Iterable[int] = ()) -> list[Call]:
-    """At most `room` look-ups that are due, none of a lane that is `busy` with those taken before."""
-    now = clock.now()
-    with transaction.atomic(), connection.cursor() as cursor:
-        limits = [limits_of(provider) for provider in PROVIDERS]
-        lease = now + timedelta(seconds=max(2 * limit.total for limit in limits)) + MARGIN  # a login and a look-up
-        a_lane = min(limit.asks_in_flight for limit in limits)
-        cursor.execute(
-            ASKS,
-            {
-                "partition": partition, "now": now, "lease": lease, "room": room, "a_lane": a_lane,
-                "busy": sorted(busy),
-            },
-        )  # fmt: skip
-        exposed_by = [row[1] for row in cursor.fetchall()]
-    return look_ups(exposed_by, now)
-
-
-def look_ups(issuance_ids: list[int], now: datetime) -> list[Call]:
-    """Look-ups at the account, tax code and reference of the attempts, whatever they are today."""
-    if not issuance_ids:
-        return []
-    issuances = InvoiceIssuance.objects.select_related("account", "invoice").filter(pk__in=issuance_ids).order_by("pk")
-    return [
-        Call(
-            invoice_id=issuance.invoice_id,
-            issuance_id=issuance.pk,
-            provider=issuance.provider,
-            account=account_of(
-                issuance.account,
-                issuance.tax_code,
-                issuance.invoice.form,
-                issuance.invoice.symbol,
-                issuance.account.template,
-            ),
-            started_at=now,
-            reference=str(issuance.reference),
-            about=issuance.invoice.about,
-            attempt=issuance.attempt,
-        )
-        for issuance in issuances
-    ]
 
 
 def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], started: float) -> list[Call]:

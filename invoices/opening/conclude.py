@@ -24,6 +24,7 @@ from invoices.models.invoice import new_claim_token, reference_of
 from invoices.models.rules import issue_limit
 from invoices.moving import Step, announce, invoices_moved, move_one
 from invoices.opening import money, parking
+from invoices.opening.claim_window import unclaimed
 from invoices.opening.facts import Fact, Unacceptable
 from invoices.opening.parking import CannotIssue
 from invoices.opening.snapshots import snapshot
@@ -203,15 +204,6 @@ def _first_state(total: int, deadline: Any, merchant: Merchant, buyer_known: boo
     if deadline > now:
         return State.WAITING, f"the buyer may claim until {deadline.isoformat()}"
     return unclaimed(merchant.unclaimed, buyer_known)
-
-
-def unclaimed(policy: str, buyer_known: bool) -> tuple[State, str]:
-    """What becomes of a sale whose claim window has closed."""
-    if buyer_known:
-        return State.QUEUED, "the window closed: issue to the buyer that was asked for"
-    if policy == Merchant.Unclaimed.LAPSE:
-        return State.EXPIRED, "nobody claimed it and the merchant lets such sales lapse"
-    return State.QUEUED, "nobody claimed it: issue to the consumer"
 
 
 def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refund], *, actor: str) -> Invoice:

@@ -6,7 +6,7 @@ from typing import Any
 from config.base import clock
 from invoices.issuing import documents
 from invoices.issuing.calls import Answer
-from invoices.issuing.outcomes import mismatch
+from invoices.issuing.decide.conflicts import mismatch
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one

@@ -15,7 +15,7 @@ from django.db.models import Count, QuerySet
 
 from config.base import clock
 from config.base.crypto import CannotOpen
-from invoices.issuing.pump import stop
+from config.processes.shutdown import shutdown
 from invoices.lifecycle import WrongState
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceIssuance
 from invoices.opening.facts import Unacceptable
@@ -119,7 +119,7 @@ def work() -> int:
     """One turn at the runs, the one that waits longest first. Returns how many items were dealt with."""
     until, done = time.monotonic() + TURN_SECONDS, 0
     at_work = BulkRun.objects.filter(state__in=[BulkRun.State.REHEARSING, BulkRun.State.RUNNING])
-    while not stop.is_set() and time.monotonic() < until and (run := at_work.order_by("updated_at").first()):
+    while not shutdown.is_set() and time.monotonic() < until and (run := at_work.order_by("updated_at").first()):
         try:
             done += _rehearse_some(run) if run.state == BulkRun.State.REHEARSING else _act_on_some(run)
         finally:  # a run that breaks goes to the end of the line as well: the next turn is another's
@@ -161,7 +161,7 @@ def _act_on_some(run: BulkRun) -> int:
         done = _ask_some(run, to_do)
     else:
         found = to_do.order_by("pk").values_list("pk", "invoice_id")[:ACTS]
-        done = sum(_act_on_one(run, to_do, *ids) for ids in found if not stop.is_set())
+        done = sum(_act_on_one(run, to_do, *ids) for ids in found if not shutdown.is_set())
     if not done and not run.items.filter(would=True, outcome="").exists():
         now, running = clock.now(), BulkRun.State.RUNNING
         BulkRun.objects.filter(pk=run.pk, state=running).update(state=BulkRun.State.DONE, ended_at=now)

@@ -10,18 +10,15 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from config.monitoring import counters
-from invoices.issuing import stop
 from invoices.lifecycle import CLAIMABLE, UNEXPOSED, State, WrongState
 from invoices.models import Invoice, InvoiceRequest
-from invoices.moving import Step, move
 from invoices.opening import buyers
-from invoices.opening.conclude import learn, lock_order, unclaimed
+from invoices.opening.conclude import learn, lock_order
 from invoices.operations.amend import amend, check_amendable
 
 log = get_logger(__name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,43}")
 CLAIMED = "claimed"  # the tally's name
-STEP = 1000  # rows in one transaction of expiry
 
 
 class Unknown(LookupError):
@@ -115,25 +112,6 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
     assert claimed is not None
     log.info("[claimed]", edited=locked.claimed_at is not None, **invoice.about)
     return claimed
-
-
-def expire_claims(partition: int) -> int:
-    """Decide every sale of a partition whose claim window has closed; returns how many. Safe to run twice at once."""
-    closed = Invoice.objects.living().filter(partition=partition, state=State.WAITING, claim_deadline__lte=clock.now())
-    expired = 0
-    # Every row that is found leaves WAITING, by us or by whoever had it locked: the next look finds others.
-    while not stop.is_set() and (ids := list(closed.order_by("claim_deadline").values_list("pk", flat=True)[:STEP])):
-        expired += len(move(ids, _expire, actor="beat").moved)
-    return expired
-
-
-def _expire(row: Invoice) -> Step | None:
-    """What the merchant wants done with one locked row, unless a claim or a refund came first."""
-    now = clock.now()
-    if row.state != State.WAITING or row.claim_deadline is None or row.claim_deadline > now:
-        return None
-    to, why = unclaimed(row.policy["unclaimed"], bool(row.buyer))
-    return Step(to, "claim_expired", reason=why, changes={"not_before": now} if to == State.QUEUED else {})
 
 
 def _after_earlier_claims(invoice: Invoice, now: datetime) -> datetime:

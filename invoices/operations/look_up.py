@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.base import clock
+from invoices.issuing import wire
 from invoices.issuing.calls import Answer, Answered, Call, limits_of
+from invoices.issuing.lookups import look_ups
 from invoices.issuing.record import record
-from invoices.issuing.take import look_ups
-from invoices.issuing.wire import wire
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move
@@ -51,7 +51,7 @@ def ask(issuances: Sequence[InvoiceIssuance]) -> list[Answered]:
     calls: list[Call] = look_ups([issuance.pk for issuance in issuances], clock.now())
     answers: queue.Queue[Answered] = queue.Queue()
     for call in calls:
-        wire().start(call, answers)
+        wire.start(call, answers)
     return [answers.get() for _ in calls]
 
 

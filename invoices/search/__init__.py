@@ -4,6 +4,6 @@ What is looked for may be personal: it travels in bodies, never in addresses, an
 """
 
 from invoices.search.asked import Kind, Look, looks
-from invoices.search.found import Found, Hit, find
+from invoices.search.found import Found, Hit, find, hits
 
-__all__ = ["Found", "Hit", "Kind", "Look", "find", "looks"]
+__all__ = ["Found", "Hit", "Kind", "Look", "find", "hits", "looks"]

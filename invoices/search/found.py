@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet, TextField, Value
 from django.urls import reverse
-from django.utils.module_loading import import_string
 
+from config.base.discovery import offered
 from config.console.search import Hit
 from invoices.models import BuyerTerms, Invoice, InvoiceIssuance, Payment
 from invoices.models.terms import Words
@@ -38,7 +37,7 @@ class Found:
 def find(text: str, may: May) -> Found:
     asked = looks(text)
     allowed = [look for look in asked if look.kind not in PERSONAL or may("invoices.view_buyer")]
-    hits = [hit for name in settings.SEARCH for hit in import_string(name)(allowed, may)] if allowed else []
+    hits = [hit for hits_of in offered("search", "hits") for hit in hits_of(allowed, may)] if allowed else []
     first = {hit.link: hit for hit in reversed(hits)}  # by the surest way to each
     return Found(
         hits=[hit for hit in hits if first[hit.link] is hit],
@@ -48,8 +47,8 @@ def find(text: str, may: May) -> Found:
     )
 
 
-def invoices(asked: list[Look], may: May) -> list[Hit]:
-    """settings.SEARCH: invoices, and payments that none could be opened for."""
+def hits(asked: list[Look], may: May) -> list[Hit]:
+    """Invoices, and payments that none could be opened for."""
     payments = list(_payments(asked)[: LIMIT + 1]) if any(look.kind == Kind.PAYMENT for look in asked) else []
     paid = {(payment.merchant_code, payment.order_id) for payment in payments}
     branches = [branch(look) for look in asked if look.kind != Kind.PAYMENT]

@@ -10,10 +10,10 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from config.monitoring import counters
+from config.processes.shutdown import shutdown
 from invoices.counters import DIFFERED
-from invoices.issuing import stop
+from invoices.issuing import wire
 from invoices.issuing.calls import account_of, overrides
-from invoices.issuing.wire import wire
 from invoices.lifecycle import NUMBERED
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.providers import build
@@ -61,7 +61,7 @@ def reconcile(
     ours = theirs = 0
     differences: list[Difference] = []
     for done, account in enumerate(accounts, start=1):
-        if stopped := stop.is_set():
+        if stopped := shutdown.is_set():
             left = f"{len(accounts) - done + 1} accounts"
             found = [Difference("unread", left, f"a restart came first: manage.py reconcile --date {day}")]
         else:
@@ -128,7 +128,7 @@ def _theirs(account: ProviderAccount, tax_code: str, day: date) -> list[Listed]:
     async def ask(http: Http) -> list[Listed]:
         return await build(account.provider, seen, http, **overrides()).issued_on(day)
 
-    return wire().run(ask)
+    return wire.http_loop.run(ask)
 
 
 def _compare(lane: ProviderAccount, ours: dict[str, Invoice], theirs: dict[str, Listed]) -> Iterator[Difference]:

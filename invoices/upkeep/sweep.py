@@ -8,9 +8,11 @@ from django.db import connection, models, transaction
 from structlog.stdlib import get_logger
 
 from config.base import clock
+from config.processes.shutdown import shutdown
 from invoices import queues
-from invoices.issuing import outcomes, stop
 from invoices.issuing.calls import limits_of
+from invoices.issuing.decide.send import abandoned
+from invoices.issuing.decide.steps import late
 from invoices.issuing.record import tell
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
@@ -52,7 +54,7 @@ def give_up_on_the_abandoned() -> None:
                 now = clock.now()
                 if row.state != State.SENDING or row.not_before > now or row.pk not in issuances:  # noqa: B023
                     return None
-                return outcomes.abandoned(row, issuances[row.pk], now=now, limits=limits_of(row.provider))  # noqa: B023
+                return abandoned(row, issuances[row.pk], now=now, limits=limits_of(row.provider))  # noqa: B023
 
             moved = [row for row, _ in move(ids, decide, actor="sweep").moved]
             InvoiceIssuance.objects.filter(pk__in=[row.exposed_by for row in moved], outcome="open").update(
@@ -66,7 +68,7 @@ def fail_the_late() -> None:
     def decide(row: Invoice) -> Step | None:
         if row.state != State.QUEUED or row.issue_until > clock.now():
             return None
-        return outcomes.late("unsent when its issue limit had passed")
+        return late("unsent when its issue limit had passed")
 
     for ids in _steps(Invoice.objects.filter(state=State.QUEUED, issue_until__lte=clock.now())):
         tell(move(ids, decide, actor="sweep"))
@@ -83,7 +85,7 @@ def give_refused_buyers_up() -> None:
 def revive_parked() -> None:
     """Payments whose merchant can issue by now. Merchants need not know that payments exist."""
     last = 0
-    while not stop.is_set() and (found := parking.ready(after=last, limit=STEP)):
+    while not shutdown.is_set() and (found := parking.ready(after=last, limit=STEP)):
         for _, merchant_code, order_id in found:
             try:
                 with transaction.atomic():
@@ -106,7 +108,7 @@ def ring_for_due() -> None:
 
 def _steps(found: "models.QuerySet[Invoice]") -> Iterable[list[int]]:
     last = 0
-    while not stop.is_set() and (
+    while not shutdown.is_set() and (
         ids := list(found.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:STEP])
     ):
         yield ids

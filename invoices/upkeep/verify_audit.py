@@ -17,7 +17,7 @@ from django.db import connection
 from structlog.stdlib import get_logger
 
 from config.base import clock
-from invoices.issuing import stop
+from config.processes.shutdown import shutdown
 from invoices.models import AuditVerification, Invoice, InvoiceAuditTracing
 from invoices.models.audit import chain
 
@@ -194,7 +194,7 @@ def verify_by_night() -> None:
             return  # another worker went on from here: the round is theirs
         for broken in verification.first_broken[known:]:
             log.error("[auditBroken]", **broken)
-        if not verification.ended_at and (time.monotonic() > enough or stop.is_set()):
+        if not verification.ended_at and (time.monotonic() > enough or shutdown.is_set()):
             return
     log.info(
         "[auditVerified]", until=verification.until.isoformat(), invoices=verification.invoices,

@@ -17,7 +17,7 @@ from merchants.models import Merchant, MerchantChange, TaxInfo
 from merchants.sync import envelopes, tax_data
 from merchants.sync.bulk_writer import Written
 from merchants.sync.envelopes import UNAVAILABLE, Change, Position, Unreadable
-from merchants.sync.quarantine import Message, Poison
+from merchants.sync.messages import Message, Poison
 
 log = get_logger(__name__)
 # One text for all rows: five hundred rows as arrays of JSON would be quoted letter by letter.

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from structlog.stdlib import get_logger
 
 from merchants.sync import lag, quarantine
-from merchants.sync.quarantine import Message, Poison, reader_of
+from merchants.sync.messages import Message, Poison, readers
 
 log = get_logger(__name__)
 BATCH = 500  # messages of one transaction
@@ -57,7 +57,7 @@ class Follower:
 
     def run(self) -> None:
         """Raises KafkaException where Kafka refuses us for good."""
-        self.kafka.subscribe(list(settings.KAFKA_READERS))
+        self.kafka.subscribe(list(readers()))
         try:
             while not self.stop.is_set():
                 self._tell()
@@ -140,8 +140,9 @@ def keep(batch: list[Message]) -> None:
     for message in batch:
         by_topic[message.topic].append(message)
     poisons: list[Poison] = []
+    apply_to = readers()
     for topic, messages in by_topic.items():
-        poisons += reader_of(topic)(messages)
+        poisons += apply_to[topic](messages)
     if poisons:
         quarantine.keep(poisons)
         for message, error in poisons:

@@ -1,44 +1,12 @@
 """Messages from Kafka, and where those go that nobody can act on. The messages behind them do not wait."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
 
-from django.conf import settings
 from django.db import transaction
-from django.utils.module_loading import import_string
 
 from config.base import clock
 from merchants.models import Quarantine
-
-
-class Message(NamedTuple):
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    traceparent: str = ""  # W3C, of whoever wrote the message
-
-    @property
-    def source(self) -> str:
-        """The message's name: the history's reason, the event's id."""
-        return f"{self.topic}-{self.partition}-{self.offset}"
-
-
-class Poison(NamedTuple):
-    message: Message
-    error: str  # it is shown: no data in it
-
-
-Reader = Callable[[Sequence[Message]], list[Poison]]
-
-
-def reader_of(topic: str) -> Reader:
-    """What acts on a topic's messages, keeps that in the database, and returns what it could not act on.
-
-    Raises KeyError for a topic that nobody reads (any more).
-    """
-    return import_string(settings.KAFKA_READERS[topic])
+from merchants.sync.messages import Message, Poison, readers
 
 
 def keep(poisons: Iterable[Poison]) -> None:
@@ -70,9 +38,10 @@ def replay(pk: int) -> str:
             return ""
         key, value = (None if raw is None else bytes(raw) for raw in (row.key, row.value))
         message = Message(row.topic, row.partition, row.offset, key, value)
-        if row.topic not in settings.KAFKA_READERS:
+        reader = readers().get(row.topic)
+        if reader is None:
             row.error = "Nobody reads this topic any more."
-        elif poison := reader_of(row.topic)([message]):
+        elif poison := reader([message]):
             row.error = poison[0].error[:400]
         else:
             row.replayed_at = clock.now()

@@ -30,7 +30,7 @@ from config.processes.run_modes import api  # noqa: E402
 from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.figures import percentile  # noqa: E402
-from tests.desk import Visit, queries_of, read_whole, visits  # noqa: E402
+from tests.console.desk import Visit, queries_of, read_whole, visits  # noqa: E402
 
 LIMIT = 300  # milliseconds of server time that a page may take
 TOKEN = "b" * 64

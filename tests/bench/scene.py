@@ -20,7 +20,7 @@ from config.processes.run_modes import api, manage, worker
 from invoices import queues
 from invoices.dev.demo import stage
 from invoices.dev.demo.processes import Crew, free_port
-from invoices.issuing import issue_due
+from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from merchants.models import Merchant, ProviderAccount

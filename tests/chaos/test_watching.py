@@ -18,7 +18,7 @@ from config.processes.run_modes import api, beat, worker
 from invoices.models import Invoice
 from tests.chaos import servers
 from tests.chaos.house import House, all_issued, house, until
-from tests.test_metrics import WANTED, scrape
+from tests.monitoring.test_metrics import WANTED, scrape
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')  # of logfmt
 

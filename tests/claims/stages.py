@@ -8,9 +8,10 @@ from django.core.files.base import ContentFile
 
 from config.base import clock
 from invoices.models import Invoice, InvoiceFile
+from invoices.opening.claim_window import expire_claims
 from invoices.opening.conclude import learn
 from invoices.opening.facts import refund
-from invoices.operations.claim import claim, expire_claims
+from invoices.operations.claim import claim
 from tests import cast
 
 

@@ -12,7 +12,8 @@ from config.base import clock
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.operations.claim import Closed, Taken, claim, expire_claims
+from invoices.opening.claim_window import expire_claims
+from invoices.operations.claim import Closed, Taken, claim
 from tests import cast
 from tests.claims.stages import again, events
 

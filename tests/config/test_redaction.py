@@ -25,7 +25,7 @@ from invoices.providers.base import Limits, ProviderError
 from invoices.providers.http import Http
 from merchants.models import Merchant
 from merchants.sync.following import _Kafka, keep
-from merchants.sync.quarantine import Message
+from merchants.sync.messages import Message
 from tests import cast
 
 stdlib, ours = logging.getLogger("somebody.else"), get_logger("invoices.somewhere")
@@ -227,9 +227,7 @@ def test_neither_is_a_poison_of_kafka(secret: str, settings: Any) -> None:
 
     def poison(_: str) -> None:
         topics = settings.KAFKA_MERCHANT_TOPIC, "payments"
-        settings.KAFKA_READERS = dict(
-            zip(topics, ["merchants.sync.changes.take", "webhooks.inbound.streaming.take"], strict=True)
-        )
+        settings.KAFKA_PAYMENT_TOPIC = topics[1]
         keep([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
 
     check(poison, secret, "logfmt")

@@ -26,10 +26,10 @@ from invoices.dev import simulator
 from invoices.dev.demo.processes import free_port
 from invoices.queues import partition_of
 from tests import cast
+from tests.api import identity_service
 from tests.chaos import servers
 from tests.deploy import bare, manifests
 from tests.deploy.bare import Bare
-from tests.merchants import identity_service
 
 PATIENCE = 120
 ORDER, MERCHANT = "order-1", "first-cafe"

@@ -76,7 +76,7 @@ def test_every_other_part_is_asked_for_a_sign_of_life() -> None:
     for part in [*manifests.pods(), *manifests.services()]:
         mode = part.arguments[0]
         if mode in ("worker", "beat", "consumer"):
-            probes = re.findall(r"config/alive\.py', '(\w+)'", str(part.raw))
+            probes = re.findall(r"config/processes/heartbeat\.py', '(\w+)'", str(part.raw))
             assert probes == [mode], part.name
 
 

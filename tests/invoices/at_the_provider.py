@@ -3,9 +3,9 @@
 from typing import Any
 
 from invoices.dev.simulator import Simulator
+from invoices.issuing import wire
 from invoices.issuing.calls import account_of
 from invoices.issuing.documents import read, render
-from invoices.issuing.wire import wire
 from invoices.models import Invoice
 from invoices.providers import build
 from merchants.models import Merchant
@@ -28,4 +28,4 @@ def issue_at_the_provider(invoice: Invoice) -> None:
     async def issue(http: Any) -> Any:
         return await build("viettel", account, http).issue(document)
 
-    wire().run(issue)
+    wire.http_loop.run(issue)

@@ -6,8 +6,8 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from config.base import clock
-from invoices.issuing import outcomes
 from invoices.issuing.calls import limits_of
+from invoices.issuing.decide.send import after_send
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance, Partition
 from invoices.moving import Step, move_one
@@ -70,7 +70,7 @@ def refused(invoice: Invoice) -> Invoice:
     issuance.save()
 
     def decide(row: Invoice) -> Step | None:
-        return outcomes.after_send(row, issuance, answer, now=clock.now(), limits=limits_of(row.provider))
+        return after_send(row, issuance, answer, now=clock.now(), limits=limits_of(row.provider))
 
     return move_one(invoice, decide, actor="worker")
 

@@ -15,9 +15,9 @@ from django.test import Client
 from merchants.models import AdministrativeUnit, Merchant, MerchantChange, Quarantine, TaxInfo
 from merchants.sync import changes, quarantine, tax_data
 from merchants.sync.changes import Outcome, Unreadable
-from merchants.sync.quarantine import Message
+from merchants.sync.messages import Message
 from tests import cast
-from tests.pressing import perform
+from tests.console.pressing import perform
 
 pytestmark = pytest.mark.django_db
 WIRE = Path(settings.ROOT) / "fixtures" / "wire" / "debezium"

@@ -58,10 +58,10 @@ def test_payments_over_kafka_are_kept_like_webhooks_and_poison_is_told(settings:
     from invoices.models import Invoice
     from merchants.models import Quarantine
     from merchants.sync import following
-    from merchants.sync.quarantine import Message
+    from merchants.sync.messages import Message
     from webhooks.models import WebhookEvent
 
-    settings.KAFKA_READERS = {"payments": "webhooks.inbound.streaming.take"}
+    settings.KAFKA_PAYMENT_TOPIC = "payments"
     payment = cast.payment(cast.seller())
     good = json.dumps(cast.event("payment.succeeded", payment)).encode()
     refused = json.dumps(cast.event("payment.succeeded", {**payment, "orderId": "other", "total": 1})).encode()

@@ -5,12 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from config.base import clock
-from invoices.issuing import later
+from invoices.issuing import final_lookups, parked_accounts
+from invoices.issuing.lookups import take_asks
 from invoices.issuing.record import record
-from invoices.issuing.take import take, take_asks
+from invoices.issuing.take import take
 from invoices.lifecycle import ASKED, State, WrongState
 from invoices.models import Invoice, Partition
-from invoices.opening import facts
+from invoices.opening import claim_window, facts
 from invoices.opening.conclude import learn
 from invoices.operations import claim
 from invoices.operations.adopt import adopt
@@ -159,9 +160,9 @@ def upkeep(world: World, free: list[Worker]) -> Act:
     name, what = world.dice.pick(
         [
             (4, ("the sweep", sweep.sweep)),
-            (2, ("expiry", lambda: [claim.expire_claims(p) for p in range(3)] and "done")),
-            (1, ("last looks", later.last_looks)),
-            (1, ("probes", later.probe_parked)),
+            (2, ("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done")),
+            (1, ("last looks", final_lookups.last_looks)),
+            (1, ("probes", parked_accounts.probe_parked)),
         ]
     )
     return Act(name, what)

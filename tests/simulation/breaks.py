@@ -10,8 +10,10 @@ from unittest.mock import patch
 from django.db import transaction
 
 from config.base.records import Rows
-from invoices.issuing import outcomes, record, take
-from invoices.issuing.outcomes import after_ask, after_send
+from invoices.issuing import final_lookups, lookups, record, take
+from invoices.issuing.decide import lookup, send
+from invoices.issuing.decide.lookup import after_ask
+from invoices.issuing.decide.send import after_send
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import Step
@@ -34,7 +36,7 @@ def skip_the_look_up() -> Iterator[None]:
         issuance.not_founds = 2
         return after_ask(row, issuance, None, **how)
 
-    with patch.object(outcomes, "after_ask", absent):
+    with patch.object(lookup, "after_ask", absent):
         yield
 
 
@@ -47,7 +49,7 @@ def resend_on_uncertain() -> Iterator[None]:
             answer = Unavailable(answer.code, answer.message)
         return after_send(row, issuance, answer, **how)
 
-    with patch.object(outcomes, "after_send", unsure):
+    with patch.object(send, "after_send", unsure):
         yield
 
 
@@ -80,7 +82,7 @@ def record_not_fenced_by_issuance() -> Iterator[None]:
         finally:
             row.exposed_by = exposed_by
 
-    with patch.object(outcomes, "after_send", unfenced):
+    with patch.object(send, "after_send", unfenced):
         yield
 
 
@@ -96,8 +98,8 @@ def ask_at_the_current_account() -> Iterator[None]:
             object.__setattr__(call.account, "id", newest.pk)
         return calls
 
-    look_ups = take.look_ups
-    with patch.object(take, "look_ups", today):
+    look_ups = lookups.look_ups
+    with patch.object(lookups, "look_ups", today), patch.object(final_lookups, "look_ups", today):
         yield
 
 
@@ -108,10 +110,10 @@ def cancel_what_is_refused_for_now() -> Iterator[None]:
     def gone(row: Invoice, answer: Any, now: Any) -> Step:
         step = unavailable(row, answer, now)
         ended = replace(step, to=State.CANCELLED, event="cancelled")
-        return ended if step.to == State.QUEUED and answer.code != outcomes.NOT_SENT else step
+        return ended if step.to == State.QUEUED and answer.code != send.NOT_SENT else step
 
-    unavailable = outcomes._unavailable
-    with patch.object(outcomes, "_unavailable", gone):
+    unavailable = send._unavailable
+    with patch.object(send, "_unavailable", gone):
         yield
 
 

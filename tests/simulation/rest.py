@@ -1,9 +1,9 @@
 """No more trouble: everybody works and time runs on until nothing is left to do."""
 
-from invoices.issuing import later
+from invoices.issuing import final_lookups, parked_accounts
 from invoices.lifecycle import ENDED, State
 from invoices.models import Partition
-from invoices.operations import claim
+from invoices.opening import claim_window
 from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
@@ -44,11 +44,11 @@ def everybody_works(world: World) -> None:
     world.act(Act("the sweep", sweep.sweep))
     found = world.rows
     if any(row.state == State.WAITING for row in found):
-        world.act(Act("expiry", lambda: [claim.expire_claims(p) for p in range(3)] and "done"))
+        world.act(Act("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
     if any(row.look_again_at and row.look_again_at <= world.now for row in found):
-        world.act(Act("last looks", later.last_looks))
+        world.act(Act("last looks", final_lookups.last_looks))
     if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():
-        world.act(Act("probes", later.probe_parked))
+        world.act(Act("probes", parked_accounts.probe_parked))
     world.advance(0)
     worker, busy = world.workers[0], True
     while busy:

@@ -11,7 +11,7 @@ from django.db import connection
 
 from config.base import clock
 from invoices import queues
-from invoices.issuing import later, take
+from invoices.issuing import final_lookups, parked_accounts, take
 from invoices.issuing.calls import Answered, Call
 from invoices.models import LegalRules
 from invoices.operations import look_up
@@ -57,8 +57,9 @@ def surroundings(world: World) -> Iterator[None]:
             (queues, "ring", ring),
             (__import__("invoices.operations.replay", fromlist=["ring"]), "ring", ring),
             (take, "time", types.SimpleNamespace(monotonic=lambda: world.mono)),
-            (later, "wire", lambda: prompt),
-            (look_up, "wire", lambda: prompt),
+            (final_lookups, "wire", prompt),
+            (parked_accounts, "wire", prompt),
+            (look_up, "wire", prompt),
             (LegalRules, "_known_until", float("inf")),
         ):
             stack.enter_context(patch.object(target, name, value))
@@ -72,6 +73,7 @@ class Prompt:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.http_loop = self
 
     def start(self, call: Call, answers: "queue.Queue[Answered]") -> None:
         found = self.world.vendor.find(call.account.id, call.reference, self.world.true)

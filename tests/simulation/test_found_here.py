@@ -7,9 +7,10 @@ import pytest
 
 from config.base import clock
 from invoices.issuing.calls import Answered, Call
-from invoices.issuing.outcomes import LAST_LOOK
+from invoices.issuing.decide.steps import LAST_LOOK
+from invoices.issuing.lookups import look_ups
 from invoices.issuing.record import record
-from invoices.issuing.take import look_ups, take
+from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import move_one

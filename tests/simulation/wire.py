@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from invoices.issuing.calls import Answer, Answered, Call
-from invoices.issuing.outcomes import NOT_SENT
+from invoices.issuing.decide.send import NOT_SENT
 from invoices.providers.base import Refused, Scope, Unavailable, Uncertain
 from tests.simulation.vendor import LIMITS, SETTLE
 

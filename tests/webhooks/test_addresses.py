@@ -10,8 +10,9 @@ import pytest
 
 from config.base import clock
 from tests.webhooks.receivers import receiving
+from webhooks.outbound import sending
 from webhooks.outbound.addresses import Forbidden, check_address, check_url, connector
-from webhooks.outbound.sending import Call, send, wire
+from webhooks.outbound.sending import Call, send
 
 PUBLIC = "93.184.215.14"
 
@@ -208,5 +209,5 @@ def _delivered(url: str) -> Any:
     import queue
 
     heard: queue.Queue[Any] = queue.Queue()
-    wire().start(Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]), heard)
+    sending.start(Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]), heard)
     return heard.get(timeout=10)

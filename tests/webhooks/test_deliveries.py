@@ -11,13 +11,13 @@ from django.conf import settings as defaults
 from django.db import connections
 
 from config.base import clock
-from invoices.issuing import stop
+from config.processes.shutdown import shutdown
 from invoices.lifecycle import State
 from invoices.moving import move_one
 from tests import cast
 from tests.webhooks.receivers import OK, Receiver, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.outbound import deliveries, outcomes
+from webhooks.outbound import deliveries, outcomes, sending
 from webhooks.outbound.deliveries import deliver_due
 from webhooks.outbound.events import write_test
 from webhooks.outbound.sending import _seconds
@@ -129,7 +129,7 @@ def test_a_secret_may_change_while_deliveries_are_on_the_wire(receiver: Receiver
     fresh = row.rotate_secret("2", HOUR)
     heard: Any = deliveries.queue.Queue()
     for call in calls:
-        deliveries.wire().start(call, heard)
+        sending.start(call, heard)
     rotated.set()
     outcomes.record([heard.get(timeout=10) for _ in calls])
     write_test(row)
@@ -214,11 +214,11 @@ def test_told_to_stop_a_worker_takes_no_more_and_writes_down_what_it_has_open(
     row = receiver.endpoint()
     for _ in range(6):
         write_test(row)
-    receiver.answer = lambda _: (stop.set(), OK)[1]  # SIGTERM sets it
+    receiver.answer = lambda _: (shutdown.set(), OK)[1]  # SIGTERM sets it
     try:
         assert deliver_due() == 2
     finally:
-        stop.clear()
+        shutdown.clear()
     assert WebhookDelivery.objects.filter(state=S.DELIVERED).count() == 2
     assert WebhookDelivery.objects.filter(state=S.PENDING, taken_at=None, attempts=0).count() == 4
 

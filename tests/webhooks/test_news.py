@@ -13,13 +13,14 @@ from jsonschema import Draft202012Validator
 from config.base import clock
 from config.rest.openapi import document
 from invoices.dev.simulator import Simulator
-from invoices.issuing import issue_due
+from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import move, move_one
 from invoices.opening import facts
+from invoices.opening.claim_window import expire_claims
 from invoices.opening.conclude import learn
-from invoices.operations.claim import claim, expire_claims
+from invoices.operations.claim import claim
 from merchants.models import Merchant
 from tests import cast
 from webhooks.models import WebhookDelivery, WebhookEndpoint

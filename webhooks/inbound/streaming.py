@@ -6,7 +6,7 @@ from django.db import InterfaceError, OperationalError
 from structlog.stdlib import get_logger
 
 from config.base import tracing
-from merchants.sync.quarantine import Message, Poison
+from merchants.sync.messages import Message, Poison
 from webhooks.inbound.receiving import Malformed, Reused, receive
 
 log = get_logger(__name__)

@@ -15,10 +15,10 @@ from django.db.models import QuerySet
 from structlog.stdlib import get_logger
 
 from config.base import clock, crypto
-from invoices.issuing import stop
+from config.processes.shutdown import shutdown
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.outbound import outcomes
-from webhooks.outbound.sending import Call, Outcome, wire
+from webhooks.outbound import outcomes, sending
+from webhooks.outbound.sending import Call, Outcome
 
 log = get_logger(__name__)
 MARGIN = 30.0  # seconds between the longest possible call and another worker's turn
@@ -67,9 +67,9 @@ def deliver_due() -> int:
     until = time.monotonic() + TURN_SECONDS
     while True:
         room = settings.WEBHOOK_BATCH - in_flight
-        calls = take(room) if room > 0 and not stop.is_set() and time.monotonic() < until else []
+        calls = take(room) if room > 0 and not shutdown.is_set() and time.monotonic() < until else []
         for call in calls:
-            wire().start(call, heard)
+            sending.start(call, heard)
         in_flight += len(calls)
         if not in_flight:
             return recorded

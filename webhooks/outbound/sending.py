@@ -3,10 +3,7 @@
 Of an answer we keep its status and nothing else: what a server says must not be read back by whoever gave its address.
 """
 
-import asyncio
-import atexit
 import queue
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +14,7 @@ from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 from structlog.stdlib import get_logger
 
+from config.processes.http_loop import HttpLoop
 from webhooks.outbound.addresses import Forbidden, check_url, connector
 
 log = get_logger(__name__)
@@ -86,34 +84,18 @@ async def send(session: aiohttp.ClientSession, call: Call) -> Outcome:
     return Outcome(call, response.status, told, _seconds(response.headers.get("Retry-After", "")))
 
 
-class Wire:
-    """One per process, in a thread of its own. Outcomes are put into the queue that the caller brings."""
+def start(call: Call, outcomes: "queue.Queue[Outcome]") -> None:
+    """Send a delivery in the event loop's thread; its outcome is put into the caller's queue."""
+    http_loop.start(lambda session: _send(session, call, outcomes))
 
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._session: aiohttp.ClientSession | None = None
-        threading.Thread(target=self._loop.run_forever, name="webhooks-out", daemon=True).start()
-        atexit.register(self._close)  # or aiohttp complains to a log that is closed already
 
-    def start(self, call: Call, outcomes: "queue.Queue[Outcome]") -> None:
-        asyncio.run_coroutine_threadsafe(self._send(call, outcomes), self._loop)
-
-    async def _send(self, call: Call, outcomes: "queue.Queue[Outcome]") -> None:
-        try:
-            outcome = await send(self._open_session(), call)
-        except Exception as error:  # our own fault: the delivery must not hang
-            log.exception("[webhookDeliveryBroke]", delivery=call.delivery_id)
-            outcome = Outcome(call, error=f"our fault: {type(error).__name__}")
-        outcomes.put(outcome)
-
-    def _close(self) -> None:
-        if self._session is not None:
-            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result(5)
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session()
-        return self._session
+async def _send(session: aiohttp.ClientSession, call: Call, outcomes: "queue.Queue[Outcome]") -> None:
+    try:
+        outcome = await send(session, call)
+    except Exception as error:  # our own fault: the delivery must not hang
+        log.exception("[webhookDeliveryBroke]", delivery=call.delivery_id)
+        outcome = Outcome(call, error=f"our fault: {type(error).__name__}")
+    outcomes.put(outcome)
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -128,15 +110,7 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-_wire: Wire | None = None
-_making = threading.Lock()
-
-
-def wire() -> Wire:
-    global _wire
-    with _making:
-        _wire = _wire or Wire()
-    return _wire
+http_loop = HttpLoop("webhooks", open_session)
 
 
 def _patience() -> aiohttp.ClientTimeout:

@@ -11,7 +11,8 @@ from django.utils.dateparse import parse_datetime
 from rich.console import Console
 from rich.table import Table
 
-from invoices.admin.columns import changes, dong
+from config.console.cells import dong
+from invoices.cells import changes
 from invoices.management.orders import add_order, documents_of
 from invoices.masking import masked
 from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest

@@ -9,8 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from structlog.stdlib import get_logger
 
 from config.base.logging import serve_as
-from config.processes.heartbeat import Stop
+from config.processes.shutdown import ShutdownFlag
 from merchants.sync.following import Follower, consumer
+from merchants.sync.messages import readers
 
 log = get_logger(__name__)
 
@@ -20,13 +21,13 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **__: Any) -> None:
         bootstrap = settings.KAFKA_BOOTSTRAP_SERVERS or own_broker()
-        if not settings.KAFKA_READERS:
+        if not readers():
             raise CommandError("There is nothing to follow: KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC are empty.")
         serve_as("consumer")
-        stop = Stop("consumer")
+        stop = ShutdownFlag("consumer")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        log.info("[followMerchants] following", source=", ".join(settings.KAFKA_READERS))
+        log.info("[followMerchants] following", source=", ".join(readers()))
         try:
             Follower(consumer(bootstrap), stop).run()
         except KafkaException as error:
@@ -39,5 +40,5 @@ def own_broker() -> str:
     from config.processes import broker
 
     address = broker.start(settings.LOCAL)
-    broker.create_topics(address, *settings.KAFKA_READERS)
+    broker.create_topics(address, *readers())
     return address

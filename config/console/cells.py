@@ -1,0 +1,54 @@
+"""How values read in the console: money, states, tables, JSON."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+NOTHING = "–"
+
+
+def dong(amount: int) -> str:
+    """1234567 → 1.234.567 ₫, in one piece."""
+    return f"{amount:,}".replace(",", ".") + "\u00a0₫"
+
+
+def badge(word: str) -> SafeString:
+    """A state or an outcome, coloured by config/console.css."""
+    return format_html('<span class="badge badge-{}">{}</span>', word.lower(), word)
+
+
+def moment(at: datetime | None) -> str:
+    """To the second: what happened in what order is the question."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else NOTHING
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
+    """Numbers stand right."""
+    heads = format_html_join("", "<th>{}</th>", ((text,) for text in head))
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in rows))
+    return format_html('<table class="facts"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)
+
+
+def pairs(values: dict[str, Any]) -> SafeString | str:
+    return table((), values.items()) if values else NOTHING
+
+
+def in_a_line(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in values.items()) or NOTHING
+
+
+def _cells(row: Iterable[Any]) -> SafeString:
+    return format_html_join(
+        "", "<td{}>{}</td>", ((_RIGHT if isinstance(cell, int) else "", _cell(cell)) for cell in row)
+    )
+
+
+def _cell(cell: Any) -> Any:
+    return dong(cell) if isinstance(cell, int) else cell
+
+
+_RIGHT = SafeString(' class="number"')

@@ -1,0 +1,38 @@
+"""One more look-up, a day later, of what ended without a number although a send of it was in doubt."""
+
+import queue
+from datetime import timedelta
+
+from django.db import connection
+
+from config.base import clock
+from invoices.issuing import wire
+from invoices.issuing.calls import Answered
+from invoices.issuing.lookups import look_ups
+from invoices.issuing.record import record
+from invoices.models import InvoiceIssuance
+
+BATCH = 100
+LEASE = timedelta(minutes=10)
+
+LAST_LOOKS = """
+UPDATE invoices_invoice SET look_again_at = %(lease)s WHERE id IN (
+    SELECT id FROM invoices_invoice WHERE look_again_at <= %(now)s AND state IN ('FAILED', 'CANCELLED')
+    ORDER BY look_again_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def last_looks() -> int:
+    """Ask once more about what ended without a number although a send of it was in doubt. Returns how many."""
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_LOOKS, {"now": now, "lease": now + LEASE, "batch": BATCH})
+        ids = [row[0] for row in cursor.fetchall()]
+    latest = InvoiceIssuance.objects.filter(invoice__in=ids).order_by("invoice_id", "-id").distinct("invoice_id")
+    calls = look_ups(list(latest.values_list("pk", flat=True)), now)
+    answers: queue.Queue[Answered] = queue.Queue()
+    for call in calls:
+        wire.start(call, answers)
+    record([answers.get() for _ in calls])
+    return len(calls)

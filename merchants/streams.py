@@ -1,0 +1,10 @@
+"""The topics of merchants: see merchants.sync.messages."""
+
+from django.conf import settings
+
+from merchants.sync import changes
+from merchants.sync.messages import Reader
+
+
+def streams() -> dict[str, Reader]:
+    return {settings.KAFKA_MERCHANT_TOPIC: changes.take}

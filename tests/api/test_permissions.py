@@ -1,0 +1,213 @@
+"""Who may do what: every route of the API is walked, so that none is forgotten."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import EndpointEnumerator
+
+from config.models import Configuration
+from config.rest.identity import PERMISSIONS
+from config.rest.permissions import BearerToken, Declared, PerPrincipal
+from config.rest.scoping import EVERYBODY, PLATFORM, Scoped
+from invoices.models import Invoice
+from merchants.models import AdministrativeUnit, Merchant, ProviderAccount
+from tests import cast
+from tests.api.callers import Caller, problem
+from tests.claims.stages import with_files
+from webhooks.models import WebhookDelivery, WebhookEndpoint
+from webhooks.outbound.events import write_test
+
+pytestmark = pytest.mark.django_db
+
+# No token: signed bodies, the secret in a claim link, words about the API, and whether we are alive.
+OPEN = {
+    "webhook-internal",
+    "webhook-merchant",
+    "claim-twin",
+    "openapi",
+    "docs",
+    "health",
+    "health-live",
+    "health-ready",
+}
+
+
+def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns or get_resolver().url_patterns:
+        path = prefix + str(pattern.pattern).removeprefix("^")
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, path)
+        elif path.startswith("v1/api/"):
+            yield path, pattern
+
+
+def endpoints() -> list[tuple[str, str, Any, str]]:
+    """Path, method, view and action of all that takes a token."""
+    walked = []
+    for path, _, method, callback in EndpointEnumerator().get_api_endpoints():
+        if path.startswith("/v1/api/") and issubclass(callback.cls, Scoped):
+            walked.append((path.removeprefix("/v1/api/"), method, callback.cls, callback.actions[method.lower()]))
+    return walked
+
+
+ENDPOINTS = endpoints()
+NAMES = [f"{method} {path}" for path, method, _, _ in ENDPOINTS]
+each_endpoint = pytest.mark.parametrize(("path", "method", "view", "action"), ENDPOINTS, ids=NAMES)
+
+
+def test_every_route_takes_a_token_or_is_known_to_be_open() -> None:
+    guarded = [getattr(pattern.callback, "cls", None) for _, pattern in routes() if pattern.name not in OPEN]
+    strays = [path for path, pattern in routes() if pattern.name not in OPEN
+              and not issubclass(getattr(pattern.callback, "cls", object), Scoped)]  # fmt: skip
+    assert guarded and strays == []
+    assert len(ENDPOINTS) >= 33
+
+
+@each_endpoint
+def test_every_action_declares_its_permission_and_every_view_its_merchants(
+    path: str, method: str, view: Any, action: str
+) -> None:
+    assert view.permission_of.get(action) in PERMISSIONS
+    assert isinstance(view.merchant_path, str)
+    assert (view.authentication_classes, view.permission_classes) == ([BearerToken], [Declared])
+    assert view.throttle_classes == [PerPrincipal]
+    reads = view.permission_of[action].endswith(".read")
+    assert reads == (method == "GET"), "what only reads needs no more than to read, and what writes needs more"
+
+
+def filled(path: str, **keys: Any) -> str:
+    places = {"invoiceId": 1, "invoiceRequestId": 1, "accountId": 1, "endpointId": 1, "deliveryId": 1,
+              "merchantId": "nobody", "key": "none", "code": "99999", "kind": "pdf"}  # fmt: skip
+    return path.format(**places | keys)
+
+
+@each_endpoint
+def test_only_the_declared_permission_opens_an_action(path: str, method: str, view: Any, action: str) -> None:
+    declared = view.permission_of[action]
+    others = [permission for permission in PERMISSIONS if permission != declared]
+    body = None if method == "GET" else {}
+    assert problem(Caller(*others).ask(method, filled(path), body)) == (403, "forbidden")
+    assert Caller(declared).ask(method, filled(path), body).status_code in (200, 404, 422)
+
+
+@each_endpoint
+def test_without_a_token_nothing_opens(path: str, method: str, view: Any, action: str, client: Any) -> None:
+    answer = client.generic(method, f"/v1/api/{filled(path)}")
+    assert problem(answer) == (401, "unauthenticated")
+    assert answer["WWW-Authenticate"] == 'Bearer realm="hoadon"'
+
+
+def test_an_action_that_declares_nothing_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    from invoices.api import Invoices
+
+    monkeypatch.delitem(Invoices.permission_of, "list")
+    assert problem(Caller().ask("get", "invoices")) == (403, "forbidden")
+
+
+# --- Another merchant's rows -----------------------------------------------------------------------------------------
+
+BODIES: dict[str, Any] = {
+    "replay": {"reason": "again", "dryRun": True},
+    "rotate_secret": {"label": "new"},
+    "replay_since": {"since": "2026-01-01T00:00:00+07:00"},
+    "partial_update": {},
+    "put_tax_info": {"taxCode": "0100109106", "legalName": "A", "address": "B", "method": "direct"},
+}
+
+
+@pytest.fixture
+def cafe(media: Any) -> Merchant:
+    """A merchant with a row of every kind."""
+    merchant = cast.seller(url="http://127.0.0.1:9")
+    invoice = with_files(cast.issued(merchant, number="1"))
+    Caller().ask("post", "invoice-requests", cast.request({"orderId": invoice.order_id, "merchantId": merchant.code}))
+    write_test(WebhookEndpoint.objects.create(merchant=merchant, url="https://a.example/h"))
+    Configuration.objects.create(key="a", value="b")
+    return merchant
+
+
+def keys_of(merchant: Merchant) -> dict[str, Any]:
+    invoice = Invoice.objects.get(merchant=merchant)
+    return {
+        "invoiceId": invoice.pk,
+        "invoiceRequestId": invoice.requests.order_by("-id")[0].pk,
+        "accountId": ProviderAccount.objects.get(merchant=merchant).pk,
+        "endpointId": WebhookEndpoint.objects.get(merchant=merchant).pk,
+        "deliveryId": WebhookDelivery.objects.get(endpoint__merchant=merchant).pk,
+        "merchantId": merchant.code,
+        "key": "a",
+    }
+
+
+DETAILS = [endpoint for endpoint in ENDPOINTS if "{" in endpoint[0] and endpoint[2].merchant_path != EVERYBODY]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "view", "action"), DETAILS, ids=[f"{method} {path}" for path, method, _, _ in DETAILS]
+)
+def test_another_merchants_row_is_not_found(path: str, method: str, view: Any, action: str, cafe: Merchant) -> None:
+    other = cast.seller()
+    address, body = filled(path, **keys_of(cafe)), None if method == "GET" else BODIES.get(action, {})
+    for stranger in (Caller(merchants=[other.code]), Caller(merchants=[])):
+        assert problem(stranger.ask(method, address, body)) == (404, "not_found")
+    own = Caller() if view.merchant_path == PLATFORM else Caller(merchants=[cafe.code])
+    assert own.ask(method, address, body).status_code in (200, 204)  # so it was the merchant, not the address
+
+
+LISTS = sorted({path for path, method, view, _ in ENDPOINTS if (method, "{" in path) == ("GET", False)})
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_tells_another_merchant_nothing(path: str, cafe: Merchant) -> None:
+    AdministrativeUnit.objects.all().delete()
+    other = Caller(merchants=["elsewhere"])
+    assert other.ask("get", path).json() == {"items": [], "nextCursor": None}
+    assert path == "admin-units" or Caller().ask("get", path).json()["items"]
+
+
+@pytest.mark.parametrize(
+    "path", ["invoices", "invoice-requests", "merchants", "provider-accounts", "webhook-endpoints"]
+)
+@pytest.mark.parametrize("exists", [True, False])
+def test_nobody_makes_anything_for_another_merchant(path: str, exists: bool, cafe: Merchant) -> None:
+    code = cafe.code if exists else "nobody"
+    sale = cast.payment(code)
+    bodies = {
+        "invoices": sale,
+        "invoice-requests": cast.request(sale),
+        "merchants": {"merchantId": code, "name": "A"},
+        "provider-accounts": {
+            "merchantId": code, "provider": "viettel", "baseUrl": "https://a.example", "form": "1", "symbol": "C26TAB",
+            "credentials": {"username": "a", "password": "b"},
+        },
+        "webhook-endpoints": {"merchantId": code, "url": "https://a.example"},
+    }  # fmt: skip
+    answer = Caller(merchants=["mine"]).ask("post", path, bodies[path])
+    assert problem(answer) == (403, "other_merchant")
+
+
+def test_the_platforms_own_endpoints_and_settings_are_for_the_platform() -> None:
+    hook = WebhookEndpoint.objects.create(url="https://platform.example/h")
+    merchant = Caller(merchants=["m-1"])
+    assert problem(merchant.ask("get", f"webhook-endpoints/{hook.pk}")) == (404, "not_found")
+    body = {"merchantId": None, "url": "https://a.example"}
+    assert problem(merchant.ask("post", "webhook-endpoints", body)) == (403, "other_merchant")
+    assert problem(merchant.ask("post", "configurations", {"key": "a", "value": "b"})) == (403, "other_merchant")
+    assert Caller().ask("post", "webhook-endpoints", body).status_code == 201
+
+
+def test_a_caller_has_so_many_requests_a_minute(settings: Any) -> None:
+    settings.RATES = {"principal": 2, "claim": 2}
+    thu, lan = Caller(sub="thu"), Caller(sub="lan")
+    answers = [thu.ask("get", "invoices") for _ in range(5)]
+    assert 429 in [answer.status_code for answer in answers]  # a minute may have begun in between
+    last = next(answer for answer in answers if answer.status_code == 429)
+    assert problem(last) == (429, "too_many_requests") and 0 < int(last["Retry-After"]) <= 60
+    assert lan.ask("get", "invoices").status_code == 200
+
+
+def test_with_redis_down_nobody_is_turned_away(settings: Any) -> None:
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9"}}
+    assert Caller().ask("get", "invoices").status_code == 200

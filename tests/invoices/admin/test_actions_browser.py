@@ -1,0 +1,110 @@
+"""Every button pressed in Chromium as each group, also those that must not be there."""
+
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from invoices.dev.simulator import Simulator
+from invoices.issuing.pump import issue_due
+from invoices.lifecycle import State
+from invoices.models import Invoice
+from invoices.operations import bulk
+from tests import cast
+from tests.browser import SCREENS, fits, in_chromium, signed_in
+from tests.invoices.admin.acting import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
+from tests.invoices.at_the_provider import seller_at
+
+pytestmark = in_chromium
+
+
+def name_of(page: Any, act: Any) -> tuple[str, str]:
+    return page.opts.object_name, act.name
+
+
+def test_each_act_is_known_here() -> None:
+    assert {name_of(page, act) for page, act in every_act()} == set(PRESSES)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_its_buttons_and_no_other(browser: Any, live_server: Any, provider: Simulator, group: str) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    with signed_in(browser, live_server.url, one_of(group)) as desk:
+        for key, row in rows(provider).items():
+            press(desk, key, row, group)
+
+
+def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
+    page = f"admin:{row._meta.app_label}_{row._meta.model_name}"
+    acts = {act.name: act for of, act in every_act() if of.opts.object_name == key[0]}
+    act, url = acts[key[1]], reverse(f"{page}_act", args=[key[1]]) + f"?row={row.pk}"
+    answer = desk.goto(reverse(f"{page}_change", args=[row.pk]))
+    if answer and answer.status == 200:
+        shown = [text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.acts li").all_inner_texts()]
+        assert sorted(shown) == sorted(acts[name].label for name in acts if group in PRESSES[key[0], name]), key
+    if group not in PRESSES[key]:
+        assert desk.request.get(live(desk, url)).status == 403, key
+        assert desk.request.post(live(desk, url)).status == 403, key
+        return
+    desk.locator("ul.acts").get_by_role("link", name=f"{act.label} …", exact=True).click()
+    if key[1] == "amend":
+        desk.get_by_label("Name", exact=True).fill("Công ty TNHH Hoa Sen Hồng")
+    desk.get_by_label("Reason").fill("the buyer called")
+    if key[1] == "amend":
+        desk.get_by_role("button", name="Show what will happen").click()
+    expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()
+    fits(desk, *SCREENS)
+    desk.get_by_role("button", name=act.label, exact=True).click()
+    expect(desk.locator(".messagelist .success")).to_be_visible()
+
+
+def live(desk: Page, url: str) -> str:
+    return desk.url.split("/admin/")[0] + url
+
+
+def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
+    browser: Any, live_server: Any, provider: Simulator
+) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    invoice, _ = cast.failed(seller_at(provider), failure="exhausted"), cast.failed(failure="late")
+    with signed_in(browser, live_server.url, one_of("operator")) as desk:
+        desk.goto(f"{live_server.url}/admin/")
+        desk.get_by_role("link", name="exhausted 1").click()
+        desk.get_by_role("link", name=invoice.order_id, exact=True).click()
+        desk.locator("ul.acts").get_by_role("link", name="Replay …", exact=True).click()
+        desk.get_by_label("Reason").fill("the provider is back")
+        desk.get_by_role("button", name="Replay", exact=True).click()
+        expect(desk.locator(".messagelist .success")).to_be_visible()
+        issue_due(invoice.partition)
+        desk.reload()
+        expect(desk.locator(".badge-issued").first).to_be_visible()
+        expect(desk.locator("main")).to_contain_text(Invoice.objects.get(pk=invoice.pk).legal_number)
+
+
+def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, live_server: Any) -> None:
+    call_command("loaddata", "permissions", verbosity=0)
+    dead_letters(60)  # more than a page
+    with signed_in(browser, live_server.url, one_of("operator")) as desk:
+        desk.goto("/admin/invoices/invoice/?state__exact=FAILED")
+        desk.locator("#action-toggle").check()
+        desk.get_by_text("Select all 60 invoices").click()
+        desk.locator("select[name=action]").select_option(label="Replay all of them …")
+        desk.get_by_role("button", name="Go").click()
+        expect(desk.get_by_role("heading", name="Dry run: nothing is done yet")).to_be_visible()
+        fits(desk, *SCREENS)
+        while bulk.work():
+            pass
+        expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page looks again by itself
+        desk.get_by_label("Reason").fill("the provider is back")
+        fits(desk, *SCREENS)
+        desk.get_by_role("button", name="Replay 30").click()
+        expect(desk.get_by_role("button", name="Stop here")).to_be_visible()
+        fits(desk, *SCREENS)
+        while bulk.work():
+            pass
+        expect(desk.get_by_text("It ended")).to_be_visible()
+        expect(desk.get_by_role("button", name="Stop here")).to_have_count(0)
+        fits(desk, *SCREENS)
+    assert Invoice.objects.filter(state=State.QUEUED).count() == 30

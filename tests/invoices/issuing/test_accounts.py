@@ -1,0 +1,182 @@
+"""Lanes: none that is full, blocked, parked, unreadable or far behind keeps another waiting, and no date runs back."""
+
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from config.base import clock
+from invoices.dev.simulator import Simulator
+from invoices.issuing import pump
+from invoices.issuing.calls import Answered
+from invoices.issuing.lookups import take_asks
+from invoices.issuing.parked_accounts import probe_parked
+from invoices.issuing.pump import issue_due
+from invoices.issuing.record import record
+from invoices.issuing.take import take
+from invoices.lifecycle import State
+from invoices.models import Invoice
+from invoices.operations.replay import replay
+from invoices.providers.base import Issued
+from invoices.providers.http import redacted
+from invoices.queues import partition_of
+from merchants.models import ProviderAccount
+from tests import cast
+from tests.invoices.at_the_provider import seller_at
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ORDERS = (order for at in count() if partition_of(order := f"lane-{at}", 3) == 0)  # all of one partition
+
+
+def due(merchant: Any, **overrides: Any) -> Invoice:
+    return cast.queued(merchant, orderId=next(ORDERS), **overrides)
+
+
+def state_of(invoice: Invoice) -> str:
+    return Invoice.objects.get(pk=invoice.pk).state
+
+
+def sealed_elsewhere(merchant: Any) -> ProviderAccount:
+    account = merchant.accounts.get()
+    foreign = cast.seller().accounts.get().sealed_credentials
+    ProviderAccount.objects.filter(pk=account.pk).update(sealed_credentials=foreign)
+    return account
+
+
+def test_a_login_that_does_not_open_parks_its_account_and_nobody_else_s(provider: Simulator) -> None:
+    merchant = seller_at(provider)
+    locked, other = due(merchant), due(seller_at(provider))
+    login = merchant.accounts.get().credentials
+    account = sealed_elsewhere(merchant)
+    issue_due(0)
+    locked.refresh_from_db()
+    assert (locked.state, locked.attempts, locked.exposed) == (State.QUEUED, 0, False)
+    assert state_of(other) == State.ISSUED
+    account.refresh_from_db()
+    assert account.parked_for_login and account.parked_reason.startswith("no_login: it must be given anew")
+
+    ProviderAccount.objects.filter(pk=account.pk).update(parked_until=clock.now())
+    assert probe_parked() == 0
+    account.set_credentials(login)
+    account.parked_until = clock.now()
+    account.save()
+    assert probe_parked() == 1
+    issue_due(0)
+    assert state_of(locked) == State.ISSUED
+
+
+def test_a_look_up_whose_login_does_not_open_proves_nothing_and_stops_no_other(provider: Simulator) -> None:
+    merchant = seller_at(provider)
+    locked = cast.in_doubt(merchant=merchant, orderId=next(ORDERS))
+    other = due(seller_at(provider))
+    Invoice.objects.filter(pk=locked.pk).update(not_before=clock.now())
+    sealed_elsewhere(merchant)
+    issue_due(0)
+    locked.refresh_from_db()
+    assert (locked.state, locked.asks, locked.not_before > clock.now()) == (State.UNCERTAIN, 1, True)
+    assert state_of(other) == State.ISSUED
+
+
+def test_lanes_that_are_full_or_owe_an_earlier_day_take_no_room_from_one_that_is_free() -> None:
+    for _ in range(2):
+        full = cast.seller()
+        ProviderAccount.objects.filter(merchant=full).update(in_flight=1)
+        cast.sending(full, orderId=next(ORDERS))
+        due(full)
+    blocked = cast.seller()
+    owed = due(blocked)
+    Invoice.objects.filter(pk=owed.pk).update(state=State.UNCERTAIN, issue_date=clock.today_vn() - timedelta(days=1))
+    due(blocked)
+    free = due(cast.seller())
+    assert [call.invoice_id for call in take(0, 2)] == [free.pk]
+
+
+def test_lanes_behind_the_last_that_was_served_come_before_those_that_just_had_their_turn() -> None:
+    first, second, third = (cast.seller() for _ in range(3))
+    for merchant in (first, second, third, first, second, third):
+        due(merchant)
+    ProviderAccount.objects.update(in_flight=1)
+    lanes = [ProviderAccount.objects.get(merchant=merchant).pk for merchant in (first, second, third)]
+    assert [call.account.id for call in take(0, 1, freed={lanes[0]}, after=lanes[0])] == [lanes[1]]
+    assert [call.account.id for call in take(0, 5, freed={lanes[0]}, after=lanes[0])] == [lanes[0], lanes[2]]
+
+
+def test_a_full_worker_goes_round_all_lanes(provider: Simulator, settings: Any) -> None:
+    settings.BATCH = 2
+    merchants = [seller_at(provider) for _ in range(4)]
+    rows = [due(merchant) for _ in range(3) for merchant in merchants]
+    issue_due(0)
+    numbers = list(Invoice.objects.filter(pk__in=[row.pk for row in rows]).values_list("state", flat=True))
+    assert numbers == [State.ISSUED] * 12
+
+
+def test_a_worker_that_serves_one_partition_alone_has_no_end_of_its_turn(
+    provider: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "TURN_SECONDS", 0)
+    due(seller_at(provider))
+    assert issue_due(0) == 0
+    assert issue_due(0, alone=True) == 1
+
+
+def test_look_ups_of_a_lane_are_few_at_once_and_hide_no_other_lane_s() -> None:
+    crowd, quiet = cast.seller(), cast.seller()
+    for _ in range(12):
+        cast.in_doubt(merchant=crowd, orderId=next(ORDERS))
+    Invoice.objects.update(not_before=clock.now() - timedelta(minutes=1))
+    last = cast.in_doubt(merchant=quiet, orderId=next(ORDERS))
+    Invoice.objects.filter(pk=last.pk).update(not_before=clock.now())
+    first = take_asks(0, 10)
+    busy = {call.account.id for call in first}
+    assert (len(first), len(busy)) == (4, 1)
+    assert [call.invoice_id for call in take_asks(0, 10, busy)] == [last.pk]
+
+
+@pytest.mark.parametrize("text", ["half a face \ud83d", "nothing \0 at all"])
+def test_an_answer_that_cannot_be_written_costs_its_neighbours_nothing(text: str) -> None:
+    for _ in range(2):
+        due(cast.seller())
+    good, bad = take(0, 10)
+    answers = [
+        Answered(bad, Issued(number="7", symbol="C26TAA", code=text), clock.now()),
+        Answered(good, Issued(number="1", symbol="C26TAA", code="00A"), clock.now()),
+    ]
+    record(answers)
+    assert Invoice.objects.get(pk=good.invoice_id).number == "1"
+    row = Invoice.objects.get(pk=bad.invoice_id)
+    assert (row.state, row.number) == (State.UNCERTAIN, "")
+    assert row.issuances.get().code == "unwritable"
+
+
+def test_half_characters_and_nul_in_a_vendor_s_words_become_something_that_can_be_kept() -> None:
+    assert redacted("half a face \ud83d, nothing \0 at all") == "half a face ?, nothing  at all"
+
+
+def test_a_sale_of_yesterday_that_comes_after_one_of_today_was_sent_is_late_at_once(provider: Simulator) -> None:
+    merchant = seller_at(provider)
+    first = due(merchant)
+    issue_due(0)
+    assert state_of(first) == State.ISSUED
+    assert merchant.accounts.get().last_issue_date == clock.today_vn()
+    late = due(merchant)
+    yesterday = clock.today_vn() - timedelta(days=1)
+    Invoice.objects.filter(pk=late.pk).update(issue_date=yesterday)
+    today = due(merchant)
+    issue_due(0)
+    late.refresh_from_db()
+    assert (late.state, late.failure, late.exposed, late.issuances.count()) == (State.FAILED, "late", False, 0)
+    assert state_of(today) == State.ISSUED
+    assert provider.summary()["backwards"] == 0
+
+    for _ in range(9):  # more than the lane has slots: however many there are, they are ended together
+        due(merchant)
+    Invoice.objects.filter(state=State.QUEUED).update(issue_date=yesterday)
+    newest = due(merchant)
+    assert [call.invoice_id for call in take(0, 10)] == [newest.pk]
+    assert Invoice.objects.filter(state=State.FAILED, failure="late").count() == 10
+
+    replay(late, actor="user:1", reason="the day is over")
+    issue_due(0)
+    late.refresh_from_db()
+    assert (late.state, late.issue_date) == (State.ISSUED, clock.today_vn())

@@ -1,0 +1,103 @@
+"""What a restored backup has lost: the provider has the invoice, and no attempt of it is known here."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from config.base import clock
+from invoices.dev.simulator import Simulator
+from invoices.issuing.documents import read
+from invoices.issuing.pump import issue_due
+from invoices.lifecycle import State, WrongState
+from invoices.models import Invoice
+from invoices.operations import adopt as adopting
+from invoices.operations.adopt import adopt
+from invoices.operations.amend import amend
+from invoices.operations.look_up import look_up
+from invoices.operations.replay import replay
+from tests import cast
+from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+
+pytestmark = pytest.mark.django_db
+WHO = {"actor": "user:7", "reason": "a backup was restored"}
+FORGOTTEN = timedelta(days=4)  # by a provider that keeps keys for three
+
+
+@pytest.fixture
+def lost(provider: Simulator) -> Invoice:
+    """Late, for in these books it never was sent; issued all the same."""
+    invoice = cast.failed(seller_at(provider), failure="late")
+    issue_at_the_provider(invoice)
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+def test_what_no_attempt_is_known_of_is_adopted_with_the_day_that_it_carries(lost: Invoice) -> None:
+    sold = lost.issue_date
+    with clock.frozen(clock.now() + FORGOTTEN):
+        adopted = adopt(lost, **WHO)
+    assert (adopted.state, adopted.number, adopted.issue_date) == (State.ISSUED, "1", sold)
+    assert read(adopted.document).issue_date == sold
+    lost.refresh_from_db()
+    assert (lost.exposed_by, lost.exposed) == (lost.issuances.get().pk, True)
+
+
+def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_it_was_asked(
+    lost: Invoice, provider: Simulator
+) -> None:
+    provider.settings(personality="forgetful", window=0)
+    with clock.frozen(clock.now() + FORGOTTEN):
+        for dry_run in (True, False):
+            with pytest.raises(WrongState, match="look it up first"):
+                replay(lost, **WHO, dry_run=dry_run)
+        with pytest.raises(WrongState, match="look it up first"):
+            amend(lost, **WHO, buyer=cast.COMPANY)
+        looked = look_up(lost, **WHO)
+        assert (looked.invoice.state, looked.invoice.failure) == (State.FAILED, "conflict")
+        assert replay(looked.invoice, **WHO).state == State.UNCERTAIN
+        issue_due(lost.partition)
+    lost.refresh_from_db()
+    assert (lost.state, lost.number, len(provider.ledger())) == (State.ISSUED, "1", 1)
+
+
+def test_what_the_provider_does_not_know_is_sent_once_it_said_so(provider: Simulator) -> None:
+    invoice = cast.failed(seller_at(provider), failure="late")
+    with clock.frozen(clock.now() + FORGOTTEN):
+        assert look_up(invoice, **WHO).told == "the provider does not know it"
+        assert replay(invoice, **WHO).state == State.QUEUED
+        issue_due(invoice.partition)
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.issue_date) == (State.ISSUED, clock.day_vn(clock.now() + FORGOTTEN))
+    with clock.frozen(clock.now() + 2 * FORGOTTEN), pytest.raises(WrongState, match="look it up first"):
+        Invoice.objects.filter(pk=invoice.pk).update(state="FAILED", failure="late", exposed_at=None)
+        replay(Invoice.objects.get(), **WHO)  # that answer is old by now
+
+
+def test_what_was_dated_anew_since_is_adopted_under_the_provider_s_day(lost: Invoice) -> None:
+    sold = lost.issue_date
+    with clock.frozen(clock.now() + timedelta(days=1)):
+        replay(lost, **WHO)
+        Invoice.objects.update(state="FAILED", failure="exhausted")
+        redated = Invoice.objects.get()
+        assert redated.issue_date == sold + timedelta(days=1)
+        adopted = adopt(redated, **WHO)
+    assert (adopted.issue_date, read(adopted.document).issue_date) == (sold, sold)
+
+
+def test_another_sum_is_not_adopted_and_both_are_told(lost: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    def telling(issuances: Any) -> Any:  # Viettel tells no total: another vendor may
+        (answered,) = ask(issuances)
+        return [replace(answered, answer=replace(answered.answer, total=70000))]
+
+    ask = adopting.ask
+    monkeypatch.setattr(adopting, "ask", telling)
+    with pytest.raises(WrongState, match="for 70000 đồng, we have 110000"):
+        adopt(lost, **WHO)
+    assert Invoice.objects.get().state == State.FAILED
+
+
+def test_what_waits_or_is_due_was_never_sent() -> None:
+    for invoice in (cast.waiting(), cast.queued()):
+        with pytest.raises(WrongState, match="never sent"):
+            look_up(invoice, **WHO)

@@ -1,0 +1,108 @@
+"""No doubt lasts for ever, and no replay promises what will not happen."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from config.base import clock
+from invoices.dev.simulator import Simulator
+from invoices.issuing.calls import Answered
+from invoices.issuing.decide.conflicts import conflict
+from invoices.issuing.final_lookups import last_looks
+from invoices.issuing.lookups import look_ups
+from invoices.issuing.record import record
+from invoices.lifecycle import State, WrongState
+from invoices.models import Invoice, Partition
+from invoices.moving import move_one
+from invoices.operations.amend import amend
+from invoices.operations.cancel import cancel
+from invoices.operations.replay import replay
+from invoices.operations.skip import skip
+from merchants.models import ProviderAccount
+from tests import cast
+from tests.invoices.at_the_provider import seller_at
+
+pytestmark = pytest.mark.django_db
+WHO: dict[str, Any] = {"actor": "user:7", "reason": "the buyer called"}
+
+
+def proven_absent(invoice: Invoice, begin: Any, *, after: tuple[int, ...] = (5, 10)) -> Invoice:
+    """Asked about, each time after it has settled, and not there."""
+    for minutes in after:
+        with clock.frozen(begin + timedelta(minutes=minutes)):
+            (call,) = look_ups([invoice.issuances.get().pk], clock.now())
+            record([Answered(call, None, clock.now())])
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+@pytest.mark.parametrize("days", [2, 4])  # within the memory of keys, and past it
+def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provider: Simulator, days: int) -> None:
+    invoice = skip(cast.in_doubt(merchant=seller_at(provider)), **WHO)
+    begin = clock.now()
+    with clock.frozen(begin + timedelta(days=1, hours=1)):
+        assert last_looks() == 1
+    invoice.refresh_from_db()
+    assert (invoice.exposed, invoice.look_again_at) == (True, None)
+    later = begin + timedelta(days=days)
+    with clock.frozen(later):
+        replay(invoice, **WHO)
+    invoice = proven_absent(invoice, later, after=(5,))  # the last look was the first
+    assert (invoice.exposed, invoice.doubted_at is not None) == (False, True)
+    with clock.frozen(later + timedelta(hours=1)):
+        if invoice.state == State.QUEUED:
+            skip(invoice, **WHO)
+        assert last_looks() == 1
+        invoice.refresh_from_db()
+        assert (invoice.doubted_at, invoice.look_again_at) == (None, None)
+        assert cancel(invoice, **WHO).state == State.CANCELLED
+
+
+def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulator) -> None:
+    invoice = cast.in_doubt(merchant=seller_at(provider))
+    begin = clock.now()
+    move_one(invoice, lambda row: conflict(row, "the provider's differs"), actor="worker")
+    replay(Invoice.objects.get(), **WHO)
+    invoice = proven_absent(invoice, begin)
+    assert invoice.state == State.QUEUED
+    invoice = skip(invoice, **WHO)
+    with pytest.raises(WrongState, match=r"after the last look at \d{4}"):
+        cancel(invoice, **WHO)
+    with clock.frozen(begin + timedelta(days=1, hours=1)):
+        assert last_looks() == 1
+        assert cancel(Invoice.objects.get(), **WHO).state == State.CANCELLED
+
+
+@pytest.mark.parametrize("closed", [{"is_active": False}, {"deleted_at": clock.now()}])
+def test_nothing_is_queued_for_an_account_that_nobody_sends_from(closed: dict[str, Any]) -> None:
+    invoice = cast.failed(failure="late")
+    ProviderAccount.objects.update(**closed)
+    for dry_run in (True, False):
+        with pytest.raises(WrongState, match="is closed: let it take today's configuration first"):
+            replay(Invoice.objects.get(pk=invoice.pk), **WHO, dry_run=dry_run)
+        with pytest.raises(WrongState, match="is closed: let it take today's configuration first"):
+            amend(Invoice.objects.get(pk=invoice.pk), **WHO, buyer=cast.COMPANY, dry_run=dry_run)
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ({"is_active": False}, "its account is closed: skip it"),
+        ({"paused": True}, "its account is paused"),
+        ({"merchant": True}, "its merchant is paused"),
+        ({"partition": True}, "is paused"),
+        ({"parked_until": clock.now(), "parked_for_login": True}, "the provider refuses the login"),
+        ({"parked_until": clock.now() + timedelta(days=1)}, "its account is parked until"),
+        ({}, "a worker is rung"),
+    ],
+)
+def test_a_replay_says_what_holds_up_an_invoice_that_is_due(held: dict[str, Any], why: str) -> None:
+    invoice = cast.queued()
+    if "merchant" in held:
+        type(invoice.merchant).objects.update(paused=True)
+    elif "partition" in held:
+        Partition.objects.update_or_create(number=invoice.partition, defaults={"paused": True})
+    elif held:
+        ProviderAccount.objects.update(**held)
+    told = replay(Invoice.objects.get(), **WHO)
+    assert (told.acted, told.state) == (True, State.QUEUED) and why in told.why, told.why

@@ -1,0 +1,10 @@
+"""The topics of payments: see merchants.sync.messages."""
+
+from django.conf import settings
+
+from merchants.sync.messages import Reader
+from webhooks.inbound import streaming
+
+
+def streams() -> dict[str, Reader]:
+    return {settings.KAFKA_PAYMENT_TOPIC: streaming.take}
