@@ -45,10 +45,10 @@ bench-changes: .venv/ready ## Merchant changes a second over Kafka, and their en
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.changes --changes $(or $(CHANGES),20000) $(ARGS)
 
 pictures: .venv/ready ## The screenshots in docs/images, made anew
-	$(BIN)/python -W ignore -m tests.pictures
+	$(BIN)/python -W ignore -m tests.screenshots
 
 bench-desk: .venv/ready ## The console's pages at 10,000 and 1,000,000 invoices (ARGS="--rounds 20")
-	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.desk $(ARGS)
+	$(BIN)/python -W ignore::RuntimeWarning -m tests.bench.console $(ARGS)
 
 seed: .venv/ready migrate ## Invented invoices to look at (INVOICES=10000)
 	$(MANAGE) seed --invoices $(or $(INVOICES),10000)
@@ -81,7 +81,7 @@ clean: ## Stop the embedded servers and remove what was made here
 
 # The tests of pages need a browser, those of the gateway nginx; the suite says so where none can be had.
 .venv/programs: .venv/ready
-	@for program in chromium nginx; do command -v $$program >/dev/null || $(BIN)/python tests/install.py $$program; done
+	@for program in chromium nginx; do command -v $$program >/dev/null || $(BIN)/python tests/install_program.py $$program; done
 	@touch $@
 
 .PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes bench-desk pictures seed lint lint-fix lock rebuild clean

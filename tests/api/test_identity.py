@@ -21,7 +21,7 @@ from django.test import Client
 from config.rest import identity
 from config.rest.identity import InvalidToken, Principal
 from config.rest.keys import NoKeys, usable
-from tests.api.callers import problem
+from tests.api.client import problem
 from tests.api.identity_service import Service, running
 
 

@@ -14,7 +14,7 @@ from config.rest.openapi import document
 from invoices.models import Invoice
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.callers import token
+from tests.api.client import token
 from tests.claims.stages import with_files
 from webhooks.models import WebhookEndpoint
 

@@ -14,7 +14,7 @@ from config.rest.scoping import EVERYBODY, PLATFORM, Scoped
 from invoices.models import Invoice
 from merchants.models import AdministrativeUnit, Merchant, ProviderAccount
 from tests import cast
-from tests.api.callers import Caller, problem
+from tests.api.client import Caller, problem
 from tests.claims.stages import with_files
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound.events import write_test

@@ -24,9 +24,9 @@ from config.base import clock  # noqa: E402
 from invoices.dev.demo.processes import Crew  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
-from tests.bench.figures import Figures, Issuance, percentile, yardstick  # noqa: E402
 from tests.bench.load import Sent, pay  # noqa: E402
-from tests.bench.scene import Scene, statements_an_invoice  # noqa: E402
+from tests.bench.processes import Scene, statements_an_invoice  # noqa: E402
+from tests.bench.results import Figures, Issuance, percentile, yardstick  # noqa: E402
 
 LATENCIES = (0, 50, 200)
 LANE_SLOTS = (1, 4)

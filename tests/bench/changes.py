@@ -21,8 +21,8 @@ django.setup()
 from django.conf import settings  # noqa: E402
 
 from merchants.sync.following import BATCH  # noqa: E402
-from tests.bench.scene import cpu_of  # noqa: E402
-from tests.merchants.stream import STATE, House, Story, endure, house, story  # noqa: E402
+from tests.bench.processes import cpu_of  # noqa: E402
+from tests.merchants.change_stream import STATE, House, Story, endure, house, story  # noqa: E402
 
 
 def drain(home: House, told: Story) -> tuple[float, float]:

@@ -41,9 +41,9 @@ from invoices.dev.demo.day import Order, orders  # noqa: E402
 from invoices.dev.demo.platform import Platform  # noqa: E402
 from invoices.dev.demo.processes import Crew  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
-from tests.chaos.mischief import Mischief  # noqa: E402
+from tests.chaos.faults import Mischief  # noqa: E402
+from tests.chaos.processes import Scene  # noqa: E402
 from tests.chaos.report import Report, failures, sends  # noqa: E402
-from tests.chaos.scene import Scene  # noqa: E402
 from webhooks.models import WebhookEvent  # noqa: E402
 
 PATIENCE = 120.0  # seconds in which everything heals by itself

@@ -17,7 +17,7 @@ from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.queues import issuance_queue
 from tests import cast
 from tests.chaos import servers
-from tests.chaos.house import House, all_issued, house, until
+from tests.chaos.cluster import House, all_issued, house, until
 from webhooks.models import WebhookEvent
 
 PROMISE = 0.2  # seconds that a payment is delayed at most by a Redis that is away
@@ -136,5 +136,5 @@ def test_the_first_bell_of_a_thread_waits_no_longer_than_the_next(
     monkeypatch.setattr(queues, "_wires", queues._Wires())
     monkeypatch.setattr(queues, "_silent_until", 0.0)
     started = time.perf_counter()
-    queues.ring(0, regardless=True)
+    queues.wake(0, regardless=True)
     assert time.perf_counter() - started < 10 * PROMISE  # the library's own patience is six seconds

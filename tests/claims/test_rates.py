@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tests import cast
-from tests.api.callers import problem
+from tests.api.client import problem
 from tests.claims.stages import link, twin
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from config.base.ids import new_ids
 from config.models import Configuration
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.callers import Caller
+from tests.api.client import Caller
 from webhooks.models import WebhookEndpoint
 
 OLD, NEW = "ab" * 32, "cd" * 32

@@ -1,4 +1,4 @@
-"""`manage.py run`: one place for what a process is; graceful ends are in tests/chaos/test_graceful.py."""
+"""`manage.py run`: one place for what a process is; graceful ends are in tests/chaos/test_shutdown.py."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.config.test_deployment import GOOD, manage
 
 
 def test_the_queues_are_those_that_are_rung_and_those_that_beat_fills() -> None:
-    ours = {queues.ERRANDS, queues.DELIVERIES, settings.CELERY_TASK_DEFAULT_QUEUE}
+    ours = {queues.BACKGROUND, queues.DELIVERIES, settings.CELERY_TASK_DEFAULT_QUEUE}
     for partition in range(settings.PARTITIONS):
         ours |= {queues.issuance_queue(partition), queues.expiry_queue(partition)}
     assert set(settings.QUEUES) == ours

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from config.admin import CappedPaginator
-from tests.console.desk import hear, queries_of, read_whole, visits
+from tests.console.pages import hear, queries_of, read_whole, visits
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 MOST = {"home": 33, "invoice": 40, "search": 30}  # queries; a list asks 12 times at most

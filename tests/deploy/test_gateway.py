@@ -19,7 +19,7 @@ from django.db import connection
 from config.processes.run_modes import manage
 from config.settings import ROOT
 from invoices.dev.demo.processes import Crew, free_port
-from tests.chaos.house import until
+from tests.chaos.cluster import until
 from tests.config.test_deployment import GOOD
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

@@ -28,8 +28,8 @@ from invoices.queues import partition_of
 from tests import cast
 from tests.api import identity_service
 from tests.chaos import servers
-from tests.deploy import bare, manifests
-from tests.deploy.bare import Bare
+from tests.deploy import bare_image, manifests
+from tests.deploy.bare_image import Bare
 
 PATIENCE = 120
 ORDER, MERCHANT = "order-1", "first-cafe"
@@ -100,7 +100,7 @@ def deployment(tmp_path_factory: Any) -> Iterator[Deployment]:
             "WEBHOOK_SECRET": webhook_secrets.make(), "WEBHOOK_INTERNAL_SECRET": secret,
             "HOADON_ALIVE": f"{root}/alive",
         }  # fmt: skip
-        image = bare.build(root, {**config, **ours})
+        image = bare_image.build(root, {**config, **ours})
         made = Deployment(image, port, identity, secret)
         try:
             yield made

@@ -15,7 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from config.processes import embedded
 from config.settings import INSTALLED_APPS, ROOT
-from tests.deploy.ddl import breaches
+from tests.deploy.migration_rules import breaches
 
 ROOMS = [app for app in INSTALLED_APPS if (ROOT / app).is_dir()]
 

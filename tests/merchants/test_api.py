@@ -8,7 +8,7 @@ from django.core.management import call_command
 from config.models import Configuration
 from merchants.models import Merchant, TaxInfo
 from tests import cast
-from tests.api.callers import Caller, problem
+from tests.api.client import Caller, problem
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ from merchants.sync import changes, quarantine, tax_data
 from merchants.sync.changes import Outcome, Unreadable
 from merchants.sync.messages import Message
 from tests import cast
-from tests.console.pressing import perform
+from tests.console.action_pages import perform
 
 pytestmark = pytest.mark.django_db
 WIRE = Path(settings.ROOT) / "fixtures" / "wire" / "debezium"

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from config.processes import broker
 from tests import cast
-from tests.merchants.stream import STATE, House, endure, house, story
+from tests.merchants.change_stream import STATE, House, endure, house, story
 
 LAG = "SELECT topic, sum(lag)::int FROM merchants_consumerlag GROUP BY 1"
 

@@ -34,8 +34,8 @@ from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.sync import changes, drift, following, lag
 from merchants.sync.messages import Message
 from tests import cast
-from tests.console.pressing import perform
-from tests.invoices.at_the_provider import issue_at_the_provider
+from tests.console.action_pages import perform
+from tests.invoices.provider_records import issue_at_the_provider
 from tests.invoices.upkeep.test_verify_audit import tamper
 from tests.webhooks.receivers import OK, receiving
 from webhooks.models import WebhookEvent

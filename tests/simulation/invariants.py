@@ -8,7 +8,7 @@ from django.db import connection
 from invoices.lifecycle import ENDED, NUMBERED, OWED, Reason, State
 from invoices.models import InvoiceAuditTracing
 from invoices.models.audit import chain
-from tests.simulation.deserved import undeserved
+from tests.simulation.expected_end import undeserved
 from tests.simulation.vendor import LIMITS
 
 if TYPE_CHECKING:

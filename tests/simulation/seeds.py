@@ -15,9 +15,9 @@ from invoices.issuing import final_lookups, parked_accounts, take
 from invoices.issuing.calls import Answered, Call
 from invoices.models import LegalRules
 from invoices.operations import look_up
-from tests.simulation.acts import step
+from tests.simulation.completion import come_to_rest
 from tests.simulation.interleave import Interleaver
-from tests.simulation.rest import come_to_rest
+from tests.simulation.steps import step
 from tests.simulation.world import Broken, World
 
 OPEN = "('WAITING', 'QUEUED', 'SENDING', 'UNCERTAIN', 'SUBMITTED')"

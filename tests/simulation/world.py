@@ -14,8 +14,8 @@ from tests import cast
 from tests.simulation import invariants
 from tests.simulation.dice import Dice
 from tests.simulation.interleave import Act, Interleaver
+from tests.simulation.network import Wire, Worker
 from tests.simulation.vendor import Vendor
-from tests.simulation.wire import Wire, Worker
 
 _tax_codes = itertools.count(1)
 _runs = itertools.count(1)

@@ -6,7 +6,7 @@ import pytest
 
 from config.base import webhook_secrets
 from tests import cast
-from tests.api.callers import Caller, problem
+from tests.api.client import Caller, problem
 from webhooks.models import WebhookEndpoint
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from config.base import clock
 from tests import cast
-from tests.api.callers import Caller, problem
-from tests.console.pressing import address, looked_at, perform
+from tests.api.client import Caller, problem
+from tests.console.action_pages import address, looked_at, perform
 from tests.webhooks.receivers import Receiver, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound.deliveries import deliver_due

@@ -13,7 +13,7 @@ from config.base import clock
 from invoices.lifecycle import State
 from invoices.moving import move_one
 from tests import cast
-from tests.api.callers import Caller
+from tests.api.client import Caller
 from tests.webhooks.receivers import OK, Receiver, receiving
 from webhooks.models import WebhookDelivery
 from webhooks.outbound.deliveries import deliver_due

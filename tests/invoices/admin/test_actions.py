@@ -24,8 +24,8 @@ from invoices.operations.skip import skip
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.sync import changes
 from tests import cast
-from tests.console.pressing import WHY, address, looked_at, perform
-from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.console.action_pages import WHY, address, looked_at, perform
+from tests.invoices.provider_records import issue_at_the_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.outbound.events import write_test
 

@@ -14,8 +14,8 @@ from invoices.models import Invoice
 from invoices.operations import bulk
 from tests import cast
 from tests.browser import SCREENS, fits, in_chromium, signed_in
-from tests.invoices.admin.acting import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
-from tests.invoices.at_the_provider import seller_at
+from tests.invoices.admin.action_rows import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
+from tests.invoices.provider_records import seller_at
 
 pytestmark = in_chromium
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests import cast
 from tests.browser import SCREENS, fits, in_chromium, signed_in
-from tests.invoices import stories
+from tests.invoices import invoice_history
 
 pytestmark = in_chromium
 
@@ -26,7 +26,7 @@ def desk(browser: Any, live_server: Any, root: User) -> Iterator[Page]:
 
 
 def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User) -> None:
-    invoice = stories.eventful(root)
+    invoice = invoice_history.eventful(root)
     desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
     told = desk.locator(".moment .sentence").all_inner_texts()
     order = [

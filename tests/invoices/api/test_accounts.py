@@ -7,7 +7,7 @@ import pytest
 from invoices.dev.simulator import Simulator
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.callers import Caller, problem
+from tests.api.client import Caller, problem
 
 pytestmark = pytest.mark.django_db
 LOGIN = {"username": "0312345678", "password": "Mật khẩu-9876"}
@@ -25,7 +25,7 @@ def test_an_account_is_added_and_tells_four_letters_and_a_fingerprint() -> None:
     assert answer.status_code == 201 and account["baseUrl"] == "http://127.0.0.1:9"
     row = ProviderAccount.objects.get(pk=account["accountId"])
     assert row.credentials == LOGIN
-    assert account["credentials"] == {"lastFour": "5678", "fingerprint": row.credentials_mark}
+    assert account["credentials"] == {"lastFour": "5678", "fingerprint": row.credentials_fingerprint}
     path = f"provider-accounts/{row.pk}"
     changed = caller.ask("patch", path, {"paused": True, "credentials": {**LOGIN, "password": "another"}})
     assert changed.json()["paused"] is True

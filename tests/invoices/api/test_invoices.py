@@ -16,7 +16,7 @@ from invoices.opening.conclude import converge
 from invoices.upkeep.sweep import revive_parked
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.callers import Caller, problem
+from tests.api.client import Caller, problem
 from tests.claims.stages import with_files
 
 pytestmark = pytest.mark.django_db

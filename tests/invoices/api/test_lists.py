@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from invoices.models import Invoice
 from tests import cast
-from tests.api.callers import Caller, problem
+from tests.api.client import Caller, problem
 
 pytestmark = pytest.mark.django_db
 

@@ -23,7 +23,7 @@ from invoices.providers.http import redacted
 from invoices.queues import partition_of
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.invoices.at_the_provider import seller_at
+from tests.invoices.provider_records import seller_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ORDERS = (order for at in count() if partition_of(order := f"lane-{at}", 3) == 0)  # all of one partition

@@ -18,7 +18,7 @@ from invoices.operations.amend import amend
 from invoices.operations.look_up import look_up
 from invoices.operations.replay import replay
 from tests import cast
-from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_the_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "a backup was restored"}

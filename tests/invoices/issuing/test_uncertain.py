@@ -21,7 +21,7 @@ from invoices.operations.replay import replay
 from invoices.operations.skip import skip
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.invoices.at_the_provider import seller_at
+from tests.invoices.provider_records import seller_at
 
 pytestmark = pytest.mark.django_db
 WHO: dict[str, Any] = {"actor": "user:7", "reason": "the buyer called"}

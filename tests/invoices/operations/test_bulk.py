@@ -22,8 +22,8 @@ from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
 from invoices.operations import bulk
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.invoices.admin.acting import dead_letters, one_of
-from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.invoices.admin.action_rows import dead_letters, one_of
+from tests.invoices.provider_records import issue_at_the_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 MANY = int(os.environ.get("BULK_LETTERS", "200"))  # 5,000 on request: as many as a bad night leaves

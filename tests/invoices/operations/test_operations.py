@@ -22,7 +22,7 @@ from invoices.operations.skip import skip
 from invoices.upkeep.sweep import fail_the_late, give_refused_buyers_up, give_up_on_the_abandoned
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_the_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "the buyer called"}

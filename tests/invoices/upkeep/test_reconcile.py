@@ -17,7 +17,7 @@ from invoices.upkeep.reconcile import reconcile, reconcile_yesterday
 from merchants.models import ProviderAccount, TaxInfo
 from tests import cast
 from tests.invoices.api.test_lists import many
-from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_the_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 

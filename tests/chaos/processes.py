@@ -10,9 +10,9 @@ from config.base import clock
 from config.processes.run_modes import api, beat, worker
 from invoices.dev.demo import stage
 from invoices.dev.demo.processes import Crew, free_port
-from invoices.queues import ERRANDS, expiry_queue, issuance_queue
+from invoices.queues import BACKGROUND, expiry_queue, issuance_queue
 from tests import DAY, cast
-from tests.chaos.mischief import PROVIDER
+from tests.chaos.faults import PROVIDER
 
 TRADES = ["food", "electronics", "pharmacy", "mart", "food", "book"]
 FAULTS = {  # of a hundred calls; together about ten at each end point that issues or looks up
@@ -42,7 +42,7 @@ class Scene:
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
         os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
         stage.own_servers("hoadon_chaos")
-        self.crew.start(PROVIDER, sys.executable, "-m", "tests.chaos.provider", str(self._ports[1]), str(self.seed))
+        self.crew.start(PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed))
         self.crew.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
         # Whatever a fault holds back shows within 4 s; our side waits 5.
         stage.tell(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
@@ -59,7 +59,7 @@ class Scene:
         claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
         for twin in "ab":
             self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
-        self.crew.start("worker-errands", *worker("errands", ERRANDS))
+        self.crew.start("worker-errands", *worker("errands", BACKGROUND))
         self.crew.start("beat", *beat())
         self.crew.wait_for("api", f"{self.api}/admin/login/")
 

@@ -7,8 +7,8 @@ from invoices.opening import claim_window
 from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
-from tests.simulation.acts import arriving, looking, recording
 from tests.simulation.interleave import Act
+from tests.simulation.steps import arriving, looking, recording
 from tests.simulation.world import Broken, World
 
 ROUNDS = 60

@@ -21,7 +21,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.opening.conclude import lock_order
 from tests import cast
-from tests.chaos.house import House, all_issued, house, until
+from tests.chaos.cluster import House, all_issued, house, until
 
 SENDERS = 2
 PACE = 0.3  # seconds between a sender's payments

@@ -29,7 +29,7 @@ from merchants.pause import pause, resume
 from tests import cast
 from tests.simulation import invariants
 from tests.simulation.interleave import Act
-from tests.simulation.wire import Worker
+from tests.simulation.network import Worker
 from tests.simulation.world import World
 
 DECLINED = (WrongState, ProviderError, claim.Unknown, facts.Unacceptable)

@@ -73,7 +73,7 @@ class Scene:
     def let_go(self) -> None:
         Partition.objects.update(paused=False)
         for partition in range(settings.PARTITIONS):
-            queues.ring(partition, regardless=True)
+            queues.wake(partition, regardless=True)
 
     @contextmanager
     def workers_held(self) -> Iterator[None]:

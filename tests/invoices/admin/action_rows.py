@@ -17,7 +17,7 @@ from invoices.operations.skip import skip
 from merchants.models import Merchant, Quarantine
 from merchants.sync import changes
 from tests import cast
-from tests.invoices.at_the_provider import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_the_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.outbound.events import write_test
 

@@ -29,8 +29,8 @@ from rich.table import Table  # noqa: E402
 from config.processes.run_modes import api  # noqa: E402
 from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
-from tests.bench.figures import percentile  # noqa: E402
-from tests.console.desk import Visit, queries_of, read_whole, visits  # noqa: E402
+from tests.bench.results import percentile  # noqa: E402
+from tests.console.pages import Visit, queries_of, read_whole, visits  # noqa: E402
 
 LIMIT = 300  # milliseconds of server time that a page may take
 TOKEN = "b" * 64

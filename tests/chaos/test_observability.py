@@ -17,7 +17,7 @@ from django.db import connections
 from config.processes.run_modes import api, beat, worker
 from invoices.models import Invoice
 from tests.chaos import servers
-from tests.chaos.house import House, all_issued, house, until
+from tests.chaos.cluster import House, all_issued, house, until
 from tests.monitoring.test_metrics import WANTED, scrape
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')  # of logfmt
