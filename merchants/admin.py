@@ -96,13 +96,13 @@ class MerchantAdmin(Acting, Edited):
     def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
         image = form.cleaned_data.get("logo")
         if image:
-            obj.logo_mark = logos.mark(image)
+            obj.logo_fingerprint = logos.mark(image)
         elif form.cleaned_data.get("no_logo"):
-            obj.logo_mark = ""
+            obj.logo_fingerprint = ""
         super().save_model(request, obj, form, change)
         if image:
             Logo.objects.update_or_create(merchant=obj, defaults={"image": image})
-        elif not obj.logo_mark:
+        elif not obj.logo_fingerprint:
             Logo.objects.filter(merchant=obj).delete()
 
 
@@ -152,7 +152,7 @@ class ProviderAccountForm(Reasoned):
         given = [name for name in ("username", "password") if self.cleaned_data.get(name)]
         if len(given) == 1:
             self.add_error(given[0], "A login is changed as a whole: give the username and the password.")
-        if self.instance.sealed_credentials and "base_url" in self.changed_data and not given:
+        if self.instance.encrypted_credentials and "base_url" in self.changed_data and not given:
             # Else whoever may type an address could have the login sent to a host of theirs.
             self.add_error("base_url", "Another host gets no login that it was not given: type it again.")
         lane = {name: self.cleaned_data.get(name) for name in ("merchant", "provider", "form", "symbol")}
@@ -176,14 +176,14 @@ class ProviderAccountAdmin(Acting, Edited):
     fieldsets = (
         ("Lane", {"fields": ("merchant", "provider", ("form", "symbol"), "template", "base_url", "in_flight")}),
         ("Runs out", {"fields": ("certificate_ends", ("last_number", "numbers_left"))}),
-        ("Login", {"fields": ("credentials_mark", "username", "password")}),
+        ("Login", {"fields": ("credentials_fingerprint", "username", "password")}),
         ("Open or not", {"fields": ("is_active", "paused", "parked_until", "parked_reason", "parked_for_login")}),
         ("Dates", {"fields": (("created_at", "updated_at", "deleted_at"),)}),
     )
     readonly_fields = (
         "numbers_left",
         "paused",
-        "credentials_mark",
+        "credentials_fingerprint",
         "parked_until",
         "parked_reason",
         "parked_for_login",
@@ -192,7 +192,7 @@ class ProviderAccountAdmin(Acting, Edited):
         "deleted_at",
     )
     autocomplete_fields = ("merchant",)
-    list_display = ("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until", "credentials_mark")
+    list_display = ("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until", "credentials_fingerprint")
     list_filter = (
         *(AccountsToDo, "provider", "is_active", "paused"),
         *((name, admin.EmptyFieldListFilter) for name in ("parked_until", "deleted_at")),
@@ -209,7 +209,7 @@ class ProviderAccountAdmin(Acting, Edited):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         shown = super().get_list_display(request)
-        return shown if self._sees_logins(request) else [name for name in shown if name != "credentials_mark"]
+        return shown if self._sees_logins(request) else [name for name in shown if name != "credentials_fingerprint"]
 
     def _sees_logins(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_permission(request, obj) or (obj is None and self.has_add_permission(request))
@@ -222,9 +222,9 @@ class ProviderAccountAdmin(Acting, Edited):
 
 @admin.register(MerchantChange)
 class MerchantChangeAdmin(Shown):
-    list_display = ("code", "op", "lsn", "heard_at", "drift")
+    list_display = ("code", "op", "lsn", "received_at", "drift")
     list_filter = (("drift", admin.EmptyFieldListFilter),)
-    fields = ("code", "op", ("lsn", "ts_ms"), "heard_at", "drift", "row")
+    fields = ("code", "op", ("lsn", "ts_ms"), "received_at", "drift", "row")
     search_fields = ("code",)
     ordering = ("code",)
 

@@ -49,7 +49,7 @@ def gauges() -> Iterable[Figure]:
 def _consumer() -> Iterable[Figure]:
     """Silent is who has not told for a while, or never: an endless time, where Kafka is there to be followed."""
     now = clock.now()
-    found = rows("SELECT topic, sum(lag), min(told_at) FROM merchants_consumerlag GROUP BY 1")
+    found = rows("SELECT topic, sum(lag), min(reported_at) FROM merchants_consumerlag GROUP BY 1")
     told = {topic: (lag, (now - since).total_seconds()) for topic, lag, since in found}
     unheard = (0, math.inf if settings.KAFKA_BOOTSTRAP_SERVERS else 0)
     by_topic = {(topic,): told.get(topic, unheard) for topic in readers()}

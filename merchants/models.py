@@ -72,7 +72,7 @@ class Merchant(Record):
         editable=False,
         help_text="Why the platform's last tax data is not used.",
     )
-    logo_mark = models.CharField(max_length=8, blank=True, editable=False)  # the history tells one from another
+    logo_fingerprint = models.CharField(max_length=8, blank=True, editable=False)  # the history tells one from another
     history = HistoricalRecords()
 
     class Meta:
@@ -164,8 +164,8 @@ class ProviderAccount(Record):
     form = models.CharField(max_length=1, validators=[RegexValidator(r"^[1-9]$", "A form is one digit, 1 to 9.")])
     symbol = models.CharField(max_length=6, validators=[SYMBOL])
     template = models.CharField(max_length=20, blank=True, help_text='The vendor\'s name of the form, such as "1/001".')
-    sealed_credentials = models.TextField(blank=True, editable=False)
-    credentials_mark = models.CharField(max_length=8, blank=True, editable=False)  # tells a change without the secret
+    encrypted_credentials = models.TextField(blank=True, editable=False)
+    credentials_fingerprint = models.CharField(max_length=8, blank=True, editable=False)  # tells a change without the secret
     in_flight = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Sends open at once; empty takes the vendor's limit."
     )
@@ -182,7 +182,7 @@ class ProviderAccount(Record):
         null=True, blank=True, help_text="The last number that was bought under this symbol; empty: without end."
     )
     numbers_left = models.PositiveIntegerField(null=True, blank=True, editable=False)  # counted each hour
-    history = HistoricalRecords(excluded_fields=["sealed_credentials", "numbers_left", "last_issue_date"])
+    history = HistoricalRecords(excluded_fields=["encrypted_credentials", "numbers_left", "last_issue_date"])
 
     class Meta:
         permissions = [
@@ -226,21 +226,21 @@ class ProviderAccount(Record):
     @property
     def credentials(self) -> dict[str, str]:
         """In clear. Raises crypto.CannotOpen."""
-        return json.loads(crypto.unseal(self.sealed_credentials, self.place)) if self.sealed_credentials else {}
+        return json.loads(crypto.unseal(self.encrypted_credentials, self.place)) if self.encrypted_credentials else {}
 
     def set_credentials(self, credentials: dict[str, str]) -> None:
         """Seal and keep a login; the caller saves."""
         if not isinstance(self.pk, int):
             self.pk = new_ids(1)[0]
         text = json.dumps(credentials, sort_keys=True)
-        self.sealed_credentials = crypto.seal(text, self.place)
-        self.credentials_mark = crypto.fingerprint(text)
+        self.encrypted_credentials = crypto.seal(text, self.place)
+        self.credentials_fingerprint = crypto.fingerprint(text)
 
     @classmethod
     def able(cls, merchant: Merchant, form: str) -> "models.QuerySet[ProviderAccount]":
         """The merchant's accounts that could issue this form, the newest first."""
         accounts = cls.objects.living().filter(merchant=merchant, form=form, is_active=True)
-        return accounts.exclude(sealed_credentials="").order_by("-id")
+        return accounts.exclude(encrypted_credentials="").order_by("-id")
 
     @classmethod
     def for_year(cls, merchant: Merchant, form: str, year: int) -> "ProviderAccount | None":
@@ -258,7 +258,7 @@ class MerchantChange(models.Model):
     row = models.JSONField(default=dict)  # whole: what a change left out is filled in from the one before
     lsn = models.BigIntegerField(null=True)
     ts_ms = models.BigIntegerField(null=True)
-    heard_at = models.DateTimeField(default=clock.now)
+    received_at = models.DateTimeField(default=clock.now)
     drift = models.CharField(max_length=400, blank=True)  # where our tax data was not this, when we last compared
 
     class Meta:
@@ -276,7 +276,7 @@ class ConsumerLag(models.Model):
     topic = models.CharField(max_length=249)
     partition = models.IntegerField()
     lag = models.BigIntegerField()  # messages
-    told_at = models.DateTimeField()
+    reported_at = models.DateTimeField()
 
 
 class Quarantine(Record):

@@ -60,7 +60,7 @@ def _heard(subject: Subject) -> list[Moment]:
     )
     return [
         Moment(
-            at=row.heard_at,
+            at=row.received_at,
             kind="merchant",
             sentence="The platform told of the merchant, the last time so far",
             actor="platform",

@@ -84,11 +84,11 @@ class WebhookEndpoint(Record):
     merchant = models.ForeignKey("merchants.Merchant", models.PROTECT, null=True, blank=True, related_name="endpoints")
     url = models.URLField(max_length=500)
     event_types = models.JSONField(default=list, blank=True, help_text="Empty: all of them.")
-    sealed_secrets = models.TextField(blank=True, editable=False)
+    encrypted_secrets = models.TextField(blank=True, editable=False)
     disabled_reason = models.CharField(max_length=200, blank=True)
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)  # the first failure after a success
     held_until = models.DateTimeField(null=True, blank=True, editable=False)  # it asked us to wait: Retry-After
-    history = HistoricalRecords(excluded_fields=["sealed_secrets", "failing_since", "held_until"])
+    history = HistoricalRecords(excluded_fields=["encrypted_secrets", "failing_since", "held_until"])
     seed_only = True  # see loaddata
 
     class Meta:
@@ -114,7 +114,7 @@ class WebhookEndpoint(Record):
     @property
     def secrets(self) -> list[EndpointSecret]:
         """In clear, the newest first. Raises crypto.CannotOpen."""
-        kept = json.loads(crypto.unseal(self.sealed_secrets, self.place)) if self.sealed_secrets else []
+        kept = json.loads(crypto.unseal(self.encrypted_secrets, self.place)) if self.encrypted_secrets else []
         return [EndpointSecret(label, value, end and datetime.fromisoformat(end)) for label, value, end in kept]
 
     def live_secrets(self) -> list[EndpointSecret]:
@@ -155,8 +155,8 @@ class WebhookEndpoint(Record):
             if others_end:
                 others = [other.ending(others_end) for other in others]
             kept = [(label, value, end and end.isoformat()) for label, value, end in (new, *others)]
-            self.sealed_secrets = crypto.seal(json.dumps(kept), self.place)
-            self.save(update_fields=["sealed_secrets", "updated_at"])
+            self.encrypted_secrets = crypto.seal(json.dumps(kept), self.place)
+            self.save(update_fields=["encrypted_secrets", "updated_at"])
         return new.value
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from django.urls import reverse
 
 from config.console.search import Hit
-from invoices.search.asked import Kind, Look
+from invoices.search.query import Kind, Candidate
 from webhooks.models import WebhookEvent
 
 LIMIT = 20
 
 
-def hits(asked: list[Look], may: Callable[[str], bool]) -> list[Hit]:
+def hits(asked: list[Candidate], may: Callable[[str], bool]) -> list[Hit]:
     order = next((look.value for look in asked if look.kind == Kind.ORDER), None)
     if not order or not may("webhooks.view_webhookevent"):
         return []

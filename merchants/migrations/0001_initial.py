@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ("topic", models.CharField(max_length=249)),
                 ("partition", models.IntegerField()),
                 ("lag", models.BigIntegerField()),
-                ("told_at", models.DateTimeField()),
+                ("reported_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
                         max_length=400,
                     ),
                 ),
-                ("logo_mark", models.CharField(blank=True, editable=False, max_length=8)),
+                ("logo_fingerprint", models.CharField(blank=True, editable=False, max_length=8)),
             ],
             options={
                 "permissions": [
@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                 ("row", models.JSONField(default=dict)),
                 ("lsn", models.BigIntegerField(null=True)),
                 ("ts_ms", models.BigIntegerField(null=True)),
-                ("heard_at", models.DateTimeField(default=config.base.clock.now)),
+                ("received_at", models.DateTimeField(default=config.base.clock.now)),
                 ("drift", models.CharField(blank=True, max_length=400)),
             ],
             options={
@@ -150,8 +150,8 @@ class Migration(migrations.Migration):
                         blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20
                     ),
                 ),
-                ("sealed_credentials", models.TextField(blank=True, editable=False)),
-                ("credentials_mark", models.CharField(blank=True, editable=False, max_length=8)),
+                ("encrypted_credentials", models.TextField(blank=True, editable=False)),
+                ("credentials_fingerprint", models.CharField(blank=True, editable=False, max_length=8)),
                 (
                     "in_flight",
                     models.PositiveSmallIntegerField(
@@ -321,7 +321,7 @@ class Migration(migrations.Migration):
                         max_length=400,
                     ),
                 ),
-                ("logo_mark", models.CharField(blank=True, editable=False, max_length=8)),
+                ("logo_fingerprint", models.CharField(blank=True, editable=False, max_length=8)),
                 ("history_id", models.AutoField(primary_key=True, serialize=False)),
                 ("history_date", models.DateTimeField(db_index=True)),
                 ("history_change_reason", models.CharField(max_length=100, null=True)),
@@ -381,7 +381,7 @@ class Migration(migrations.Migration):
                         blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20
                     ),
                 ),
-                ("credentials_mark", models.CharField(blank=True, editable=False, max_length=8)),
+                ("credentials_fingerprint", models.CharField(blank=True, editable=False, max_length=8)),
                 (
                     "in_flight",
                     models.PositiveSmallIntegerField(

@@ -23,9 +23,9 @@ log = get_logger(__name__)
 # One text for all rows: five hundred rows as arrays of JSON would be quoted letter by letter.
 KEEP = """
 UPDATE merchants_merchantchange AS old
-SET op = new.op, "row" = new."row", lsn = new.lsn, ts_ms = new.ts_ms, heard_at = new.heard_at
+SET op = new.op, "row" = new."row", lsn = new.lsn, ts_ms = new.ts_ms, received_at = new.received_at
 FROM jsonb_to_recordset(%s::jsonb)
-    AS new(code text, op text, "row" jsonb, lsn bigint, ts_ms bigint, heard_at timestamptz)
+    AS new(code text, op text, "row" jsonb, lsn bigint, ts_ms bigint, received_at timestamptz)
 WHERE old.code = new.code
 """
 
@@ -129,7 +129,7 @@ class Held:
         outcome = self.store(change, source)
         heard.op = change.op
         heard.row = envelopes.merged(change.row, heard.row or self._row(change.code)) or heard.row
-        heard.lsn, heard.ts_ms, heard.heard_at = change.position.lsn, change.position.ts_ms, clock.now()
+        heard.lsn, heard.ts_ms, heard.received_at = change.position.lsn, change.position.ts_ms, clock.now()
         self._news[change.code] = heard
         return outcome
 
@@ -138,7 +138,7 @@ class Held:
         self._written.keep()
         news = [
             {"code": heard.code, "op": heard.op, "row": heard.row, "lsn": heard.lsn, "ts_ms": heard.ts_ms,
-             "heard_at": heard.heard_at.isoformat()}
+             "received_at": heard.received_at.isoformat()}
             for heard in self._news.values()
         ]  # fmt: skip
         with connection.cursor() as cursor:

@@ -12,10 +12,10 @@ def write(kafka: Consumer) -> None:
     """Raises KafkaException."""
     now = clock.now()
     ConsumerLag.objects.bulk_create(
-        [ConsumerLag(topic=topic, partition=partition, lag=lag, told_at=now) for topic, partition, lag in read(kafka)],
+        [ConsumerLag(topic=topic, partition=partition, lag=lag, reported_at=now) for topic, partition, lag in read(kafka)],
         update_conflicts=True,
         unique_fields=["topic", "partition"],
-        update_fields=["lag", "told_at"],
+        update_fields=["lag", "reported_at"],
     )
 
 

@@ -22,7 +22,7 @@ from tests.chaos import servers
 
 PATIENCE = 120
 SESSION = 6
-STATE = (
+END_STATE = (
     "SELECT m.code, m.name, m.is_active, m.deleted_at IS NOT NULL, t.tax_code, t.address "
     "FROM merchants_merchant m JOIN merchants_taxinfo t ON t.merchant_id = m.id ORDER BY m.code"
 )
@@ -30,7 +30,7 @@ TABLES = "merchants_merchant, merchants_taxinfo, merchants_merchantchange, merch
 
 
 @dataclass
-class Story:
+class ChangeStream:
     """What the platform sends, in the order of its log, and how every merchant ends."""
 
     messages: list[tuple[str, bytes]] = field(default_factory=list)  # key, envelope
@@ -46,13 +46,13 @@ class Story:
         return rows
 
 
-def story(changes: int, merchants: int, *, seed: int = 1, news: float = 0.1, again: float = 0.05) -> Story:
+def make_stream(changes: int, merchants: int, *, seed: int = 1, news: float = 0.1, again: float = 0.05) -> ChangeStream:
     """`news`: the share of updates that change anything that we hold; `again`: of messages that are sent once more.
 
     Merchants are shuffled among each other; each one's own changes keep their order, as Kafka promises for a key. A
     repetition may come much later than what it repeats.
     """
-    dice, told, sent = random.Random(seed), Story(), []
+    dice, told, sent = random.Random(seed), ChangeStream(), []
     while len(told.messages) < changes:
         code = f"m-{dice.randrange(merchants):04d}"
         if sent and dice.random() < again:
@@ -90,7 +90,7 @@ def _news(row: dict[str, Any], lsn: int, dice: random.Random) -> tuple[dict[str,
     return {**row, "metadata": {"tax": {**row["metadata"]["tax"], "address": f"{lsn} Lê Lợi"}}}, "u"
 
 
-class House:
+class ConsumerCluster:
     """A database of its own, a topic, and the consumer as a process."""
 
     def __init__(self, root: Path, topic: str) -> None:
@@ -149,8 +149,8 @@ class House:
 
 
 @contextmanager
-def house(root: Path) -> Iterator[House]:
-    built = House(root, f"merchants-{time.time_ns()}")
+def consumer_cluster(root: Path) -> Iterator[ConsumerCluster]:
+    built = ConsumerCluster(root, f"merchants-{time.time_ns()}")
     try:
         yield built
     finally:
@@ -160,7 +160,7 @@ def house(root: Path) -> Iterator[House]:
         broker.stop(root)
 
 
-def endure(home: House, told: Story, *, kills: int) -> None:
+def send_with_kills(home: ConsumerCluster, told: ChangeStream, *, kills: int) -> None:
     """Send the story in parts; while a part is being kept, kill the consumer, restart the database under it, or, at
     last, tell the consumer to go.
     """

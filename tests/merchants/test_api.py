@@ -8,7 +8,7 @@ from django.core.management import call_command
 from config.models import Configuration
 from merchants.models import Merchant, TaxInfo
 from tests import cast
-from tests.api.client import Caller, problem
+from tests.api.client import ApiClient, problem
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ TAX = {
 
 
 def test_a_merchant_is_added_read_and_changed() -> None:
-    caller = Caller(sub="thu")
+    caller = ApiClient(sub="thu")
     told = caller.ask("post", "merchants", {"merchantId": "m/1 é", "name": "Sương Mai", "claimWindow": 60})
     assert told.status_code == 201
     assert told.json() | {"createdAt": "", "updatedAt": ""} == {
@@ -39,7 +39,7 @@ def test_a_merchant_is_added_read_and_changed() -> None:
 
 def test_a_code_is_a_merchants_for_ever() -> None:
     cast.seller("m-1").delete()
-    caller = Caller()
+    caller = ApiClient()
     assert problem(caller.ask("post", "merchants", {"merchantId": "m-1", "name": "A"})) == (409, "exists")
     assert problem(caller.ask("get", "merchants/m-1")) == (404, "not_found")
     assert problem(caller.ask("get", "merchants/m-1/tax-info")) == (404, "not_found")
@@ -58,12 +58,12 @@ def test_a_code_is_a_merchants_for_ever() -> None:
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(change: dict[str, Any], field: str) -> None:
-    answer = Caller().ask("patch", f"merchants/{cast.seller().code}", change)
+    answer = ApiClient().ask("patch", f"merchants/{cast.seller().code}", change)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
 def test_tax_info_is_put_twice_and_normalised() -> None:
-    merchant, caller = Merchant.objects.create(code="m-1", name="A"), Caller()
+    merchant, caller = Merchant.objects.create(code="m-1", name="A"), ApiClient()
     assert problem(caller.ask("get", "merchants/m-1/tax-info")) == (404, "not_found")
     for _ in range(2):
         answer = caller.ask("put", "merchants/m-1/tax-info", TAX)
@@ -79,13 +79,13 @@ def test_tax_info_is_put_twice_and_normalised() -> None:
     "change", [{"taxCode": "0100109107"}, {"taxCode": ""}, {"communeCode": "99999"}, {"method": "both"}, {"email": "a"}]
 )
 def test_tax_info_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
-    answer = Caller().ask("put", f"merchants/{cast.seller().code}/tax-info", TAX | change)
+    answer = ApiClient().ask("put", f"merchants/{cast.seller().code}/tax-info", TAX | change)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == list(change)
 
 
 def test_units_are_found_without_accents() -> None:
     call_command("loaddata", "admin_units", verbosity=0)
-    caller = Caller("merchant.read", merchants=["m-1"])
+    caller = ApiClient("merchant.read", merchants=["m-1"])
 
     def names(query: str) -> list[str]:
         return [unit["fullName"] for unit in caller.ask("get", f"admin-units?{query}").json()["items"]]
@@ -103,7 +103,7 @@ def test_units_are_found_without_accents() -> None:
 
 
 def test_a_secret_setting_is_written_and_never_shown() -> None:
-    caller, secret = Caller(sub="thu"), "s3cret-value"
+    caller, secret = ApiClient(sub="thu"), "s3cret-value"
     body = {"key": "smtp.password", "value": secret, "isSecret": True}
     answers = [
         caller.ask("post", "configurations", body),
@@ -123,6 +123,6 @@ def test_a_secret_setting_is_written_and_never_shown() -> None:
 
 
 def test_an_open_setting_is_shown() -> None:
-    caller = Caller()
+    caller = ApiClient()
     caller.ask("post", "configurations", {"key": "banner", "value": " hello "})
     assert caller.ask("get", "configurations/banner").json()["value"] == " hello "

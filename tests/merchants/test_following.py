@@ -10,17 +10,17 @@ from django.conf import settings
 
 from config.processes import broker
 from tests import cast
-from tests.merchants.change_stream import STATE, House, endure, house, story
+from tests.merchants.change_stream import END_STATE, ConsumerCluster, send_with_kills, consumer_cluster, make_stream
 
 LAG = "SELECT topic, sum(lag)::int FROM merchants_consumerlag GROUP BY 1"
 
 
 def test_the_end_is_the_last_change_of_each_whatever_dies_on_the_way() -> None:
     """One test, for the servers' sake: kills and a restart, then poison, then a farewell."""
-    with house(Path(settings.LOCAL) / "changes") as home:
-        told = story(2000, 50)
-        endure(home, told, kills=1)
-        assert home.ask(STATE) == told.end
+    with consumer_cluster(Path(settings.LOCAL) / "changes") as home:
+        told = make_stream(2000, 50)
+        send_with_kills(home, told, kills=1)
+        assert home.ask(END_STATE) == told.end
         assert home.ask("SELECT count(*) FROM merchants_quarantine") == [(0,)]
         home.wait(lambda: home.ask(LAG) == [(home.topic, 0)], "the consumer did not tell that it has caught up")
         poison_is_put_away(home)
@@ -30,8 +30,8 @@ def test_the_end_is_the_last_change_of_each_whatever_dies_on_the_way() -> None:
         assert "[handleMerchantCDC] op=u tax unchanged, SKIP" in log
 
 
-def poison_is_put_away(home: House) -> None:
-    more = story(10, 2, seed=7)
+def poison_is_put_away(home: ConsumerCluster) -> None:
+    more = make_stream(10, 2, seed=7)
     fresh = [(f"n-{key}", value.replace(b'"m-', b'"n-')) for key, value in more.messages]
     home.send([fresh[0], ("poison", b"\xff{"), ("tomb", None), *fresh[1:]])
     ends = {f"n-{code[2:]}": lsn for code, lsn in more.lsns.items()}

@@ -79,7 +79,7 @@ def test_the_console_keeps_shows_replaces_and_takes_away_a_logo(console: Client)
     assert bytes(Logo.objects.get().image) != bytes(first.image)
     save(console, merchant, no_logo="on")
     assert not Logo.objects.exists()
-    marks = [row.logo_mark for row in merchant.history.order_by("history_id")]
+    marks = [row.logo_fingerprint for row in merchant.history.order_by("history_id")]
     assert marks[-1] == "" and len(set(marks)) == 3, "the history tells one logo from another"
 
 

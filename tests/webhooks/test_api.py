@@ -6,7 +6,7 @@ import pytest
 
 from config.base import webhook_secrets
 from tests import cast
-from tests.api.client import Caller, problem
+from tests.api.client import ApiClient, problem
 from webhooks.models import WebhookEndpoint
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ def body(**overrides: Any) -> dict[str, Any]:
 
 
 def test_an_endpoint_is_added_and_its_secret_is_shown_once() -> None:
-    caller, merchant = Caller(), cast.seller()
+    caller, merchant = ApiClient(), cast.seller()
     answer = caller.ask("post", "webhook-endpoints", body(merchantId=merchant.code))
     told = answer.json()
     secret = told.pop("secret")
@@ -33,7 +33,7 @@ def test_an_endpoint_is_added_and_its_secret_is_shown_once() -> None:
 
 
 def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
-    caller, given = Caller(), cast.secret()
+    caller, given = ApiClient(), cast.secret()
     told = caller.ask("post", "webhook-endpoints", body(secret=given)).json()
     path = f"webhook-endpoints/{told['endpointId']}"
     new = caller.ask("post", f"{path}/rotate-secret", {"label": "2", "graceHours": 1}).json()["secret"]
@@ -47,7 +47,7 @@ def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
 
 
 def test_secrets_that_open_with_no_key_hide_no_endpoint_and_give_way_to_a_new_one(settings: Any) -> None:
-    caller = Caller()
+    caller = ApiClient()
     path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
     settings.CREDENTIALS_KEYS = ["ab" * 32]
     assert caller.ask("get", path).json()["secrets"] == []
@@ -57,7 +57,7 @@ def test_secrets_that_open_with_no_key_hide_no_endpoint_and_give_way_to_a_new_on
 
 
 def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
-    caller = Caller(sub="thu")
+    caller = ApiClient(sub="thu")
     path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
     assert caller.ask("delete", path).status_code == 204
     for method in ("get", "patch", "delete"):
@@ -79,11 +79,11 @@ def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
     ],
 )
 def test_an_endpoint_that_cannot_be_is_refused(change: dict[str, Any], field: str) -> None:
-    answer = Caller().ask("post", "webhook-endpoints", body(**change))
+    answer = ApiClient().ask("post", "webhook-endpoints", body(**change))
     assert problem(answer)[0] == 422 and next(iter(answer.json()["fields"])).startswith(field)
 
 
 def test_production_sends_to_https_only(settings: Any) -> None:
-    caller = Caller()
+    caller = ApiClient()
     settings.WEBHOOK_ALLOW_LOOPBACK = False
     assert problem(caller.ask("post", "webhook-endpoints", body(url="http://a.example")))[0] == 422

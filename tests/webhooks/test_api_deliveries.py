@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from config.base import clock
 from tests import cast
-from tests.api.client import Caller, problem
-from tests.console.action_pages import address, looked_at, perform
+from tests.api.client import ApiClient, problem
+from tests.console.action_pages import action_url, preview, perform
 from tests.webhooks.receivers import Receiver, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound.deliveries import deliver_due
@@ -37,7 +37,7 @@ def endpoint(merchant: Any = None, **overrides: Any) -> WebhookEndpoint:
     return row
 
 
-def found(caller: Caller, query: str = "") -> list[str]:
+def found(caller: ApiClient, query: str = "") -> list[str]:
     answer = caller.ask("get", f"webhook-deliveries{query}")
     assert answer.status_code == 200, answer.content
     return [told["deliveryId"] for told in answer.json()["items"]]
@@ -56,7 +56,7 @@ def test_a_delivery_tells_how_it_went_and_one_alone_its_body_too(receiver: Recei
     invoice = cast.issued(merchant)
     receiver.answer = lambda _: (500, {})
     deliver_due()
-    delivery, caller = WebhookDelivery.objects.get(), Caller(merchants=[merchant.code])
+    delivery, caller = WebhookDelivery.objects.get(), ApiClient(merchants=[merchant.code])
     (told,) = caller.ask("get", "webhook-deliveries").json()["items"]
     due = told.pop("nextAttemptAt")
     assert told == {
@@ -84,7 +84,7 @@ def test_filters_narrow_a_list_the_newest_first() -> None:
     invoice = cast.issued()
     of_one, of_other = WebhookDelivery.objects.filter(invoice=invoice).order_by("endpoint_id")
     newest = sorted((of_one, of_other), key=lambda row: -row.pk)  # one event's are written together
-    caller = Caller()
+    caller = ApiClient()
     assert found(caller) == ids(*newest, third, second, first)
     assert found(caller, f"?endpointId={one.pk}") == ids(of_one, second, first)
     assert found(caller, f"?endpointId={one.pk}&state=dead") == ids(second)
@@ -106,14 +106,14 @@ def test_filters_narrow_a_list_the_newest_first() -> None:
     ],
 )
 def test_a_filter_that_makes_no_sense_or_reads_too_much_is_refused(query: str, field: str) -> None:
-    answer = Caller().ask("get", f"webhook-deliveries?{query}")
+    answer = ApiClient().ask("get", f"webhook-deliveries?{query}")
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
 def test_a_merchant_sees_deliveries_to_its_own_endpoints_only() -> None:
     merchant = cast.seller()
     theirs, platform = write_test(endpoint(merchant)), write_test(endpoint())
-    caller = Caller(merchants=[merchant.code])
+    caller = ApiClient(merchants=[merchant.code])
     assert found(caller) == ids(theirs)
     assert found(caller, f"?endpointId={platform.endpoint_id}") == []
     assert problem(caller.ask("get", f"webhook-deliveries/{platform.pk}")) == (404, "not_found")
@@ -123,7 +123,7 @@ def test_a_merchant_sees_deliveries_to_its_own_endpoints_only() -> None:
 def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
     merchant = cast.seller()
     row = endpoint(merchant)
-    for caller, cost in ((Caller(), 1), (Caller(merchants=[merchant.code]), 2)):  # the endpoints in sight, the rows
+    for caller, cost in ((ApiClient(), 1), (ApiClient(merchants=[merchant.code]), 2)):  # the endpoints in sight, the rows
         for _ in range(3):
             write_test(row)
         with CaptureQueriesContext(connection) as queries:
@@ -166,7 +166,7 @@ def test_each_filter_reads_its_index(query: str, index: str) -> None:
     try:
         many(like, 10_000)
         with CaptureQueriesContext(connection) as queries:
-            found(Caller(), "?" + query.format(invoice=invoice.pk))
+            found(ApiClient(), "?" + query.format(invoice=invoice.pk))
         (select,) = [q["sql"] for q in queries if 'FROM "webhooks_webhookdelivery"' in q["sql"]]
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN {select}")
@@ -182,7 +182,7 @@ def test_each_filter_reads_its_index(query: str, index: str) -> None:
 def test_one_is_sent_again_under_the_id_that_it_had(receiver: Receiver) -> None:
     delivery = write_test(receiver.endpoint())
     deliver_due()
-    answer = Caller().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
+    answer = ApiClient().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
     assert answer.status_code == 200
     told = answer.json()
     assert (told["state"], told["attempts"], told["deliveredAt"]) == ("pending", 0, None)
@@ -195,7 +195,7 @@ def test_nothing_is_sent_again_to_an_endpoint_that_is_off(change: dict[str, Any]
     delivery = write_test(endpoint())
     WebhookDelivery.objects.update(state=S.DEAD)
     WebhookEndpoint.objects.update(**change)
-    answer = Caller().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
+    answer = ApiClient().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
     assert problem(answer) == (409, "disabled")
     assert WebhookDelivery.objects.get().state == S.DEAD
 
@@ -209,7 +209,7 @@ def test_all_since_a_time_are_counted_first_and_then_sent(receiver: Receiver) ->
     WebhookDelivery.objects.update(state=S.DEAD)
     newest = WebhookDelivery.objects.filter(endpoint=row).latest("created_at")
     WebhookDelivery.objects.filter(pk=newest.pk).update(state=S.DELIVERED)
-    caller, path = Caller(), f"webhook-endpoints/{row.pk}/replay"
+    caller, path = ApiClient(), f"webhook-endpoints/{row.pk}/replay"
 
     def replay(**more: Any) -> Any:
         return caller.ask("post", path, {"since": (start + HOUR).isoformat(), **more}).json()
@@ -234,14 +234,14 @@ def test_a_replay_that_is_not_understood_sends_nothing(body: dict[str, Any]) -> 
     row = endpoint()
     write_test(row)
     WebhookDelivery.objects.update(state=S.DEAD)
-    assert problem(Caller().ask("post", f"webhook-endpoints/{row.pk}/replay", body))[0] == 422
+    assert problem(ApiClient().ask("post", f"webhook-endpoints/{row.pk}/replay", body))[0] == 422
     assert WebhookDelivery.objects.get().state == S.DEAD
 
 
 def test_a_disabled_endpoint_counts_but_sends_nothing() -> None:
     row = endpoint(disabled_reason="gone")
     write_test(row)
-    caller, path, body = Caller(), f"webhook-endpoints/{row.pk}", {"since": "2026-01-01T00:00:00Z"}
+    caller, path, body = ApiClient(), f"webhook-endpoints/{row.pk}", {"since": "2026-01-01T00:00:00Z"}
     assert caller.ask("post", f"{path}/replay", {**body, "dryRun": True}).json() == {"acted": False, "count": 1}
     assert problem(caller.ask("post", f"{path}/replay", body)) == (409, "disabled")
     assert problem(caller.ask("post", f"{path}/test", {})) == (409, "disabled")
@@ -251,7 +251,7 @@ def test_turned_on_again_it_gets_what_it_missed(receiver: Receiver) -> None:
     row = receiver.endpoint(disabled_reason="gone")
     cast.issued()
     assert deliver_due() == 0
-    Caller().ask("patch", f"webhook-endpoints/{row.pk}", {"disabledReason": ""})
+    ApiClient().ask("patch", f"webhook-endpoints/{row.pk}", {"disabledReason": ""})
     assert deliver_due() == 1
     assert receiver.told() == ["invoice.issued"]
 
@@ -260,7 +260,7 @@ def test_turned_on_again_it_gets_what_it_missed(receiver: Receiver) -> None:
 
 
 def test_a_test_event_goes_the_way_of_all_others(receiver: Receiver) -> None:
-    row, caller = receiver.endpoint(event_types=["invoice.failed"]), Caller()
+    row, caller = receiver.endpoint(event_types=["invoice.failed"]), ApiClient()
     told = caller.ask("post", f"webhook-endpoints/{row.pk}/test", {}).json()
     assert (told["type"], told["state"], told["invoiceId"]) == ("webhook.test", "pending", None)
     deliver_due()
@@ -285,7 +285,7 @@ def test_an_operator_finds_dead_deliveries_and_sends_them_again(client: Client) 
     as_one_of(client, "operator")
     listed = client.get("/admin/webhooks/webhookdelivery/?state__exact=dead").text
     assert dead.event_id in listed and fine.event_id not in listed
-    shown, _ = looked_at(client, "replay", dead, off)
+    shown, _ = preview(client, "replay", dead, off)
     assert "its endpoint is off" in shown
     assert "due now" in perform(client, "replay", dead, off)
     dead.refresh_from_db()
@@ -298,5 +298,5 @@ def test_support_sees_deliveries_and_has_no_button(client: Client) -> None:
     WebhookDelivery.objects.update(state=S.DEAD)
     as_one_of(client, "support")
     assert "Send again" not in client.get("/admin/webhooks/webhookdelivery/").text
-    assert client.get(address("replay", delivery)).status_code == 403
+    assert client.get(action_url("replay", delivery)).status_code == 403
     assert WebhookDelivery.objects.get().state == S.DEAD

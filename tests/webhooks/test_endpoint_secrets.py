@@ -30,7 +30,7 @@ def test_a_secret_is_made_shown_once_and_kept_sealed() -> None:
     assert secret.startswith("whsec_") and len(secret) == 50
     kept = WebhookEndpoint.objects.get(pk=row.pk)
     assert [(s.label, s.value, s.expires_at) for s in kept.live_secrets()] == [("first", secret, None)]
-    assert secret not in kept.sealed_secrets
+    assert secret not in kept.encrypted_secrets
     assert endpoint().live_secrets() == []
 
 
@@ -84,7 +84,7 @@ def test_a_label_names_one_secret() -> None:
 def test_a_sealed_list_that_was_copied_to_another_endpoint_does_not_open() -> None:
     one, other = endpoint(), endpoint()
     one.add_secret("a")
-    WebhookEndpoint.objects.filter(pk=other.pk).update(sealed_secrets=one.sealed_secrets)
+    WebhookEndpoint.objects.filter(pk=other.pk).update(encrypted_secrets=one.encrypted_secrets)
     with pytest.raises(crypto.CannotOpen, match="belongs elsewhere"):
         WebhookEndpoint.objects.get(pk=other.pk).live_secrets()
 

@@ -13,7 +13,7 @@ from config.base import clock
 from invoices.lifecycle import State
 from invoices.moving import move_one
 from tests import cast
-from tests.api.client import Caller
+from tests.api.client import ApiClient
 from tests.webhooks.receivers import OK, Receiver, receiving
 from webhooks.models import WebhookDelivery
 from webhooks.outbound.deliveries import deliver_due
@@ -84,7 +84,7 @@ def test_before_during_and_after_a_rotation_nothing_is_rejected() -> None:
     merchant = cast.seller()
     with receiving() as receiver:
         row = receiver.endpoint(merchant)
-        caller, path = Caller(merchants=[merchant.code]), f"webhook-endpoints/{row.pk}/rotate-secret"
+        caller, path = ApiClient(merchants=[merchant.code]), f"webhook-endpoints/{row.pk}/rotate-secret"
         with flowing(receiver, merchant) as traffic:
             traffic.more()  # before: one secret
             fresh = caller.ask("post", path, {"label": "2", "graceHours": 1}).json()["secret"]

@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("url", models.URLField(max_length=500)),
                 ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all of them.")),
-                ("sealed_secrets", models.TextField(blank=True, editable=False)),
+                ("encrypted_secrets", models.TextField(blank=True, editable=False)),
                 ("disabled_reason", models.CharField(blank=True, max_length=200)),
                 ("failing_since", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("held_until", models.DateTimeField(blank=True, editable=False, null=True)),

@@ -78,7 +78,7 @@ def _endpoints(merchants: set[int]) -> list[WebhookEndpoint]:
     return list(
         WebhookEndpoint.objects.living()
         .filter(Q(merchant__in=merchants) | Q(merchant=None))
-        .exclude(sealed_secrets="")
+        .exclude(encrypted_secrets="")
         .only("merchant_id", "event_types")
     )
 
