@@ -11,14 +11,14 @@ from django.test import Client
 from playwright.sync_api import Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 30_000  # milliseconds: nothing waits for as long, but a busy machine draws its first page slowly
+TIMEOUT = 30_000  # milliseconds: nothing waits for as long, but a busy machine draws its first page slowly
 SCREENS = (1280, 1920)  # an operator's laptop and desk
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-QUIET += ["--disable-component-update", "--no-first-run"]
+CHROMIUM_ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+CHROMIUM_ARGS += ["--disable-component-update", "--no-first-run"]
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
-in_chromium = [
+needs_chromium = [
     pytest.mark.usefixtures("transactional_db"),
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; `apt-get install chromium` brings it"),
 ]
@@ -29,7 +29,7 @@ def chromium() -> Iterator[Any]:
     # Playwright runs an event loop in this thread; Django must not take our queries for an async view's.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield browser
         browser.close()
 
@@ -44,13 +44,13 @@ def signed_in(browser: Any, url: str, user: Any, **options: Any) -> Iterator[Pag
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     yield page
     context.close()
     assert [text for text in said if "Content Security" in text] == []
 
 
-def fits(page: Page, *widths: int) -> None:
+def assert_no_overflow(page: Page, *widths: int) -> None:
     """Nothing sticks out at the side, at these widths or as it is. What the colours are makes no page wider."""
     size = page.viewport_size or {"width": 0, "height": 0}
     for width in widths or [size["width"]]:
@@ -60,7 +60,7 @@ def fits(page: Page, *widths: int) -> None:
     page.set_viewport_size(size)
 
 
-def grave(page: Page, **options: Any) -> list[str]:
+def serious_violations(page: Page, **options: Any) -> list[str]:
     """What axe calls serious or critical. It may not fetch style sheets itself: our policy lets no script do that."""
     found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False, **options}).response["violations"]
     return [
@@ -70,11 +70,11 @@ def grave(page: Page, **options: Any) -> list[str]:
     ]
 
 
-def nobody_is_kept_out(page: Page, address: str) -> None:
+def assert_accessible(page: Page, address: str) -> None:
     """The whole page by day, and its colours by night, which are all that differs."""
     page.emulate_media(color_scheme="light")
     page.goto(address)
-    assert not (found := grave(page)), (address, found)
+    assert not (found := serious_violations(page)), (address, found)
     page.emulate_media(color_scheme="dark")
     page.reload()  # colours that fade into others are neither yet
-    assert not (found := grave(page, runOnly=["color-contrast"])), (address, found)
+    assert not (found := serious_violations(page, runOnly=["color-contrast"])), (address, found)

@@ -1,4 +1,4 @@
-"""`make pictures`: the screenshots in docs/images, of a seeded house of its own. One line a picture."""
+"""`make screenshots`: the screenshots in docs/images, of a seeded house of its own. One line a picture."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ from invoices.models import Invoice  # noqa: E402
 from invoices.moving import move_one  # noqa: E402
 from invoices.operations import bulk  # noqa: E402
 from tests import DAY, cast  # noqa: E402
-from tests.browser import CHROMIUM, QUIET  # noqa: E402
+from tests.browser import CHROMIUM, CHROMIUM_ARGS  # noqa: E402
 from tests.invoices.operations.test_bulk import dead_letters  # noqa: E402
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -93,7 +93,7 @@ def browser(address: str) -> Iterator[Page]:
     client.force_login(User.objects.get(username="thu"))
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         context = chromium.new_context(base_url=address, locale="vi-VN")
         context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}])
         yield context.new_page()

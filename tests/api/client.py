@@ -16,7 +16,7 @@ def token(*permissions: str, merchants: Iterable[str] = ("*",), sub: str = "test
     return local_identity.issue(sub, permissions or PERMISSIONS, merchants, seconds=3600)
 
 
-class Caller(Client):
+class ApiClient(Client):
     """Speaks JSON below /v1/api and brings its token along."""
 
     def __init__(self, *permissions: str, merchants: Iterable[str] = ("*",), sub: str = "tester") -> None:

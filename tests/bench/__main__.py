@@ -25,8 +25,8 @@ from invoices.dev.demo.processes import Crew  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.load import Sent, pay  # noqa: E402
-from tests.bench.processes import Scene, statements_an_invoice  # noqa: E402
-from tests.bench.results import Figures, Issuance, percentile, yardstick  # noqa: E402
+from tests.bench.processes import BenchProcesses, statements_an_invoice  # noqa: E402
+from tests.bench.results import Issuance, Results, percentile, yardstick  # noqa: E402
 
 LATENCIES = (0, 50, 200)
 LANE_SLOTS = (1, 4)
@@ -35,12 +35,12 @@ WARM_UP = 200
 
 
 class Bench:
-    def __init__(self, scene: Scene, wanted: argparse.Namespace, progress: Progress) -> None:
+    def __init__(self, scene: BenchProcesses, wanted: argparse.Namespace, progress: Progress) -> None:
         self.scene, self.wanted, self.progress = scene, wanted, progress
         machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-        self.figures = Figures(machine, {**vars(wanted), "lane_latency": LANE_LATENCY})
+        self.figures = Results(machine, {**vars(wanted), "lane_latency": LANE_LATENCY})
 
-    def run(self) -> Figures:
+    def run(self) -> Results:
         rounds = self.wanted.rounds
         task = self.progress.add_task("Warm-up", total=rounds * (len(LATENCIES) + 1))
         self._warm_up()
@@ -138,7 +138,7 @@ def main() -> int:
     console = Console(stderr=wanted.json)
     bar = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Crew(settings.LOCAL / "logs") as crew:
-        scene = Scene(crew)
+        scene = BenchProcesses(crew)
         with console.status("Setting the stage: database, merchants, provider, API, workers …"):
             scene.set(wanted.merchants)
         with Progress(*bar, console=console) as progress:

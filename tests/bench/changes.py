@@ -22,10 +22,17 @@ from django.conf import settings  # noqa: E402
 
 from merchants.sync.following import BATCH  # noqa: E402
 from tests.bench.processes import cpu_of  # noqa: E402
-from tests.merchants.change_stream import STATE, House, Story, endure, house, story  # noqa: E402
+from tests.merchants.change_stream import (  # noqa: E402
+    END_STATE,
+    ChangeStream,
+    ConsumerCluster,
+    consumer_cluster,
+    make_stream,
+    send_with_kills,
+)
 
 
-def drain(home: House, told: Story) -> tuple[float, float]:
+def drain(home: ConsumerCluster, told: ChangeStream) -> tuple[float, float]:
     """Changes a second of a consumer that finds the whole story waiting, and its milliseconds of CPU for each."""
     home.send(told.messages)
     home.start()
@@ -47,18 +54,18 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=3)
     wanted = parser.parse_args()
     root = Path(settings.LOCAL) / "changes"
-    told = story(wanted.changes, wanted.merchants, news=wanted.news)
+    told = make_stream(wanted.changes, wanted.merchants, news=wanted.news)
     figures: dict[str, object] = {**vars(wanted), "repeated": wanted.changes - len(set(told.messages))}
-    with house(root) as home:
+    with consumer_cluster(root) as home:
         rate, cpu = drain(home, told)
         figures |= {"changesPerSecond": round(rate), "consumerCpuMsPerChange": round(cpu, 3)}
         figures["skipped"] = home.log.read_text().count("tax unchanged, SKIP")
-        figures["right"] = home.ask(STATE) == told.end
-    with house(root) as home:
+        figures["right"] = home.ask(END_STATE) == told.end
+    with consumer_cluster(root) as home:
         started = time.monotonic()
-        endure(home, told, kills=wanted.kills)
+        send_with_kills(home, told, kills=wanted.kills)
         figures["secondsWithKillsAndARestart"] = round(time.monotonic() - started, 1)
-        figures["rightAfterThem"] = home.ask(STATE) == told.end
+        figures["rightAfterThem"] = home.ask(END_STATE) == told.end
         figures["quarantined"] = home.ask("SELECT count(*) FROM merchants_quarantine")[0][0]
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0 if figures["right"] and figures["rightAfterThem"] else 1

@@ -1,4 +1,4 @@
-"""`make bench-desk`: the console's pages at ten thousand and at a million invoices, over HTTP. Databases are kept."""
+"""`make bench-console`: the console's pages at ten thousand and at a million invoices, over HTTP. Databases are kept."""
 
 import argparse
 import http.client
@@ -30,7 +30,7 @@ from config.processes.run_modes import api  # noqa: E402
 from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.results import percentile  # noqa: E402
-from tests.console.pages import Visit, queries_of, read_whole, visits  # noqa: E402
+from tests.console.pages import Visit, full_scans, queries_of, visits  # noqa: E402
 
 LIMIT = 300  # milliseconds of server time that a page may take
 TOKEN = "b" * 64
@@ -77,7 +77,7 @@ class Desk:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench-desk", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make bench-console", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=20)
     wanted = parser.parse_args()
@@ -92,7 +92,7 @@ def main() -> int:
                 queries_of(desk.client, visit)  # content types are remembered from now on
                 statements = queries_of(desk.client, visit)
                 if size == max(wanted.sizes):  # a small table is rightly read whole
-                    wrong += [f"{visit.page} reads {whole}" for whole in read_whole(statements)]
+                    wrong += [f"{visit.page} reads {whole}" for whole in full_scans(statements)]
                 times = sorted([desk.ask(visit) for _ in range(wanted.rounds + 2)][2:])
                 one = (len(statements), percentile(times, 50), percentile(times, 95))
                 told.setdefault(visit.page, []).append(one)

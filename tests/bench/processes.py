@@ -30,7 +30,7 @@ OWED = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 PATIENCE = 120  # seconds for a queue to be drained
 
 
-class Scene:
+class BenchProcesses:
     database = os.environ["DATABASE_URL"]
 
     def __init__(self, crew: Crew) -> None:
@@ -73,7 +73,7 @@ class Scene:
     def let_go(self) -> None:
         Partition.objects.update(paused=False)
         for partition in range(settings.PARTITIONS):
-            queues.wake(partition, regardless=True)
+            queues.wake(partition, force=True)
 
     @contextmanager
     def workers_held(self) -> Iterator[None]:

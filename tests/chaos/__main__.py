@@ -41,8 +41,8 @@ from invoices.dev.demo.day import Order, orders  # noqa: E402
 from invoices.dev.demo.platform import Platform  # noqa: E402
 from invoices.dev.demo.processes import Crew  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
-from tests.chaos.faults import Mischief  # noqa: E402
-from tests.chaos.processes import Scene  # noqa: E402
+from tests.chaos.faults import FaultInjector  # noqa: E402
+from tests.chaos.processes import ChaosProcesses  # noqa: E402
 from tests.chaos.report import Report, failures, sends  # noqa: E402
 from webhooks.models import WebhookEvent  # noqa: E402
 
@@ -54,7 +54,7 @@ AT_ONCE = 64
 def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
     folder = settings.LOCAL / "logs" / f"seed-{seed}"
     with Crew(folder) as crew:
-        scene = Scene(crew, seed=seed, merchants=wanted.merchants)
+        scene = ChaosProcesses(crew, seed=seed, merchants=wanted.merchants)
         with console.status("Setting the stage …"):
             scene.set()
             scene.open()
@@ -63,7 +63,9 @@ def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
         random.Random(seed).shuffle(day)
         connection.close()
         platform = Platform(scene.api, patience=SENDER_PATIENCE)
-        mischief = Mischief(crew, settings.LOCAL, settings.REDIS_URL, seed, lambda deed: console.print(f"[dim]{deed}"))
+        mischief = FaultInjector(
+            crew, settings.LOCAL, settings.REDIS_URL, seed, lambda deed: console.print(f"[dim]{deed}")
+        )
         mischief.plan(wanted.orders / wanted.rate)
         bar = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*bar, console=console) as progress:
@@ -95,7 +97,12 @@ def _heal(progress: Progress) -> float | None:
 
 
 def _report(
-    seed: int, day: list[Order], scene: Scene, platform: Platform, mischief: Mischief, healed: float | None
+    seed: int,
+    day: list[Order],
+    scene: ChaosProcesses,
+    platform: Platform,
+    mischief: FaultInjector,
+    healed: float | None,
 ) -> Report:
     simulator = f"{scene.simulator}/simulator"
     return Report(

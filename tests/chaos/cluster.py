@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Cluster:
     root: Path
     ports: tuple[int, int]
     redis_url: str
@@ -63,7 +63,7 @@ class House:
 
 
 @contextmanager
-def house(root: Path, blocker: Any, **environment: str) -> Iterator[House]:
+def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cluster]:
     """With tables and a seller, and nothing of ours running. Whatever the crew starts has `environment`."""
     database_url, redis_url = servers.start_postgres(root), servers.start_valkey(root)
     ours = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOADON_ENV": "development", **environment}
@@ -78,7 +78,7 @@ def house(root: Path, blocker: Any, **environment: str) -> Iterator[House]:
             call_command("loaddata", "legal_rules", verbosity=0)
             seller = cast.seller(url=provider.url, claim_window=0)
             provider.tenants([cast.tenant(seller)])
-            yield House(root, (free_port(0), free_port(0)), redis_url, provider, seller, crew)
+            yield Cluster(root, (free_port(0), free_port(0)), redis_url, provider, seller, crew)
     finally:
         connections["default"].close()
         connections["default"].settings_dict |= suite

@@ -23,7 +23,7 @@ BETWEEN_KILLS = 3.0, 6.0
 DOWN_FOR = 0.5, 2.0
 
 
-class Mischief(threading.Thread):
+class FaultInjector(threading.Thread):
     """`said` hears of every deed. After `join`, everything runs again and `error` tells what broke the thread."""
 
     def __init__(self, crew: Crew, local: Path, redis_url: str, seed: int, said: Callable[[str], None]) -> None:

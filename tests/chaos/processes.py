@@ -26,7 +26,7 @@ FAULTS = {  # of a hundred calls; together about ten at each end point that issu
 }  # fmt: skip
 
 
-class Scene:
+class ChaosProcesses:
     """Addresses of the parts; `merchants` are in the database and at the provider."""
 
     database = os.environ["DATABASE_URL"]
@@ -42,7 +42,9 @@ class Scene:
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
         os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
         stage.own_servers("hoadon_chaos")
-        self.crew.start(PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed))
+        self.crew.start(
+            PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed)
+        )
         self.crew.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
         # Whatever a fault holds back shows within 4 s; our side waits 5.
         stage.tell(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})

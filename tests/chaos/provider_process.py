@@ -12,7 +12,7 @@ from aiohttp import web
 from invoices.dev.simulator import Simulator
 
 
-class WithADoor(Simulator):
+class BlockableSimulator(Simulator):
     async def shut(self) -> None:
         for site in list(self._runner.sites):
             await site.stop()
@@ -25,7 +25,7 @@ class WithADoor(Simulator):
 
 async def live(port: int, seed: int) -> None:
     loop, stop, acts = asyncio.get_running_loop(), asyncio.Event(), set()
-    simulator = WithADoor(port, seed=seed)
+    simulator = BlockableSimulator(port, seed=seed)
     await simulator.open()
 
     def act(what: object) -> None:

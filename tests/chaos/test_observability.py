@@ -17,17 +17,17 @@ from django.db import connections
 from config.processes.run_modes import api, beat, worker
 from invoices.models import Invoice
 from tests.chaos import servers
-from tests.chaos.cluster import House, all_issued, house, until
+from tests.chaos.cluster import Cluster, all_issued, running_cluster, until
 from tests.monitoring.test_metrics import WANTED, scrape
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')  # of logfmt
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
+def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[Cluster]:
     root = tmp_path_factory.mktemp("watching")
     ours = {"SWEEP_SECONDS": "1", "ISSUANCE_RETRY_STEPS": "1", "HOADON_ALIVE": str(root / "alive")}
-    with house(root, django_db_blocker, **ours) as home:
+    with running_cluster(root, django_db_blocker, **ours) as home:
         home.crew.start("api", *api(home.ports[0]))
         home.crew.start("worker", *worker("watched", *settings.QUEUES))
         home.crew.start("beat", *beat())
@@ -35,7 +35,7 @@ def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
         yield home
 
 
-def ask(home: House, path: str) -> tuple[int, str]:
+def ask(home: Cluster, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"{home.url()}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
@@ -43,20 +43,20 @@ def ask(home: House, path: str) -> tuple[int, str]:
         return answer.code, answer.read().decode()
 
 
-def missing(home: House, path: str = "/v1/api/health/ready") -> tuple[int, set[str]]:
+def missing(home: Cluster, path: str = "/v1/api/health/ready") -> tuple[int, set[str]]:
     """The status, and which checks fail."""
     status, body = ask(home, path)
     return status, {name for name, check in json.loads(body)["checks"].items() if not check["ok"]}
 
 
-def lines(home: House, *words: str) -> list[dict[str, str]]:
+def lines(home: Cluster, *words: str) -> list[dict[str, str]]:
     """What all processes logged with these words in it, in the order of time."""
     logs = [path.read_text().splitlines() for path in (home.root / "logs").glob("*.log")]
     found = [line for line in itertools.chain(*logs) if all(word in line for word in words)]
     return sorted((dict(PAIR.findall(line)) for line in found), key=lambda line: line["time"])
 
 
-def test_one_orders_id_or_its_trace_greps_its_whole_story_across_processes(home: House) -> None:
+def test_one_orders_id_or_its_trace_greps_its_whole_story_across_processes(home: Cluster) -> None:
     home.provider.faults("429", count=1, endpoint="create")
     order = home.pay().json()["sourceId"]
     until(all_issued)
@@ -84,7 +84,7 @@ def test_one_orders_id_or_its_trace_greps_its_whole_story_across_processes(home:
     assert [line["request"] for line in request] == [story[0]["request"]]
 
 
-def test_ready_turns_503_and_back_when_postgresql_stops_and_returns(home: House) -> None:
+def test_ready_turns_503_and_back_when_postgresql_stops_and_returns(home: Cluster) -> None:
     until(lambda: missing(home) == (200, set()))
     servers.stop_postgres(home.root)
     try:
@@ -100,7 +100,7 @@ def test_ready_turns_503_and_back_when_postgresql_stops_and_returns(home: House)
     until(lambda: "hoadon_up 1.0" in ask(home, "/metrics")[1])
 
 
-def test_ready_turns_503_and_back_when_redis_stops_and_returns_and_payments_are_taken_throughout(home: House) -> None:
+def test_ready_turns_503_and_back_when_redis_stops_and_returns_and_payments_are_taken_throughout(home: Cluster) -> None:
     until(lambda: missing(home) == (200, set()))
     servers.stop_valkey(home.redis_url)
     try:
@@ -113,14 +113,14 @@ def test_ready_turns_503_and_back_when_redis_stops_and_returns_and_payments_are_
     until(all_issued)
 
 
-def test_a_redis_that_hangs_is_missed_like_one_that_is_away(home: House) -> None:
+def test_a_redis_that_hangs_is_missed_like_one_that_is_away(home: Cluster) -> None:
     pid = redis.Redis.from_url(home.redis_url).info("server")["process_id"]
     with servers.frozen(pid):
         until(lambda: missing(home) == (503, {"redis"}))
     until(lambda: missing(home) == (200, set()))
 
 
-def test_a_worker_and_beat_give_signs_of_life_though_they_have_nothing_to_do(home: House) -> None:
+def test_a_worker_and_beat_give_signs_of_life_though_they_have_nothing_to_do(home: Cluster) -> None:
     for part in ("worker", "beat"):
         sign = home.root / "alive" / f"{part}-{home.crew.running[part].pid}"
         until(sign.exists)
@@ -128,7 +128,7 @@ def test_a_worker_and_beat_give_signs_of_life_though_they_have_nothing_to_do(hom
         until(lambda: sign.stat().st_mtime > 0)  # noqa: B023
 
 
-def test_a_scrape_is_complete_after_a_flow_and_stays_so_when_no_worker_is_up(home: House) -> None:
+def test_a_scrape_is_complete_after_a_flow_and_stays_so_when_no_worker_is_up(home: Cluster) -> None:
     home.pay()
     until(all_issued)
     count = Invoice.objects.count()

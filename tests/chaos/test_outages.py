@@ -17,7 +17,7 @@ from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.queues import issuance_queue
 from tests import cast
 from tests.chaos import servers
-from tests.chaos.cluster import House, all_issued, house, until
+from tests.chaos.cluster import Cluster, all_issued, running_cluster, until
 from webhooks.models import WebhookEvent
 
 PROMISE = 0.2  # seconds that a payment is delayed at most by a Redis that is away
@@ -33,9 +33,9 @@ NOISE = 0.4  # what a busy machine may add to any request
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
+def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[Cluster]:
     root = tmp_path_factory.mktemp("outages")
-    with house(root, django_db_blocker, SWEEP_SECONDS="1", **SOON) as home:
+    with running_cluster(root, django_db_blocker, SWEEP_SECONDS="1", **SOON) as home:
         home.crew.start("api", *api(home.ports[0]))
         home.crew.start("worker", *worker("outages", "hoadon", *(issuance_queue(p) for p in range(3))))
         home.crew.start("beat", *beat())
@@ -43,7 +43,7 @@ def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
         yield home
 
 
-def timed(home: House, count: int) -> list[float]:
+def timed(home: Cluster, count: int) -> list[float]:
     """Seconds of so many payments, one after the other; each is accepted."""
     seconds = []
     for _ in range(count):
@@ -69,7 +69,7 @@ def rows() -> tuple[int, int, int, int]:
     )
 
 
-def test_without_redis_payments_are_stored_hardly_later_and_issued_when_it_returns(home: House) -> None:
+def test_without_redis_payments_are_stored_hardly_later_and_issued_when_it_returns(home: Cluster) -> None:
     usual = statistics.median(timed(home, 10))
     servers.stop_valkey(home.redis_url)
     assert_hardly_later(timed(home, 10), usual)
@@ -78,7 +78,7 @@ def test_without_redis_payments_are_stored_hardly_later_and_issued_when_it_retur
     assert len(home.provider.ledger()) == Invoice.objects.count()
 
 
-def test_a_redis_that_hangs_delays_a_payment_no_longer_than_one_that_is_away(home: House) -> None:
+def test_a_redis_that_hangs_delays_a_payment_no_longer_than_one_that_is_away(home: Cluster) -> None:
     usual = statistics.median(timed(home, 10))
     pid = redis.Redis.from_url(home.redis_url).info("server")["process_id"]
     with servers.frozen(pid):
@@ -87,7 +87,7 @@ def test_a_redis_that_hangs_delays_a_payment_no_longer_than_one_that_is_away(hom
     until(all_issued)
 
 
-def test_without_postgresql_payments_are_503_and_nothing_is_half_done(home: House) -> None:
+def test_without_postgresql_payments_are_503_and_nothing_is_half_done(home: Cluster) -> None:
     payments = [(f"outage-{at}", cast.payment(home.seller)) for at in range(40)]
     with ThreadPoolExecutor(8) as senders:
         answers = [senders.submit(home.pay, data, key) for key, data in payments[:30]]
@@ -110,7 +110,7 @@ def test_without_postgresql_payments_are_503_and_nothing_is_half_done(home: Hous
     until(all_issued)
 
 
-def test_answers_that_come_while_postgresql_is_away_are_held_and_recorded(home: House) -> None:
+def test_answers_that_come_while_postgresql_is_away_are_held_and_recorded(home: Cluster) -> None:
     home.provider.settings(latency=1500)
     try:
         asked = home.provider.stats().get("create", 0)
@@ -133,8 +133,8 @@ def test_the_first_bell_of_a_thread_waits_no_longer_than_the_next(
     settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings.REDIS_URL, settings.CELERY_BROKER_URL = f"unix://{tmp_path}/none", f"redis+socket://{tmp_path}/none"
-    monkeypatch.setattr(queues, "_wires", queues._Wires())
-    monkeypatch.setattr(queues, "_silent_until", 0.0)
+    monkeypatch.setattr(queues, "_connections", queues._Connections())
+    monkeypatch.setattr(queues, "_paused_until", 0.0)
     started = time.perf_counter()
-    queues.wake(0, regardless=True)
+    queues.wake(0, force=True)
     assert time.perf_counter() - started < 10 * PROMISE  # the library's own patience is six seconds

@@ -21,26 +21,26 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.opening.conclude import lock_order
 from tests import cast
-from tests.chaos.cluster import House, all_issued, house, until
+from tests.chaos.cluster import Cluster, all_issued, running_cluster, until
 
 SENDERS = 2
 PACE = 0.3  # seconds between a sender's payments
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("graceful"), django_db_blocker, SWEEP_SECONDS="1") as home:
+def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("graceful"), django_db_blocker, SWEEP_SECONDS="1") as home:
         start_api(home, 0)
         yield home
 
 
-def start_api(home: House, which: int) -> None:
+def start_api(home: Cluster, which: int) -> None:
     port = home.ports[which]
     home.crew.start(f"api-{which}", *api(port))
     home.crew.wait_for(f"api-{which}", f"{home.url(port)}/admin/login/")
 
 
-def test_a_worker_that_is_told_to_stop_records_what_is_on_the_wire_and_takes_no_more(home: House) -> None:
+def test_a_worker_that_is_told_to_stop_records_what_is_on_the_wire_and_takes_no_more(home: Cluster) -> None:
     orders = 12  # and four at once go to a lane
     assert {home.pay().status for _ in range(orders)} == {202}
     home.provider.settings(latency=1500)
@@ -54,7 +54,7 @@ def test_a_worker_that_is_told_to_stop_records_what_is_on_the_wire_and_takes_no_
     assert not InvoiceIssuance.objects.filter(outcome=InvoiceIssuance.Outcome.OPEN).exists()
 
 
-def test_what_it_left_is_issued_by_the_next_one_at_the_first_attempt_though_redis_forgot_it(home: House) -> None:
+def test_what_it_left_is_issued_by_the_next_one_at_the_first_attempt_though_redis_forgot_it(home: Cluster) -> None:
     home.provider.settings(latency=0)
     redis.Redis.from_url(home.redis_url).flushall()  # so that it takes beat, the sweep and the pump
     home.crew.start("worker", *worker("second", *settings.QUEUES))
@@ -63,7 +63,7 @@ def test_what_it_left_is_issued_by_the_next_one_at_the_first_attempt_though_redi
     assert InvoiceIssuance.objects.count() == Invoice.objects.count() == len(home.provider.ledger())
 
 
-def test_a_rolling_deployment_under_load_loses_nothing_and_no_client_sees_an_error(home: House) -> None:
+def test_a_rolling_deployment_under_load_loses_nothing_and_no_client_sees_an_error(home: Cluster) -> None:
     crew = home.crew
     for name, command in (("worker", worker("second", *settings.QUEUES)), ("beat", beat())):
         if name not in crew.running:  # this test came alone
@@ -87,7 +87,7 @@ def test_a_rolling_deployment_under_load_loses_nothing_and_no_client_sees_an_err
     assert InvoiceIssuance.objects.count() == Invoice.objects.count() == len(home.provider.ledger())
 
 
-def test_a_migration_that_meets_a_slow_report_gives_up_before_payments_do(home: House) -> None:
+def test_a_migration_that_meets_a_slow_report_gives_up_before_payments_do(home: Cluster) -> None:
     """Who waits for a whole table holds up all who come after: they get through within the migration's patience."""
     connect = partial(psycopg.connect, **connection.get_connection_params())
     with Flow(home) as flow, connect() as report, connect(autocommit=True) as migration:
@@ -103,7 +103,7 @@ def test_a_migration_that_meets_a_slow_report_gives_up_before_payments_do(home: 
     assert flow.wrong == []
 
 
-def test_an_api_that_is_told_to_stop_answers_what_it_has_begun(home: House) -> None:
+def test_an_api_that_is_told_to_stop_answers_what_it_has_begun(home: Cluster) -> None:
     data = cast.payment(home.seller)
     with ThreadPoolExecutor(1) as sender:
         with transaction.atomic():
@@ -124,7 +124,7 @@ def somebody_waits_for_a_lock() -> bool:
         return cursor.fetchone() is not None
 
 
-def is_closed(home: House) -> bool:
+def is_closed(home: Cluster) -> bool:
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", home.ports[0])) == errno.ECONNREFUSED
 
@@ -132,7 +132,7 @@ def is_closed(home: House) -> bool:
 class Flow:
     """Payments that keep coming, to whichever of two ports is open. `wrong`: anything else than an accepted payment."""
 
-    def __init__(self, home: House) -> None:
+    def __init__(self, home: Cluster) -> None:
         self.home, self.enough = home, threading.Event()
         self.accepted: list[str] = []
         self.wrong: list[str] = []

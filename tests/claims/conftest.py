@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser import PATIENCE
+from tests.browser import TIMEOUT
 
 PHONE = {"width": 375, "height": 812}
 
@@ -25,7 +25,7 @@ def phone(browser: Any, live_server: Any, asked: list[str]) -> Iterator[Page]:
     said: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     yield page
     context.close()
     assert [url for url in asked if not url.startswith((live_server.url, "data:"))] == []

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from invoices.models import Invoice
 from tests import cast
-from tests.browser import grave, nobody_is_kept_out
+from tests.browser import assert_accessible, serious_violations
 from tests.claims.stages import STAGES, link, to_be_mended, with_files
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -23,7 +23,7 @@ def test_axe_finds_nothing_serious_at_any_stage(phone: Page, language: str, medi
         "/claims/nobody-knows-this-token",
     ]
     for address in addresses:
-        nobody_is_kept_out(phone, address)
+        assert_accessible(phone, address)
 
 
 def test_axe_finds_nothing_serious_in_a_form_with_mistakes_or_too_late(phone: Page) -> None:
@@ -32,19 +32,19 @@ def test_axe_finds_nothing_serious_in_a_form_with_mistakes_or_too_late(phone: Pa
     phone.get_by_label("Mã số thuế").fill("1")
     phone.get_by_role("button", name="Nhận hóa đơn").click()
     expect(phone.get_by_role("alert")).to_be_visible()
-    assert grave(phone) == []
+    assert serious_violations(phone) == []
     phone.emulate_media(color_scheme="dark")
-    assert grave(phone) == []
+    assert serious_violations(phone) == []
     Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=invoice.paid_at)
     phone.get_by_role("button", name="Nhận hóa đơn").click()
     expect(phone.get_by_role("alert")).to_contain_text("không được ghi nhận")
-    assert grave(phone) == []
+    assert serious_violations(phone) == []
 
 
 def test_what_axe_looks_for_is_found_where_it_is_wrong(phone: Page) -> None:
     phone.goto(link(cast.waiting()))
     phone.evaluate("document.querySelector('label[for=taxCode]').remove()")
-    assert [text for text in grave(phone) if text.startswith("label: ")]
+    assert [text for text in serious_violations(phone) if text.startswith("label: ")]
 
 
 def test_a_claim_is_made_with_the_keyboard_alone(phone: Page) -> None:

@@ -16,7 +16,7 @@ from invoices.operations.claim import claim
 from merchants import logos
 from merchants.models import Logo
 from tests import cast
-from tests.browser import fits
+from tests.browser import assert_no_overflow
 from tests.claims.conftest import PHONE
 from tests.claims.stages import link, with_files
 
@@ -27,7 +27,7 @@ def test_a_company_claims_errs_mends_and_edits(phone: Page) -> None:
     invoice = cast.waiting()
     phone.goto(link(invoice))
     expect(phone.get_by_role("heading", level=1)).to_have_text("Nhận hóa đơn của bạn")
-    fits(phone)
+    assert_no_overflow(phone)
 
     phone.get_by_label("Mã số thuế").fill("0100109107")
     phone.get_by_label("Tên đơn vị").fill(cast.COMPANY["name"])
@@ -38,7 +38,7 @@ def test_a_company_claims_errs_mends_and_edits(phone: Page) -> None:
     expect(phone.get_by_label("Mã số thuế")).to_have_value("0100109107")
     expect(phone.get_by_label("Tên đơn vị")).to_have_value(cast.COMPANY["name"])
     expect(phone.get_by_label("Địa chỉ")).to_have_value(cast.COMPANY["address"])
-    fits(phone)
+    assert_no_overflow(phone)
 
     phone.get_by_role("alert").get_by_role("link", name="Mã số thuế").click()
     phone.get_by_label("Mã số thuế").fill("0100 109 106")
@@ -47,14 +47,14 @@ def test_a_company_claims_errs_mends_and_edits(phone: Page) -> None:
     expect(phone.get_by_role("heading", level=1)).to_have_text("Đã nhận thông tin của bạn")
     expect(phone.get_by_text("•••106")).to_be_visible()
     expect(phone.get_by_text("0100109106")).to_have_count(0)
-    fits(phone)
+    assert_no_overflow(phone)
 
     phone.get_by_role("link", name="Sửa", exact=True).click()
     expect(phone.get_by_label("Mã số thuế")).to_have_value("0100109106")
     phone.get_by_role("radio", name="Cá nhân").check()
     expect(phone.get_by_label("Mã số thuế")).to_be_hidden()
     phone.get_by_label("Họ và tên").fill("Nguyễn Thị Mai")
-    fits(phone)
+    assert_no_overflow(phone)
     phone.get_by_role("button", name="Lưu thông tin").click()
     expect(phone.get_by_text("N. T. Mai")).to_be_visible()
     row = Invoice.objects.get(pk=invoice.pk)
@@ -70,7 +70,7 @@ def test_who_comes_too_late_is_told_what_to_do(phone: Page) -> None:
     expect(phone.get_by_role("heading", level=1)).to_have_text("Đã hết thời hạn yêu cầu hóa đơn")
     expect(phone.get_by_role("alert")).to_be_visible()
     expect(phone.get_by_text("Vui lòng liên hệ người bán")).to_be_visible()
-    fits(phone)
+    assert_no_overflow(phone)
 
 
 def test_the_page_follows_the_invoice_by_itself_and_rests_when_the_files_are_there(
@@ -80,7 +80,7 @@ def test_the_page_follows_the_invoice_by_itself_and_rests_when_the_files_are_the
     phone.clock.install()
     phone.goto(link(invoice))
     expect(phone.get_by_role("heading", level=1)).to_have_text("Hóa đơn đang được lập")
-    fits(phone)
+    assert_no_overflow(phone)
     phone.evaluate("document.body.dataset.here = 'yes'")
     phone.get_by_text("2 mặt hàng").click()  # what the buyer folded stays folded
     with phone.expect_response(lambda answer: answer.status == 304):  # nothing changed, nothing is sent
@@ -98,7 +98,7 @@ def test_the_page_follows_the_invoice_by_itself_and_rests_when_the_files_are_the
     before = len(asked)
     phone.clock.run_for(600_000)
     assert len(asked) == before, "what is final is not asked for again"
-    fits(phone)
+    assert_no_overflow(phone)
     with phone.expect_download() as download:
         phone.get_by_role("link", name="Tải PDF").click()
     assert download.value.suggested_filename == "1C26TAA-1207.pdf"
@@ -187,4 +187,4 @@ def test_every_page_fits_every_screen(phone: Page) -> None:
     pages += [link(cast.issued(buyer=cast.COMPANY, number="12345678")), link(cast.queued())]
     for page in [*pages, "/claims/nobody-knows-this-token"]:
         phone.goto(page)
-        fits(phone, 320, 375, 768, 1280)
+        assert_no_overflow(phone, 320, 375, 768, 1280)

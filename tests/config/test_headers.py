@@ -10,7 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from tests import cast
-from tests.browser import PATIENCE
+from tests.browser import TIMEOUT
 from tests.config.test_deployment import GOOD, manage
 
 
@@ -67,7 +67,7 @@ def desk(browser: Any, live_server: Any) -> Iterator[Page]:
     """A page on which every complaint of the browser is a failure."""
     context = browser.new_context(base_url=live_server.url)
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     said: list[str] = []
     page.on("console", lambda message: said.append(f"{page.url} {message.text}") if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(f"{page.url} {error}"))

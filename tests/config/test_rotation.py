@@ -15,7 +15,7 @@ from config.base.ids import new_ids
 from config.models import Configuration
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.client import Caller
+from tests.api.client import ApiClient
 from webhooks.models import WebhookEndpoint
 
 OLD, NEW = "ab" * 32, "cd" * 32
@@ -87,18 +87,18 @@ def test_a_registered_column_is_one_that_some_model_seals() -> None:
 @pytest.mark.django_db
 def test_what_does_not_open_is_named_and_left_and_the_rest_goes_on(settings: Any) -> None:
     first, *rest, last = under_the_old_key(6, settings)
-    foreign = ProviderAccount.objects.get(pk=last).sealed_credentials
-    ProviderAccount.objects.filter(pk=first).update(sealed_credentials=foreign)
+    foreign = ProviderAccount.objects.get(pk=last).encrypted_credentials
+    ProviderAccount.objects.filter(pk=first).update(encrypted_credentials=foreign)
     told = StringIO()
     with pytest.raises(CommandError, match="still needed") as error:
         call_command("rotate_credentials_key", stdout=told, stderr=told)
     assert error.value.returncode == 1
     assert f"merchants.ProviderAccount:{first} opens with no key" in told.getvalue()
     assert "merchants.ProviderAccount: 5 were" in told.getvalue()
-    assert ProviderAccount.objects.get(pk=first).sealed_credentials == foreign
+    assert ProviderAccount.objects.get(pk=first).encrypted_credentials == foreign
     settings.CREDENTIALS_KEYS = [NEW]
     assert [ProviderAccount.objects.get(pk=pk).credentials["password"] for pk in (*rest, last)] == ["p"] * 4
-    for envelope in ProviderAccount.objects.values_list("sealed_credentials", flat=True):
+    for envelope in ProviderAccount.objects.values_list("encrypted_credentials", flat=True):
         assert envelope not in told.getvalue()
 
 
@@ -143,7 +143,7 @@ def test_a_thousand_secrets_are_rotated_while_they_are_read_and_no_reader_meets_
     def the_console(pk: int) -> None:
         assert admin_client.get(f"/admin/merchants/provideraccount/{pk}/change/").status_code == 200
 
-    caller = Caller("merchant.read", "credential.write")
+    caller = ApiClient("merchant.read", "credential.write")
 
     def the_api(pk: int) -> None:
         answer = caller.ask("GET", f"provider-accounts/{pk}")

@@ -13,10 +13,10 @@ from config.base import clock
 from config.monitoring.gauges import listed
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund
-from invoices.worklists import WORK
+from invoices.worklists import WORKLISTS
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
-LARGE = [
+LARGE_TABLES = [
     model._meta.db_table
     for model in (
         Invoice, Invoice.history.model, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund,
@@ -55,7 +55,7 @@ def visits() -> list[Visit]:
             "list of a merchant's day",
             listed(LIST, merchant=issued.merchant_id, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01"),
         ),
-        *(Visit(f"list to do: {work}", listed(LIST, work=work)) for work in WORK),
+        *(Visit(f"list to do: {work}", listed(LIST, work=work)) for work in WORKLISTS),
         Visit("invoice, issued", reverse("admin:invoices_invoice_change", args=[issued.pk])),
         Visit("invoice, not issued", reverse("admin:invoices_invoice_change", args=[other.pk])),
         Visit("search: order", search, issued.order_id),
@@ -84,7 +84,7 @@ def visits() -> list[Visit]:
     ]
 
 
-def hear() -> None:
+def seed_other_rows() -> None:
     """For each seeded invoice what machines told of it and were told; the seed itself knows invoices only."""
     endpoint, _ = WebhookEndpoint.objects.get_or_create(url="https://cafe.example/hooks")
     invoices = list(Invoice.objects.filter(deliveries=None).select_related("merchant"))
@@ -106,10 +106,10 @@ def queries_of(client: Client, visit: Visit) -> list[str]:
     return [query["sql"] for query in seen.captured_queries]
 
 
-def read_whole(statements: list[str]) -> list[str]:
+def full_scans(statements: list[str]) -> list[str]:
     """The large tables that a statement reads from end to end, with the statement; a small one is best read so."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT relname FROM pg_class WHERE relname = ANY(%s) AND reltuples >= 1000", [LARGE])
+        cursor.execute("SELECT relname FROM pg_class WHERE relname = ANY(%s) AND reltuples >= 1000", [LARGE_TABLES])
         large = {row[0] for row in cursor.fetchall()}
     found = []
     for sql in statements:

@@ -69,7 +69,7 @@ def test_no_list_is_narrowed_by_a_column_that_it_does_not_offer(client: Client) 
 
 def test_every_link_of_the_lists_and_the_sidebar_opens(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    invoice_history.eventful(User.objects.get())
+    invoice_history.eventful_invoice(User.objects.get())
     lists = set(re.findall(r'href="(/admin/[a-z]+/[a-z]+/)"', client.get("/admin/").content.decode()))
     assert len(lists) > 15
     for path in lists:
@@ -82,7 +82,7 @@ def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, mo
     monkeypatch.setattr("config.console.timeline.CAP", 1)
     root = User.objects.create_superuser("root", password="x")
     client.force_login(root)
-    invoice = invoice_history.eventful(root)
+    invoice = invoice_history.eventful_invoice(root)
     for at in ("p1", "p2"):
         sale = cast.payment(invoice.merchant, orderId=invoice.order_id, paymentId=at)
         receiving.receive("internal", at, json.dumps(cast.event("payment.succeeded", sale)).encode(), "1")
@@ -128,7 +128,7 @@ def test_a_failure_alone_narrows_to_failed_ones(client: Client) -> None:
 
 def test_events_and_deliveries_are_found_by_their_webhook_id(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    invoice_history.event("payment.succeeded", cast.payment(cast.seller(), orderId="so-7"))
+    invoice_history.receive_event("payment.succeeded", cast.payment(cast.seller(), orderId="so-7"))
     event = WebhookEvent.objects.get()
     endpoint = WebhookEndpoint.objects.create(url="https://cafe.example/hooks")
     invoice = cast.waiting()

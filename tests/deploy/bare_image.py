@@ -16,7 +16,7 @@ LOCK = ROOT / "requirements.lock"
 
 
 @dataclass(frozen=True)
-class Bare:
+class BareImage:
     """`entry` and the arguments of a manifest are what a container would run; in `folder`, with `environment`."""
 
     python: Path
@@ -40,7 +40,7 @@ class Bare:
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
 
 
-def build(folder: Path, environment: dict[str, str]) -> Bare:
+def build(folder: Path, environment: dict[str, str]) -> BareImage:
     """The image's second half, without root: packages by their lock file, the files that .dockerignore lets through."""
     app = folder / "app"
     for path in _let_through():
@@ -52,7 +52,7 @@ def build(folder: Path, environment: dict[str, str]) -> Bare:
     assert collect
     subprocess.run(collect[1].replace("/venv/bin/python", str(python)).split(), cwd=app, env=own, check=True)
     settings = dict(re.findall(r"\b(HOADON_ENV|MEDIA_ROOT|PYTHONUNBUFFERED)=(\S+)", IMAGE))
-    return Bare(python, app, {**own, **settings, "MEDIA_ROOT": str(folder / "files"), **environment})
+    return BareImage(python, app, {**own, **settings, "MEDIA_ROOT": str(folder / "files"), **environment})
 
 
 def _packages() -> Path:

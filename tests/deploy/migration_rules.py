@@ -38,7 +38,7 @@ TABLE = re.compile(
 )
 
 
-def breaches(sql: str) -> Iterator[tuple[str, str]]:
+def violations(sql: str) -> Iterator[tuple[str, str]]:
     """What is wrong with a migration's SQL, and the statement. Tables that it makes itself are nobody's yet."""
     statements = [" ".join(statement.split()) for statement in sqlparse.split(_without_comments(sql))]
     fresh = {name for statement in statements for name in re.findall(r'^CREATE TABLE "?(\w+)"?', statement)}

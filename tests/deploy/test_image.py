@@ -29,7 +29,7 @@ from tests import cast
 from tests.api import identity_service
 from tests.chaos import servers
 from tests.deploy import bare_image, manifests
-from tests.deploy.bare_image import Bare
+from tests.deploy.bare_image import BareImage
 
 PATIENCE = 120
 ORDER, MERCHANT = "order-1", "first-cafe"
@@ -44,7 +44,7 @@ a.save()
 
 
 class Deployment:
-    def __init__(self, image: Bare, port: int, identity: Any, secret: str) -> None:
+    def __init__(self, image: BareImage, port: int, identity: Any, secret: str) -> None:
         self.image, self.port, self.identity, self.secret = image, port, identity, secret
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 

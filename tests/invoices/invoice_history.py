@@ -27,16 +27,16 @@ def seller_with_endpoint() -> Merchant:
     return merchant
 
 
-def event(kind: str, data: dict[str, Any]) -> None:
+def receive_event(kind: str, data: dict[str, Any]) -> None:
     body = json.dumps(cast.event(kind, data), ensure_ascii=False).encode()
     receive("internal", f"{kind} of {data['orderId']} at {data['merchantId']}", body, "1")
 
 
-def eventful(by: User) -> Invoice:
+def eventful_invoice(by: User) -> Invoice:
     """Paid, claimed, refused by the provider, failed; meanwhile its merchant moved and operators were at work."""
     merchant = seller_with_endpoint()
     sale = cast.payment(merchant)
-    event("payment.succeeded", sale)
+    receive_event("payment.succeeded", sale)
     invoice = Invoice.objects.get(merchant=merchant)
     claim(invoice.claim_token or "", {**cast.PERSON, "email": "mai@example.com"})
     edit(merchant.tax_info, by, "moved to another street", address="7 Hàng Bài")
@@ -48,7 +48,7 @@ def eventful(by: User) -> Invoice:
         {"op": "u", "after": {"id": merchant.code, "name": "Sương Mai Coffee", "status": "active"},
          "source": {"lsn": 7, "ts_ms": 1}}, source="test",
     )  # fmt: skip
-    return refused(Invoice.objects.get(pk=invoice.pk))
+    return refuse(Invoice.objects.get(pk=invoice.pk))
 
 
 def edit(row: Any, by: User | None, why: str, **values: Any) -> None:
@@ -58,7 +58,7 @@ def edit(row: Any, by: User | None, why: str, **values: Any) -> None:
     row.save()
 
 
-def refused(invoice: Invoice) -> Invoice:
+def refuse(invoice: Invoice) -> Invoice:
     from invoices.issuing.take import _commit_to_send
 
     _commit_to_send([invoice.pk], {invoice.account_id: invoice.account}, 0.0)
@@ -75,7 +75,7 @@ def refused(invoice: Invoice) -> Invoice:
     return move_one(invoice, decide, actor="worker")
 
 
-def long(invoice: Invoice, rows: int) -> Invoice:
+def add_audit_rows(invoice: Invoice, rows: int) -> Invoice:
     for at in range(rows):
         invoice = move_one(invoice, State(invoice.state), actor="worker", event="fact_noted", reason=f"fact {at}")
     return invoice

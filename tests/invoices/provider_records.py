@@ -7,7 +7,7 @@ from invoices.issuing import wire
 from invoices.issuing.calls import account_of
 from invoices.issuing.documents import read, render
 from invoices.models import Invoice
-from invoices.providers import build
+from invoices.providers import build_provider
 from merchants.models import Merchant
 from tests import cast
 
@@ -18,7 +18,7 @@ def seller_at(provider: Simulator, **overrides: Any) -> Merchant:
     return merchant
 
 
-def issue_at_the_provider(invoice: Invoice) -> None:
+def issue_at_provider(invoice: Invoice) -> None:
     """As a send of it would have, though it be one that our books have lost."""
     lane = invoice.account
     assert lane
@@ -26,6 +26,6 @@ def issue_at_the_provider(invoice: Invoice) -> None:
     document = read(invoice.document or render(invoice))
 
     async def issue(http: Any) -> Any:
-        return await build("viettel", account, http).issue(document)
+        return await build_provider("viettel", account, http).issue(document)
 
     wire.http_loop.run(issue)

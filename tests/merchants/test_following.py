@@ -10,7 +10,7 @@ from django.conf import settings
 
 from config.processes import broker
 from tests import cast
-from tests.merchants.change_stream import END_STATE, ConsumerCluster, send_with_kills, consumer_cluster, make_stream
+from tests.merchants.change_stream import END_STATE, ConsumerCluster, consumer_cluster, make_stream, send_with_kills
 
 LAG = "SELECT topic, sum(lag)::int FROM merchants_consumerlag GROUP BY 1"
 

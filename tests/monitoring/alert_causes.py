@@ -29,20 +29,20 @@ from invoices.operations.skip import skip
 from invoices.upkeep import numbers_left
 from invoices.upkeep.reconcile import reconcile_yesterday
 from invoices.upkeep.sweep import revive_parked
-from invoices.upkeep.verify_audit import verify_by_night
+from invoices.upkeep.verify_audit import verify_nightly
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.sync import changes, drift, following, lag
 from merchants.sync.messages import Message
 from tests import cast
 from tests.console.action_pages import perform
-from tests.invoices.provider_records import issue_at_the_provider
+from tests.invoices.provider_records import issue_at_provider
 from tests.invoices.upkeep.test_verify_audit import tamper
 from tests.webhooks.receivers import OK, receiving
 from webhooks.models import WebhookEvent
 from webhooks.outbound.deliveries import deliver_due
 from webhooks.outbound.events import write_test
 
-Story = Iterator[None]
+Scenario = Iterator[None]
 WHO: dict[str, Any] = {"actor": "user:1", "reason": "a test"}
 
 
@@ -61,13 +61,13 @@ def send(*invoices: Invoice) -> None:
         issue_due(partition)
 
 
-def silent(provider: Simulator) -> Story:
+def silent(provider: Simulator) -> Scenario:
     """The only condition that is not in the database: for `HoadonSilent` the test looks at another process."""
     yield
     yield
 
 
-def failures(provider: Simulator) -> Story:
+def failures(provider: Simulator) -> Scenario:
     merchant = seller_at(provider)
     provider.faults("invalid-buyer-tax-code")
     send(*(cast.queued(merchant, buyer=cast.COMPANY) for _ in range(10)))
@@ -76,7 +76,7 @@ def failures(provider: Simulator) -> Story:
         yield
 
 
-def dead_letters(provider: Simulator) -> Story:
+def dead_letters(provider: Simulator) -> Scenario:
     provider.faults("429")
     steps, settings.RETRY_STEPS = settings.RETRY_STEPS, []
     try:
@@ -88,7 +88,7 @@ def dead_letters(provider: Simulator) -> Story:
         yield
 
 
-def two_numbers(provider: Simulator) -> Story:
+def two_numbers(provider: Simulator) -> Scenario:
     """Given up unexposed, and found at the provider a day later."""
     merchant = seller_at(provider)
     provider.faults("issue-then-drop")
@@ -102,8 +102,8 @@ def two_numbers(provider: Simulator) -> Story:
         yield
 
 
-def books_differ(provider: Simulator) -> Story:
-    issue_at_the_provider(cast.failed(seller_at(provider), failure="late"))
+def books_differ(provider: Simulator) -> Scenario:
+    issue_at_provider(cast.failed(seller_at(provider), failure="late"))
     with later(days=1):
         reconcile_yesterday()
         yield
@@ -111,16 +111,16 @@ def books_differ(provider: Simulator) -> Story:
             yield
 
 
-def tampered(provider: Simulator) -> Story:
+def tampered(provider: Simulator) -> Scenario:
     cast.issued()
     for night, old, new in ((0, "test", "user:1"), (1, "user:1", "test")):
         tamper("UPDATE invoices_invoiceaudittracing SET actor = %(new)s WHERE actor = %(old)s", old=old, new=new)
         with later(days=night):
-            verify_by_night()
+            verify_nightly()
             yield
 
 
-def two_payments(provider: Simulator) -> Story:
+def two_payments(provider: Simulator) -> Scenario:
     invoice = cast.waiting()
     second = cast.payment(invoice.merchant, orderId=invoice.order_id, total=35000, lines=[
         {"name": "Cà phê sữa đá", "quantity": 1, "unitPrice": 35000, "vatRate": "8%"}
@@ -136,7 +136,7 @@ def post(kind: str, data: dict[str, Any], **how: Any) -> int:
     return Client().post("/v1/api/webhooks/internal", **call).status_code
 
 
-def refused_payment(provider: Simulator) -> Story:
+def refused_payment(provider: Simulator) -> Scenario:
     sale = cast.payment(cast.seller())
     assert post("payment.succeeded", {**sale, "total": 1}) == 422
     yield
@@ -147,7 +147,7 @@ def refused_payment(provider: Simulator) -> Story:
     yield
 
 
-def no_account(provider: Simulator) -> Story:
+def no_account(provider: Simulator) -> Scenario:
     merchant = cast.seller()
     account = merchant.accounts.get()
     for is_active in (False, True):
@@ -159,7 +159,7 @@ def no_account(provider: Simulator) -> Story:
             yield
 
 
-def near_the_limit(provider: Simulator) -> Story:
+def near_the_limit(provider: Simulator) -> Scenario:
     invoice = cast.queued(seller_at(provider))
     with clock.frozen(invoice.issue_until - timedelta(minutes=30)):
         yield
@@ -167,7 +167,7 @@ def near_the_limit(provider: Simulator) -> Story:
         yield
 
 
-def nobody_works(provider: Simulator) -> Story:
+def nobody_works(provider: Simulator) -> Scenario:
     invoice = cast.queued(seller_at(provider))
     with later(minutes=11):
         yield
@@ -175,7 +175,7 @@ def nobody_works(provider: Simulator) -> Story:
         yield
 
 
-def in_doubt(provider: Simulator) -> Story:
+def in_doubt(provider: Simulator) -> Scenario:
     provider.faults("issue-then-drop")
     invoice = cast.queued(seller_at(provider))
     send(invoice)
@@ -185,7 +185,7 @@ def in_doubt(provider: Simulator) -> Story:
         yield
 
 
-def parked(provider: Simulator) -> Story:
+def parked(provider: Simulator) -> Scenario:
     provider.faults("out-of-quota")
     invoice = cast.queued(seller_at(provider))
     send(invoice)
@@ -197,7 +197,7 @@ def parked(provider: Simulator) -> Story:
         yield
 
 
-def certificate(provider: Simulator) -> Story:
+def certificate(provider: Simulator) -> Scenario:
     account = cast.seller().accounts.get()
     for left in (29, 400):
         account.certificate_ends = clock.today_vn() + timedelta(days=left)
@@ -205,21 +205,21 @@ def certificate(provider: Simulator) -> Story:
         yield
 
 
-def few_numbers(provider: Simulator) -> Story:
+def few_numbers(provider: Simulator) -> Scenario:
     invoice = cast.issued(number="990")
     for last in (1000, 10_000):
         ProviderAccount.objects.filter(pk=invoice.account_id).update(last_number=last)
-        numbers_left.count_left()
+        numbers_left.count_numbers_left()
         yield
 
 
-def new_rates(provider: Simulator) -> Story:
+def new_rates(provider: Simulator) -> Scenario:
     for day in (date(2026, 12, 2), date(2027, 1, 1)):
         with clock.frozen(datetime.combine(day, datetime.min.time(), clock.VIETNAM)):
             yield
 
 
-def drifting(provider: Simulator) -> Story:
+def drifting(provider: Simulator) -> Scenario:
     tax = {"taxCode": "0100109106", "legalName": "Công ty A", "address": "1 Lê Lợi", "method": "deduction"}
     row = {"id": "a", "name": "A", "status": "active", "metadata": {"tax": tax}}
     changes.apply({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
@@ -243,7 +243,7 @@ class Kafka:
         return 0, 7
 
 
-def no_consumer(provider: Simulator) -> Story:
+def no_consumer(provider: Simulator) -> Scenario:
     before, settings.KAFKA_BOOTSTRAP_SERVERS = settings.KAFKA_BOOTSTRAP_SERVERS, "kafka:9092"
     try:
         yield
@@ -253,7 +253,7 @@ def no_consumer(provider: Simulator) -> Story:
         settings.KAFKA_BOOTSTRAP_SERVERS = before
 
 
-def poison(provider: Simulator) -> Story:
+def poison(provider: Simulator) -> Scenario:
     following.keep([Message(settings.KAFKA_MERCHANT_TOPIC, 0, 1, b"k", b"{")])
     yield
     Quarantine.objects.update(value=None)  # as if a release had taught us to read it
@@ -261,7 +261,7 @@ def poison(provider: Simulator) -> Story:
     yield
 
 
-def forged(provider: Simulator) -> Story:
+def forged(provider: Simulator) -> Scenario:
     call = cast.signed(b"{}")
     call["headers"]["webhook-signature"] = "v1,AAAA"
     for _ in range(10):
@@ -271,7 +271,7 @@ def forged(provider: Simulator) -> Story:
         yield
 
 
-def untold(provider: Simulator) -> Story:
+def untold(provider: Simulator) -> Scenario:
     with receiving() as receiver:
         write_test(receiver.endpoint())
         with later(minutes=11):
@@ -280,7 +280,7 @@ def untold(provider: Simulator) -> Story:
             yield
 
 
-def gone(provider: Simulator) -> Story:
+def gone(provider: Simulator) -> Scenario:
     with receiving() as receiver:
         row = receiver.endpoint()
         write_test(row)
@@ -292,7 +292,7 @@ def gone(provider: Simulator) -> Story:
             yield
 
 
-CAUSES: dict[str, Callable[[Simulator], Story]] = {
+CAUSES: dict[str, Callable[[Simulator], Scenario]] = {
     "HoadonSilent": silent,
     "IssuanceFailuresSpike": failures,
     "DeadLettersGrow": dead_letters,

@@ -40,7 +40,7 @@ def _one(seed: int, personalities: list[str]) -> int:
     processes.prepare("one")
     failed = 0
     for personality in personalities:
-        ok, story = processes.tell(seed, personality)
+        ok, story = processes.run_seed(seed, personality)
         console.print("\n".join(story), markup=False, highlight=False)
         failed += not ok
     return int(failed > 0)
@@ -64,7 +64,7 @@ def _many(seeds: range, personalities: list[str], cores: int) -> int:
         Progress(*columns, console=console) as progress,
     ):
         bar = progress.add_task("seeds", total=len(seeds) * len(personalities), bad="")
-        for done, broken in pool.imap_unordered(processes.chunk, work):
+        for done, broken in pool.imap_unordered(processes.run_seeds, work):
             failures += broken
             progress.update(bar, advance=done, bad=f"[red]{len(failures)} broken" if failures else "")
             ran = int(progress.tasks[bar].completed)

@@ -21,7 +21,7 @@ from invoices.providers.base import Unavailable, Uncertain
 from merchants.models import ProviderAccount
 from tests.simulation.interleave import Interleaver
 from tests.simulation.seeds import simulate
-from tests.simulation.world import Broken
+from tests.simulation.world import InvariantBroken
 
 LONGEST = 400  # seeds
 
@@ -134,6 +134,6 @@ def seeds_until_caught(name: str, personality: str, interleaver: Interleaver) ->
         for seed in range(LONGEST):
             try:
                 simulate(seed, personality, interleaver)
-            except Broken as broken:
+            except InvariantBroken as broken:
                 return seed + 1, broken.what
     return LONGEST, ""

@@ -7,9 +7,9 @@ from invoices.opening import claim_window
 from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
-from tests.simulation.interleave import Act
+from tests.simulation.interleave import Operation
 from tests.simulation.steps import arriving, looking, recording
-from tests.simulation.world import Broken, World
+from tests.simulation.world import InvariantBroken, World
 
 ROUNDS = 60
 
@@ -35,20 +35,20 @@ def come_to_rest(world: World) -> None:
         world.advance(wait)
         world.tell(f"time passed: {wait:.0f} s")
     else:
-        raise Broken(world.seed, world.personality, "it does not come to rest", world.story)
+        raise InvariantBroken(world.seed, world.personality, "it does not come to rest", world.story)
     if broken := invariants.at_rest(world):
-        raise Broken(world.seed, world.personality, f"at rest: {broken}", world.story)
+        raise InvariantBroken(world.seed, world.personality, f"at rest: {broken}", world.story)
 
 
 def everybody_works(world: World) -> None:
-    world.act(Act("the sweep", sweep.sweep))
+    world.act(Operation("the sweep", sweep.sweep))
     found = world.rows
     if any(row.state == State.WAITING for row in found):
-        world.act(Act("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
+        world.act(Operation("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
     if any(row.look_again_at and row.look_again_at <= world.now for row in found):
-        world.act(Act("last looks", final_lookups.last_looks))
+        world.act(Operation("last looks", final_lookups.last_looks))
     if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():
-        world.act(Act("probes", parked_accounts.probe_parked))
+        world.act(Operation("probes", parked_accounts.probe_parked))
     world.advance(0)
     worker, busy = world.workers[0], True
     while busy:

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from tests.simulation.invariants import Row
     from tests.simulation.world import World
 
-Story = list[dict[str, Any]]  # the audit of one invoice
+AuditTrail = list[dict[str, Any]]  # the audit of one invoice
 ENDED_HERE = (None, State.FAILED, State.CANCELLED)  # where a conflict came from; None: it stayed FAILED
 RANK = {"payment": 0, "checkout": 1, "api": 1, "claim": 2}
 
 
-def undeserved(world: "World") -> str:
+def unexpected_end(world: "World") -> str:
     """What is wrong, or ""."""
-    told: dict[int, Story] = defaultdict(list)
+    told: dict[int, AuditTrail] = defaultdict(list)
     for tracing in InvoiceAuditTracing.objects.filter(invoice__in=[row.id for row in world.rows]).order_by("seq"):
         told[tracing.invoice_id].append(tracing.told)
     sales = {(sale["merchantId"], sale["orderId"]): sale for sale in world.sales}
@@ -35,7 +35,7 @@ def undeserved(world: "World") -> str:
     return ""
 
 
-def _end(world: "World", row: "Row", merchant: Merchant, story: Story, paid: int) -> str:
+def _end(world: "World", row: "Row", merchant: Merchant, story: AuditTrail, paid: int) -> str:
     if row.state == State.CANCELLED:
         by_operator = any(step["eventType"] == "cancelled" and step["actor"].startswith("user:") for step in story)
         if row.total and row.refunded_amount < paid and not by_operator:
@@ -55,7 +55,7 @@ def _end(world: "World", row: "Row", merchant: Merchant, story: Story, paid: int
     return ""
 
 
-def _total(story: Story, paid: int) -> str:
+def _total(story: AuditTrail, paid: int) -> str:
     """At each take the invoice must leave out what had gone back by then."""
     known: dict[str, Any] = {"refunded_amount": 0}
     for step in story:
@@ -65,7 +65,7 @@ def _total(story: Story, paid: int) -> str:
     return ""
 
 
-def _buyer(world: "World", row: "Row", merchant: Merchant, story: Story) -> str:
+def _buyer(world: "World", row: "Row", merchant: Merchant, story: AuditTrail) -> str:
     """The heaviest word before the first take, unless it was amended since or had to give way."""
     requests = list(InvoiceRequest.objects.filter(merchant_code=merchant.code, order_id=row.order_id))
     in_time = [request for request in requests if request.buyer and not request.too_late]

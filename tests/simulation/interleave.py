@@ -32,7 +32,7 @@ class Stuck(AssertionError):
 
 
 @dataclass(eq=False)
-class Act:
+class Operation:
     """Something that one process does. `crash_at`: it dies before its statement of that number."""
 
     name: str
@@ -68,13 +68,13 @@ class Act:
 
 
 @dataclass(eq=False)
-class Turn:
+class Runner:
     """A thread that runs one act at a time."""
 
-    back: "queue.Queue[Turn]"  # the token, on its way back to the scheduler
+    back: "queue.Queue[Runner]"  # the token, on its way back to the scheduler
     token: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    work: "queue.Queue[Act | None]" = field(default_factory=queue.Queue)
-    act: Act | None = None
+    work: "queue.Queue[Operation | None]" = field(default_factory=queue.Queue)
+    act: Operation | None = None
     moving: bool = False
     waits: bool = False  # for another's lock, when we last looked
     pid: int = 0
@@ -102,15 +102,15 @@ class Interleaver:
 
     def __init__(self, size: int = 3, stuck: float = STUCK) -> None:
         self.stuck = stuck
-        self.back: queue.Queue[Turn] = queue.Queue()
-        self.turns = [Turn(self.back) for _ in range(size)]
+        self.back: queue.Queue[Runner] = queue.Queue()
+        self.turns = [Runner(self.back) for _ in range(size)]
         self.threads = [threading.Thread(target=turn.loop, daemon=True) for turn in self.turns]
         for thread, turn in zip(self.threads, self.turns, strict=True):
             turn.moving = True
             thread.start()
         self._settle(self.turns)
 
-    def run(self, acts: list[Act], dice: Dice) -> None:
+    def run(self, acts: list[Operation], dice: Dice) -> None:
         """Run all to their ends. Raises Deadlock or Stuck."""
         turns = self.turns[: len(acts)]
         for turn, act in zip(turns, acts, strict=True):
@@ -132,7 +132,7 @@ class Interleaver:
         for thread in self.threads:
             thread.join()
 
-    def _settle(self, turns: list[Turn]) -> None:
+    def _settle(self, turns: list[Runner]) -> None:
         """Until every thread is at its next statement, done, or surely waiting for another's lock. Raises Stuck."""
         began = time.monotonic()
         while moving := [turn for turn in turns if turn.moving]:
@@ -145,7 +145,7 @@ class Interleaver:
                 if time.monotonic() - began > self.stuck:
                     self._break(turns, Stuck(self._activity(turns)))
 
-    def _all_wait(self, turns: list[Turn]) -> bool:
+    def _all_wait(self, turns: list[Runner]) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT cardinality(pg_blocking_pids(pid)) > 0 FROM unnest(%s) WITH ORDINALITY AS t(pid, n) ORDER BY n",
@@ -155,7 +155,7 @@ class Interleaver:
                 turn.waits = waits
         return all(turn.waits for turn in turns) and self.back.empty()
 
-    def _activity(self, turns: list[Turn]) -> str:
+    def _activity(self, turns: list[Runner]) -> str:
         """What PostgreSQL says of each thread."""
         with connection.cursor() as cursor:
             cursor.execute(
@@ -166,7 +166,7 @@ class Interleaver:
             told = {pid: rest for pid, *rest in cursor.fetchall()}
         return "; ".join(f"{turn.act.name if turn.act else 'idle'}: {told.get(turn.pid, 'gone')}" for turn in turns)
 
-    def _break(self, turns: list[Turn], error: AssertionError) -> NoReturn:
+    def _break(self, turns: list[Runner], error: AssertionError) -> NoReturn:
         """Let all come to their ends, so that the next seed finds the threads as new."""
         open_turns = [turn for turn in turns if turn.act]
         with connection.cursor() as cursor:
@@ -184,10 +184,10 @@ class Interleaver:
                 ended += 1
         raise error
 
-    def _crash(self, turn: Turn) -> None:
+    def _crash(self, turn: Runner) -> None:
         if turn.act:
             turn.act.crash_at = turn.act.statements + 1
             turn.token.release()
 
-    def _waiting(self, turns: list[Turn]) -> str:
+    def _waiting(self, turns: list[Runner]) -> str:
         return "; ".join(f"{turn.act.name} at: {turn.act.last[:160]}" for turn in turns if turn.act)

@@ -8,7 +8,7 @@ from django.db import connection
 from invoices.lifecycle import ENDED, NUMBERED, OWED, Reason, State
 from invoices.models import InvoiceAuditTracing
 from invoices.models.audit import chain
-from tests.simulation.expected_end import undeserved
+from tests.simulation.expected_end import unexpected_end
 from tests.simulation.vendor import LIMITS
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def at_rest(world: "World") -> str:
     if len(found) != len(told):
         return f"{len(told)} orders were paid and there are {len(found)} invoices"
     rested = next((problem for row in found if (problem := _rested(world, row))), "")
-    return rested or _audit(found) or undeserved(world)
+    return rested or _audit(found) or unexpected_end(world)
 
 
 def _rested(world: "World", row: Row) -> str:

@@ -39,7 +39,7 @@ class Worker:
 
 
 @dataclass(eq=False)
-class Flight:
+class OpenCall:
     """A call that a worker handed to its event loop."""
 
     call: Call
@@ -53,14 +53,14 @@ class Flight:
         return self.worker.life == self.life
 
 
-class Wire:
+class Network:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.dice = world.dice
-        self.flights: list[Flight] = []
+        self.flights: list[OpenCall] = []
 
     def start(self, call: Call, worker: Worker) -> None:
-        flight = Flight(call, worker, worker.life)
+        flight = OpenCall(call, worker, worker.life)
         self.flights.append(flight)
         wait = 0.0 if self.world.calm else self.dice.pick([(6, 0.1), (3, 3.0 * self.dice.share()), (1, 12.0)])
         self.world.later(wait, lambda: self._depart(flight))
@@ -75,7 +75,7 @@ class Wire:
             for f in self.flights
         )
 
-    def _depart(self, flight: Flight) -> None:
+    def _depart(self, flight: OpenCall) -> None:
         """The first byte leaves, unless it is too late for it or nobody is left to send it."""
         call, worker = flight.call, flight.worker
         if not flight.alive:
@@ -89,7 +89,7 @@ class Wire:
             flight.departed = True
             (self._send if call.is_send else self._ask)(flight)
 
-    def _ask(self, flight: Flight) -> None:
+    def _ask(self, flight: OpenCall) -> None:
         vendor, call = self.world.vendor, flight.call
         there, back = self._times(0.2)
 
@@ -99,7 +99,7 @@ class Wire:
 
         self.world.later(there, arrive)
 
-    def _send(self, flight: Flight) -> None:
+    def _send(self, flight: OpenCall) -> None:
         fate = "fine" if self.world.calm else self.dice.pick(
             [(50, "fine"), (10, "refused"), (7, "never arrives"), (10, "answer lost"), (11, "late")]
         )  # fmt: skip
@@ -120,7 +120,7 @@ class Wire:
             late, ends = self._lateness(), self._time_out(there) - there
             self.world.later(there, lambda: self._arrive(flight, lambda _: (ends, Uncertain("timeout")), late))
 
-    def _arrive(self, flight: Flight, told: Any, late: timedelta | None = None) -> None:
+    def _arrive(self, flight: OpenCall, told: Any, late: timedelta | None = None) -> None:
         flight.may_commit = False  # from here on the provider's own books tell
         call = flight.call
         answer = self.world.vendor.receive(call, self.world.true, late)
@@ -128,7 +128,7 @@ class Wire:
         self.world.tell(f"    the provider gets {self.world.name(call)}: {self.world.vendor_view(call.reference)}")
         self.world.later(wait, lambda: self._answer(flight, answer))
 
-    def _answer(self, flight: Flight, answer: Answer) -> None:
+    def _answer(self, flight: OpenCall, answer: Answer) -> None:
         worker = flight.worker
         if flight.alive and worker.frozen_until > self.world.mono:
             self.world.later(
@@ -139,7 +139,7 @@ class Wire:
         if flight.alive:
             worker.answers.append(Answered(flight.call, answer, self.world.now))
 
-    def _by_now(self, flight: Flight, answer: Answer) -> Answer:
+    def _by_now(self, flight: OpenCall, answer: Answer) -> Answer:
         """A worker that thaws may find the provider's answer in its socket before it looks at its timer."""
         made = [p for p in self.world.vendor.books if flight.call.is_send and p.issuance == flight.call.issuance_id]
         return self.world.vendor.told(made[0], self.world.true) if made and self.dice.maybe(0.7) else answer

@@ -24,19 +24,19 @@ def prepare(name: str) -> None:
     interleaver = Interleaver()
 
 
-def tell(seed: int, personality: str) -> tuple[bool, list[str]]:
+def run_seed(seed: int, personality: str) -> tuple[bool, list[str]]:
     """Did the seed pass, and its story."""
     from tests.simulation.seeds import simulate
-    from tests.simulation.world import Broken
+    from tests.simulation.world import InvariantBroken
 
     try:
         return True, simulate(seed, personality, interleaver).story
-    except Broken as broken:
+    except InvariantBroken as broken:
         return False, [*broken.story, str(broken)]
 
 
-def chunk(work: tuple[str, int, int]) -> tuple[int, list[tuple[str, int, str]]]:
+def run_seeds(work: tuple[str, int, int]) -> tuple[int, list[tuple[str, int, str]]]:
     """How many seeds were run, and those that broke."""
     personality, first, last = work
-    results = [(seed, *tell(seed, personality)) for seed in range(first, last)]
+    results = [(seed, *run_seed(seed, personality)) for seed in range(first, last)]
     return len(results), [(personality, seed, story[-1]) for seed, ok, story in results if not ok]

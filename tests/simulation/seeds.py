@@ -18,7 +18,7 @@ from invoices.operations import look_up
 from tests.simulation.completion import come_to_rest
 from tests.simulation.interleave import Interleaver
 from tests.simulation.steps import step
-from tests.simulation.world import Broken, World
+from tests.simulation.world import InvariantBroken, World
 
 OPEN = "('WAITING', 'QUEUED', 'SENDING', 'UNCERTAIN', 'SUBMITTED')"
 
@@ -36,10 +36,10 @@ def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
             for _ in range(world.dice.count(15, 50)):
                 step(world)
             come_to_rest(world)
-        except Broken:
+        except InvariantBroken:
             raise
         except Exception as error:  # noqa: BLE001  (whatever the product raised is a finding)
-            raise Broken(seed, personality, f"{type(error).__name__}: {error}", world.story) from error
+            raise InvariantBroken(seed, personality, f"{type(error).__name__}: {error}", world.story) from error
     return world
 
 
@@ -47,15 +47,15 @@ def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
 def surroundings(world: World) -> Iterator[None]:
     """What the product finds around it: the clock, the bells, the wire."""
 
-    def ring(partition: int, *, regardless: bool = False) -> None:
+    def wake(partition: int, *, force: bool = False) -> None:
         if world.calm or world.dice.maybe(0.9):
             world.bells.add(partition)
 
     prompt = Prompt(world)
     with ExitStack() as stack:
         for target, name, value in (
-            (queues, "ring", ring),
-            (__import__("invoices.operations.replay", fromlist=["ring"]), "ring", ring),
+            (queues, "wake", wake),
+            (__import__("invoices.operations.replay", fromlist=["wake"]), "wake", wake),
             (take, "time", types.SimpleNamespace(monotonic=lambda: world.mono)),
             (final_lookups, "wire", prompt),
             (parked_accounts, "wire", prompt),

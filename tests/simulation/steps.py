@@ -19,7 +19,7 @@ from invoices.operations.amend import amend
 from invoices.operations.cancel import cancel
 from invoices.operations.issue_now import issue_now
 from invoices.operations.look_up import look_up
-from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.refresh_configuration import refresh_configuration
 from invoices.operations.replay import replay
 from invoices.operations.skip import skip
 from invoices.providers.base import ProviderError
@@ -28,11 +28,11 @@ from merchants.models import ProviderAccount
 from merchants.pause import pause, resume
 from tests import cast
 from tests.simulation import invariants
-from tests.simulation.interleave import Act
+from tests.simulation.interleave import Operation
 from tests.simulation.network import Worker
 from tests.simulation.world import World
 
-DECLINED = (WrongState, ProviderError, claim.Unknown, facts.Unacceptable)
+DECLINED = (WrongState, ProviderError, claim.UnknownToken, facts.Unacceptable)
 BUYERS = [cast.COMPANY, cast.PERSON, {**cast.PERSON, "name": "Trần Văn Bình"}]
 
 
@@ -92,7 +92,7 @@ def act_at_once(world: World) -> None:
     perform(world, *acts)
 
 
-def perform(world: World, *acts: Act) -> None:
+def perform(world: World, *acts: Operation) -> None:
     if not acts:
         return
     world.act(*acts)
@@ -101,13 +101,13 @@ def perform(world: World, *acts: Act) -> None:
         assert not broken, broken
 
 
-def draw(world: World, free: list[Worker]) -> Act | None:
+def draw(world: World, free: list[Worker]) -> Operation | None:
     """An act of somebody; of the workers only those that are free."""
     kind = world.dice.pick([(6, fact), (10, work), (4, upkeep), (1.5, operate)])
     return kind(world, free)
 
 
-def work(world: World, free: list[Worker]) -> Act | None:
+def work(world: World, free: list[Worker]) -> Operation | None:
     """A worker looks at a partition, or records what came back."""
     awake = [worker for worker in free if worker.frozen_until <= world.mono]
     if not awake:
@@ -125,17 +125,17 @@ def is_due(world: World, row: Any) -> bool:
     return row.state in (State.QUEUED, *ASKED) and row.not_before <= world.now
 
 
-def looking(world: World, worker: Worker, partition: int, room: int = 200) -> Act:
+def looking(world: World, worker: Worker, partition: int, room: int = 200) -> Operation:
     def look() -> Any:
         freed, worker.freed = worker.freed, set()
         world.bells.discard(partition)
         taken = take_asks(partition, room)
         return taken + take(partition, room, freed=freed)
 
-    return Act(f"{worker.name} looks at {partition}", look, worker=worker)
+    return Operation(f"{worker.name} looks at {partition}", look, worker=worker)
 
 
-def recording(world: World, worker: Worker) -> Act:
+def recording(world: World, worker: Worker) -> Operation:
     """All that is in hand is recorded as one group, as the pump does."""
     answers, worker.answers = worker.answers, []
     told = ", ".join(f"{world.name(a.call)} = {_told(a.answer)}" for a in answers)
@@ -148,7 +148,7 @@ def recording(world: World, worker: Worker) -> Act:
     if world.dice.maybe(0.03):  # it was committed, but the worker could not hear that: it records once more
         worker.answers = list(answers)
 
-    return Act(f"{worker.name} records {told}", write, worker=worker)
+    return Operation(f"{worker.name} records {told}", write, worker=worker)
 
 
 def _told(answer: Any) -> str:
@@ -156,7 +156,7 @@ def _told(answer: Any) -> str:
     return f"{type(answer).__name__} {number or getattr(answer, 'code', '')}".strip() if answer else "not found"
 
 
-def upkeep(world: World, free: list[Worker]) -> Act:
+def upkeep(world: World, free: list[Worker]) -> Operation:
     name, what = world.dice.pick(
         [
             (4, ("the sweep", sweep.sweep)),
@@ -165,13 +165,13 @@ def upkeep(world: World, free: list[Worker]) -> Act:
             (1, ("probes", parked_accounts.probe_parked)),
         ]
     )
-    return Act(name, what)
+    return Operation(name, what)
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------
 
 
-def fact(world: World, free: list[Worker]) -> Act | None:
+def fact(world: World, free: list[Worker]) -> Operation | None:
     dice = world.dice
     missing = [code for code in world.codes if code not in world.merchants]
     if missing and dice.maybe(0.3):
@@ -202,7 +202,7 @@ def arriving(world: World, code: str) -> None:
         world.tell(f"{code} arrives {world.arrive(code)}")
 
 
-def pay(world: World) -> Act | None:
+def pay(world: World) -> Operation | None:
     if not world.to_sell:
         return None
     dice = world.dice
@@ -217,21 +217,21 @@ def pay(world: World) -> Act | None:
     return learning(f"{order} is paid", *facts.payment(sale))
 
 
-def learning(name: str, *told: Any) -> Act:
+def learning(name: str, *told: Any) -> Operation:
     def do() -> str:
         opening = learn(*told, actor="platform")
         return f"{opening.outcome} {opening.parked}{opening.invoice and opening.invoice.state or ''}"
 
-    return Act(name, declining(do), told_again=True)
+    return Operation(name, declining(do), told_again=True)
 
 
-def claim(world: World, sale: dict[str, Any]) -> Act | None:
+def claim(world: World, sale: dict[str, Any]) -> Operation | None:
     merchant = world.merchants.get(sale["merchantId"])
     invoice = merchant and Invoice.objects.filter(merchant=merchant, order_id=sale["orderId"]).first()
     if not invoice:
         return None
     buyer = world.dice.one(BUYERS)
-    return Act(f"{invoice.order_id} is claimed", declining(lambda: claim.claim(invoice.claim_token, buyer).state))
+    return Operation(f"{invoice.order_id} is claimed", declining(lambda: claim.claim(invoice.claim_token, buyer).state))
 
 
 def declining(work: Callable[[], Any]) -> Callable[[], Any]:
@@ -249,7 +249,7 @@ def declining(work: Callable[[], Any]) -> Callable[[], Any]:
 # --- operators --------------------------------------------------------------------------------------------------------
 
 
-def operate(world: World, free: list[Worker]) -> Act | None:
+def operate(world: World, free: list[Worker]) -> Operation | None:
     dice = world.dice
     invoices = list(Invoice.objects.filter(merchant__in=world.merchants.values()).order_by("id"))
     if not invoices:
@@ -268,7 +268,7 @@ def operate(world: World, free: list[Worker]) -> Act | None:
             (1, ("look up", lambda: look_up(invoice, **by).told)),
             (0.5, ("issue now", lambda: issue_now(invoice, **by).state)),
             (0.3, ("cancel", lambda: cancel(invoice, **by).state)),
-            (1, ("re-snapshot", lambda: resnapshot(invoice, **by).symbol)),
+            (1, ("re-snapshot", lambda: refresh_configuration(invoice, **by).symbol)),
             (1, ("pause the account of", lambda: accounts.update(paused=True))),
             (2, ("open the account of", lambda: accounts.update(paused=False, parked_until=None))),
             (1, ("pause the merchant of", lambda: pause(invoice.merchant, **by))),
@@ -278,7 +278,7 @@ def operate(world: World, free: list[Worker]) -> Act | None:
             (1, ("go on with the partition of", lambda: resume(partition_of(invoice), **by))),
         ]
     )
-    return Act(f"operator: {name} {invoice.order_id} ({invoice.state})", declining(what))
+    return Operation(f"operator: {name} {invoice.order_id} ({invoice.state})", declining(what))
 
 
 def what_is_left(invoice: Invoice) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from tests.simulation.dice import Dice
-from tests.simulation.interleave import Act, Deadlock, Interleaver, Stuck
+from tests.simulation.interleave import Deadlock, Interleaver, Operation, Stuck
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +37,7 @@ def locking(*keys: int) -> Callable[[], None]:
 
 
 def still_runs(interleaver: Interleaver) -> bool:
-    acts = [Act("one", locking(1, 2)), Act("two", locking(1, 2)), Act("three", ask("SELECT 3"))]
+    acts = [Operation("one", locking(1, 2)), Operation("two", locking(1, 2)), Operation("three", ask("SELECT 3"))]
     interleaver.run(acts, Dice("after"))
     return [act.error for act in acts] == [None] * 3 and acts[2].result == "3"
 
@@ -46,7 +46,7 @@ def test_acts_that_wait_for_each_other_are_told_and_the_threads_are_as_new(inter
     crossed = 0
     for seed in range(20):
         try:
-            interleaver.run([Act("one", locking(1, 2)), Act("two", locking(2, 1))], Dice(str(seed)))
+            interleaver.run([Operation("one", locking(1, 2)), Operation("two", locking(2, 1))], Dice(str(seed)))
         except Deadlock as deadlock:
             crossed += 1
             assert "one at: SELECT pg_advisory_xact_lock" in str(deadlock)
@@ -57,7 +57,9 @@ def test_acts_that_wait_for_each_other_are_told_and_the_threads_are_as_new(inter
 def test_a_wait_that_is_no_lock_is_told_with_what_it_waits_for(interleaver: Interleaver) -> None:
     interleaver.stuck, patience = 2, interleaver.stuck
     with pytest.raises(Stuck, match="slow: .*PgSleep") as caught:
-        interleaver.run([Act("quick", locking(1, 2)), Act("slow", ask("SELECT pg_sleep(60)"))], Dice("slow"))
+        interleaver.run(
+            [Operation("quick", locking(1, 2)), Operation("slow", ask("SELECT pg_sleep(60)"))], Dice("slow")
+        )
     assert "quick: ['idle" in str(caught.value) or "idle: ['idle" in str(caught.value)
     interleaver.stuck = patience
     assert still_runs(interleaver)

@@ -8,7 +8,7 @@ import pytest
 from tests.simulation.interleave import Interleaver
 from tests.simulation.seeds import simulate
 from tests.simulation.vendor import PERSONALITIES
-from tests.simulation.world import Broken
+from tests.simulation.world import InvariantBroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CHUNK = 25
@@ -29,6 +29,6 @@ def test_no_seed_makes_two_invoices_or_loses_one(personality: str, first: int, i
     for seed in range(first, first + CHUNK):
         try:
             simulate(seed, personality, interleaver)
-        except Broken as broken:
+        except InvariantBroken as broken:
             story = "\n".join(broken.story)
             pytest.fail(f"{story}\n{broken}\nmake simulate SEED={seed} PERSONALITY={personality}", pytrace=False)

@@ -21,7 +21,7 @@ CODE = "00474597512BE94B7BAB367996EF464828"
 
 
 @dataclass(slots=True)
-class Paper:
+class BookedInvoice:
     """An invoice in the provider's books. `visible_at`: when look-ups show it; `judged_at`: the tax authority."""
 
     account: int
@@ -58,15 +58,15 @@ class Vendor:
     def __init__(self, personality: str, dice: Dice) -> None:
         self.strict = personality == "strict"
         self.dice = dice
-        self.books: list[Paper] = []
+        self.books: list[BookedInvoice] = []
         self.pending: list[Pending] = []
         self.backwards: list[str] = []  # references whose commit would have made a symbol's dates run backwards
         self.calm = False  # no more trouble
 
-    def known(self, reference: str, account: int | None = None) -> list[Paper]:
+    def known(self, reference: str, account: int | None = None) -> list[BookedInvoice]:
         return [p for p in self.books if p.reference == reference and account in (None, p.account)]
 
-    def live(self, reference: str) -> list[Paper]:
+    def live(self, reference: str) -> list[BookedInvoice]:
         return [p for p in self.known(reference) if not p.rejected]
 
     # --- a send arrives -----------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class Vendor:
         """What the provider answers. `late`: it commits that much later, when hardly anybody listens any more."""
         account, reference, document = call.account.id, call.reference, call.document
         if self.strict and any(now - p.committed_at < REMEMBERS for p in self.known(reference, account)):
-            return Uncertain("TRANSACTION_UUID_INVALID", "the key was used", ask_now=self.dice.maybe(0.8))
+            return Uncertain("TRANSACTION_UUID_INVALID", "the key was used", look_up_now=self.dice.maybe(0.8))
         if self.strict and any(p.reference == reference for p in self.pending):
             return Uncertain("TRANSACTION_IS_BEING_PROCESSED")
         if self._last_date(account) > _date(document):
@@ -98,9 +98,11 @@ class Vendor:
             self._commit(p.account, p.reference, p.document, p.issuance, p.due)
         return [p.reference for p in due]
 
-    def _commit(self, account: int, reference: str, document: str, issuance: int, at: datetime) -> Paper:
+    def _commit(self, account: int, reference: str, document: str, issuance: int, at: datetime) -> BookedInvoice:
         number = str(1 + sum(p.account == account for p in self.books))
-        paper = Paper(account, reference, document, number, at, at, at, issuance=issuance, told=json.loads(document))
+        paper = BookedInvoice(
+            account, reference, document, number, at, at, at, issuance=issuance, told=json.loads(document)
+        )
         if not self.calm:
             paper.visible_at += self.dice.pick([(6, timedelta()), (1, SETTLE * self.dice.share())])
             paper.judged_at = at + self.dice.pick([(6, timedelta()), (2, timedelta(seconds=400))])
@@ -110,7 +112,7 @@ class Vendor:
         self.books.append(paper)
         return paper
 
-    def told(self, paper: Paper, now: datetime) -> Issued | Submitted:
+    def told(self, paper: BookedInvoice, now: datetime) -> Issued | Submitted:
         if code := paper.code(now):
             return Issued(number=paper.number, symbol=paper.symbol, code=code)
         return Submitted(number=paper.number, symbol=paper.symbol)

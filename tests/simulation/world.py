@@ -13,8 +13,8 @@ from merchants.models import Merchant, TaxInfo
 from tests import cast
 from tests.simulation import invariants
 from tests.simulation.dice import Dice
-from tests.simulation.interleave import Act, Interleaver
-from tests.simulation.network import Wire, Worker
+from tests.simulation.interleave import Interleaver, Operation
+from tests.simulation.network import Network, Worker
 from tests.simulation.vendor import Vendor
 
 _tax_codes = itertools.count(1)
@@ -26,7 +26,7 @@ STARTS = [
 ]
 
 
-class Broken(AssertionError):
+class InvariantBroken(AssertionError):
     """An invariant does not hold. `story` tells how it came to that."""
 
     def __init__(self, seed: int, personality: str, what: str, story: list[str]) -> None:
@@ -48,7 +48,7 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._turn = itertools.count()
         self.vendor = Vendor(personality, self.dice)
-        self.wire = Wire(self)
+        self.wire = Network(self)
         self.workers = [Worker("worker 1"), Worker("worker 2"), Worker("worker 3")]
         self.bells: set[int] = set()
         self.run = f"{next(_runs)}-{seed}"
@@ -57,7 +57,7 @@ class World:
         self.rows: list[Any] = []  # our books after the last act
         self.sales: list[dict[str, Any]] = []  # the payments that were told
         self.skipped: set[int] = set()
-        self.untold: list[Act] = []  # facts that were not answered: the platform sends them again
+        self.untold: list[Operation] = []  # facts that were not answered: the platform sends them again
         self.to_sell = self.dice.count(2, 5)
 
     # --- time ---------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class World:
 
     # --- acting -------------------------------------------------------------------------------------------------
 
-    def act(self, *acts: Act) -> None:
+    def act(self, *acts: Operation) -> None:
         """One act, or several at once, statement by statement; then the invariants."""
         with clock.frozen(self.now):
             if len(acts) == 1:
@@ -106,13 +106,13 @@ class World:
             self._ended(act)
         self.check()
 
-    def _ended(self, act: Act) -> None:
+    def _ended(self, act: Operation) -> None:
         if act.crashed:
             self.tell(f"{act.name}: crashed before its statement {act.statements}")
             if act.worker:
                 act.worker.die()
             if act.told_again:
-                self.untold.append(Act(act.name, act.work, told_again=True))
+                self.untold.append(Operation(act.name, act.work, told_again=True))
         elif act.error:
             raise act.error
         else:
@@ -122,7 +122,7 @@ class World:
 
     def check(self) -> None:
         if broken := invariants.after_a_step(self):
-            raise Broken(self.seed, self.personality, broken, self.story)
+            raise InvariantBroken(self.seed, self.personality, broken, self.story)
 
     # --- the story ----------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from config.base import clock
 from tests import cast
 from tests.api.client import ApiClient, problem
-from tests.console.action_pages import action_url, preview, perform
+from tests.console.action_pages import action_url, perform, preview
 from tests.webhooks.receivers import Receiver, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound.deliveries import deliver_due
@@ -123,7 +123,10 @@ def test_a_merchant_sees_deliveries_to_its_own_endpoints_only() -> None:
 def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
     merchant = cast.seller()
     row = endpoint(merchant)
-    for caller, cost in ((ApiClient(), 1), (ApiClient(merchants=[merchant.code]), 2)):  # the endpoints in sight, the rows
+    for caller, cost in (
+        (ApiClient(), 1),
+        (ApiClient(merchants=[merchant.code]), 2),
+    ):  # the endpoints in sight, the rows
         for _ in range(3):
             write_test(row)
         with CaptureQueriesContext(connection) as queries:

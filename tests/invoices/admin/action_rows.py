@@ -17,13 +17,13 @@ from invoices.operations.skip import skip
 from merchants.models import Merchant, Quarantine
 from merchants.sync import changes
 from tests import cast
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.outbound.events import write_test
 
 GROUPS = ("support", "operator", "finance", "security")
 OPERATOR = {"operator"}
-PRESSES = {
+ALLOWED_GROUPS = {
     ("Invoice", "replay"): OPERATOR,
     ("Invoice", "look-up"): {"support", "operator"},
     ("Invoice", "amend"): OPERATOR,
@@ -49,12 +49,12 @@ PRESSES = {
 }
 
 
-def every_act() -> list[tuple[Acting, Act]]:
+def every_action() -> list[tuple[Acting, Act]]:
     pages = [page for page in admin.site._registry.values() if isinstance(page, Acting)]
     return [(page, act) for page in pages for act in page.all_acts()]
 
 
-def one_of(group: str) -> User:
+def member_of(group: str) -> User:
     user = User.objects.create_user(group, password="x", is_staff=True)
     user.groups.add(Group.objects.get(name=group))
     return user
@@ -69,7 +69,7 @@ def rows(provider: Simulator) -> dict[tuple[str, str], Any]:
     moved = cast.failed()
     cast.account(moved.merchant, symbol="C26TBB")
     adoptable = cast.in_doubt(merchant=merchant)
-    issue_at_the_provider(adoptable)
+    issue_at_provider(adoptable)
     endpoint = WebhookEndpoint.objects.create(merchant=merchant, url="https://cafe.example/hooks")
     write_test(endpoint)
     event = WebhookEvent.objects.create(

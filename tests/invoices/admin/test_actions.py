@@ -19,13 +19,13 @@ from invoices.management.commands import evidence
 from invoices.models import Invoice, Partition, SentDocument
 from invoices.opening.buyers import FIELDS
 from invoices.operations.amend import amend
-from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.refresh_configuration import refresh_configuration
 from invoices.operations.skip import skip
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
 from merchants.sync import changes
 from tests import cast
-from tests.console.action_pages import WHY, address, looked_at, perform
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.console.action_pages import REASON, action_url, perform, preview
+from tests.invoices.provider_records import issue_at_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.outbound.events import write_test
 
@@ -52,12 +52,12 @@ def page_of(row: Any) -> str:
 
 def last_audit(invoice: Invoice, client: Any, event: str) -> None:
     last = invoice.tracings.filter(event_type=event).last()
-    assert last and last.actor == f"user:{client.user.pk}" and last.reason.startswith(WHY)
+    assert last and last.actor == f"user:{client.user.pk}" and last.reason.startswith(REASON)
 
 
 def logged(row: Any, client: Any) -> str:
     entry = LogEntry.objects.get(object_id=str(row.pk))
-    assert entry.user == client.user and WHY in entry.change_message
+    assert entry.user == client.user and REASON in entry.change_message
     in_the_history(row, client, entry.change_message.partition(":")[0])
     return entry.change_message
 
@@ -65,7 +65,7 @@ def logged(row: Any, client: Any) -> str:
 def in_the_history(row: Any, client: Any, act: str) -> None:
     """Who, which act and why, on the row's own page."""
     told = client.get(page_of(row).replace("/change/", "/history/")).content.decode()
-    assert all(words in told for words in (str(client.user), WHY, act)), told
+    assert all(words in told for words in (str(client.user), REASON, act)), told
 
 
 # --- one invoice ------------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def in_the_history(row: Any, client: Any, act: str) -> None:
 def test_a_replay_shows_that_the_payload_is_the_same_and_sends_it_again(operator: Any) -> None:
     invoice = cast.failed(failure="exhausted", buyer=cast.COMPANY)
     sent_before(invoice)
-    text, _ = looked_at(operator, "replay", invoice)
+    text, _ = preview(operator, "replay", invoice)
     assert "Identical, byte for byte" in text and cast.COMPANY["name"] in text
     assert "no provider knows it: it is sent again" in perform(operator, "replay", invoice)
     assert Invoice.objects.get().state == State.QUEUED
@@ -97,7 +97,7 @@ def test_a_replay_on_another_day_shows_the_field_that_differs(operator: Any) -> 
     invoice = cast.failed(failure="late")
     sent_before(invoice)
     with clock.frozen(clock.now() + cast.minutes(48 * 60)):
-        text, _ = looked_at(operator, "replay", invoice)
+        text, _ = preview(operator, "replay", invoice)
     assert "It differs" in text
     assert re.findall(r'class="differs"><th scope="row">([\w.]+)<', text) == ["issue_date"]
 
@@ -106,7 +106,7 @@ def test_what_was_drawn_anew_since_is_not_called_the_same(operator: Any) -> None
     invoice = cast.failed()
     sent_before(invoice)
     Invoice.objects.update(document="", document_sha256="", buyer=cast.PERSON)
-    text, _ = looked_at(operator, "replay", invoice)
+    text, _ = preview(operator, "replay", invoice)
     assert "drawn up anew" in text and "Identical" not in text
 
 
@@ -117,8 +117,8 @@ def test_after_todays_configuration_was_taken_the_replay_is_shown_beside_what_wa
     for street in ("9 Hàng Bài", "1 Phan Chu Trinh", "9 Hàng Bài"):
         tax_info.address = street
         tax_info.save()
-        resnapshot(Invoice.objects.get(), actor="user:1", reason=WHY)
-    text, _ = looked_at(operator, "replay", invoice)
+        refresh_configuration(Invoice.objects.get(), actor="user:1", reason=REASON)
+    text, _ = preview(operator, "replay", invoice)
     assert "It differs" in text and "<del>1 Phan Chu Trinh</del>" in text and "<ins>9 Hàng Bài</ins>" in text
     assert [kept.document for kept in SentDocument.objects.all()] == [sent]
     assert evidence.contents(Invoice.objects.get())[f"sent/{documents.sha256(sent)}.json"] == sent.encode()
@@ -127,7 +127,7 @@ def test_after_todays_configuration_was_taken_the_replay_is_shown_beside_what_wa
 def test_each_attempts_page_shows_what_it_sent_and_the_buyer_to_those_who_may(operator: Any) -> None:
     invoice = cast.failed(failure="refused", buyer=cast.COMPANY)
     sent_before(invoice)
-    amend(Invoice.objects.get(), actor="user:1", reason=WHY, buyer=cast.PERSON)
+    amend(Invoice.objects.get(), actor="user:1", reason=REASON, buyer=cast.PERSON)
     page = page_of(invoice.issuances.get())
     assert f'<a href="{page}#paper">an earlier document</a>' in operator.get(page_of(invoice)).text
     seen = operator.get(page).text
@@ -137,24 +137,25 @@ def test_each_attempts_page_shows_what_it_sent_and_the_buyer_to_those_who_may(op
 
 
 def test_what_was_never_sent_is_not_kept_when_it_is_amended() -> None:
-    amend(cast.failed(), actor="user:1", reason=WHY, buyer=cast.PERSON)
+    amend(cast.failed(), actor="user:1", reason=REASON, buyer=cast.PERSON)
     assert not SentDocument.objects.exists()
 
 
 def test_without_a_reason_nothing_happens(operator: Any) -> None:
     invoice = cast.failed()
-    _, form = looked_at(operator, "replay", invoice)
+    _, form = preview(operator, "replay", invoice)
     assert (
-        "This field is required" in operator.post(address("replay", invoice), form | {"reason": " "}).content.decode()
+        "This field is required"
+        in operator.post(action_url("replay", invoice), form | {"reason": " "}).content.decode()
     )
     assert Invoice.objects.get().state == State.FAILED
 
 
 def test_what_has_changed_since_it_was_shown_is_shown_again_before_it_is_done(operator: Any) -> None:
     invoice = cast.queued()
-    _, form = looked_at(operator, "skip", invoice)
+    _, form = preview(operator, "skip", invoice)
     skip(invoice, actor="user:9", reason="faster")
-    answer = operator.post(address("skip", invoice), form)
+    answer = operator.post(action_url("skip", invoice), form)
     assert answer.status_code == 409 and "not while it is FAILED" in answer.content.decode()
     assert Invoice.objects.get().tracings.filter(event_type="skipped").count() == 1
 
@@ -162,7 +163,7 @@ def test_what_has_changed_since_it_was_shown_is_shown_again_before_it_is_done(op
 def test_a_refused_act_reads_as_a_message_and_changes_nothing(operator: Any) -> None:
     invoice = cast.failed()
     Invoice.objects.update(doubted_at=clock.now(), look_again_at=clock.now())
-    answer = operator.get(address("cancel", invoice))
+    answer = operator.get(action_url("cancel", invoice))
     assert answer.status_code == 409 and "may change after the last look" in answer.content.decode()
     assert 'name="confirm"' not in answer.content.decode()
 
@@ -179,7 +180,7 @@ def test_an_act_says_where_it_leads_and_leads_there(
     operator: Any, builder: Any, name: str, state: State, event: str
 ) -> None:
     invoice = builder()
-    text, _ = looked_at(operator, name, invoice)
+    text, _ = preview(operator, name, invoice)
     assert f'badge-{state.lower()}">{state}' in text
     perform(operator, name, invoice)
     assert Invoice.objects.get().state == state
@@ -190,7 +191,7 @@ def test_the_configuration_is_shown_beside_todays_before_it_is_taken(operator: A
     invoice = cast.failed()
     invoice.merchant.tax_info.address = "9 Hàng Bài"
     invoice.merchant.tax_info.save()
-    text, _ = looked_at(operator, "re-snapshot", invoice)
+    text, _ = preview(operator, "re-snapshot", invoice)
     assert "<del>1 Phan Chu Trinh</del>" in text and "<ins>9 Hàng Bài</ins>" in text
     perform(operator, "re-snapshot", invoice)
     last_audit(invoice, operator, "resnapshot")
@@ -207,23 +208,23 @@ def test_what_was_shown_is_what_is_done_though_the_row_itself_did_not_change(ope
     """Today's configuration comes from other rows, and the day from the clock."""
     invoice = cast.failed(failure="exhausted", buyer=cast.COMPANY)
     TaxInfo.objects.update(address="1 Lý Thái Tổ")
-    text, form = looked_at(operator, "re-snapshot", invoice)
+    text, form = preview(operator, "re-snapshot", invoice)
     assert "2 Lý Thái Tổ" not in text
     TaxInfo.objects.update(address="2 Lý Thái Tổ")
-    again = operator.post(address("re-snapshot", invoice), form)
+    again = operator.post(action_url("re-snapshot", invoice), form)
     assert "Please look again" in again.text and "2 Lý Thái Tổ" in again.text
-    _, form = looked_at(operator, "replay", invoice)
+    _, form = preview(operator, "replay", invoice)
     with clock.frozen(clock.now() + timedelta(days=1)):
-        assert "Please look again" in operator.post(address("replay", invoice), form).text
+        assert "Please look again" in operator.post(action_url("replay", invoice), form).text
     assert Invoice.objects.get().state == State.FAILED and not invoice.tracings.filter(event_type="replayed").exists()
 
 
 def test_a_buyer_is_amended_and_the_lines_stay(operator: Any) -> None:
     invoice = cast.failed(buyer=cast.COMPANY)
     buyer = {**cast.COMPANY, "name": "Công ty TNHH Hoa Sen Hồng"}
-    text, _ = looked_at(operator, "amend", invoice, told={**buyer, **lines_of(invoice)})
+    text, _ = preview(operator, "amend", invoice, params={**buyer, **lines_of(invoice)})
     assert "Hoa Sen Hồng" in text
-    assert "amended" in perform(operator, "amend", invoice, told={**buyer, **lines_of(invoice)})
+    assert "amended" in perform(operator, "amend", invoice, params={**buyer, **lines_of(invoice)})
     amended = Invoice.objects.get()
     assert (amended.state, amended.buyer["name"]) == (State.QUEUED, "Công ty TNHH Hoa Sen Hồng")
     assert amended.sold["lines"] == invoice.sold["lines"]
@@ -233,17 +234,17 @@ def test_a_buyer_is_amended_and_the_lines_stay(operator: Any) -> None:
 def test_lines_are_amended_and_must_come_to_what_was_paid(operator: Any) -> None:
     invoice = cast.failed()
     dearer = lines_of(invoice, **{"lines-0-unitPrice": 36000})
-    answer = operator.post(address("amend", invoice), {**dearer, "reason": WHY})
+    answer = operator.post(action_url("amend", invoice), {**dearer, "reason": REASON})
     assert "total" in answer.text and 'name="confirm"' not in answer.text
     assert 'value="36000"' in answer.text  # what was typed stays, to be mended
-    perform(operator, "amend", invoice, told=lines_of(invoice, **{"lines-0-name": "Cà phê đen"}))
+    perform(operator, "amend", invoice, params=lines_of(invoice, **{"lines-0-name": "Cà phê đen"}))
     assert Invoice.objects.get().bill["lines"][0]["name"] == "Cà phê đen"
 
 
 def test_the_longest_receipt_can_be_amended(operator: Any) -> None:
     lines = [{"name": f"Món {at}", "quantity": 1, "unitPrice": 1000, "vatRate": "8%"} for at in range(300)]
     invoice = cast.failed(buyer=cast.COMPANY, lines=lines, total=300_000)
-    perform(operator, "amend", invoice, told={**shown(operator, "amend", invoice), "name": "Công ty Hoa Sen"})
+    perform(operator, "amend", invoice, params={**shown(operator, "amend", invoice), "name": "Công ty Hoa Sen"})
     assert Invoice.objects.get().buyer["name"] == "Công ty Hoa Sen"
 
 
@@ -251,10 +252,10 @@ def test_a_discount_and_a_broken_quantity_stay_where_only_the_buyer_is_amended(o
     """Half a kilo more than one, ten thousand off: what is stored as a text is what it was in the form."""
     lines = [{"name": "Cà phê hạt", "unit": "kg", "quantity": Decimal("1.50"), "unitPrice": 40000, "vatRate": "8%"}]
     invoice = cast.failed(buyer=cast.COMPANY, lines=lines, discount=10000, total=50000)
-    told = {**shown(operator, "amend", invoice), "name": "Công ty TNHH Hoa Sen Hồng"}
-    assert told["lines-0-quantity"] == "1.5"
-    assert "discount of 10.000" in operator.get(address("amend", invoice)).text
-    perform(operator, "amend", invoice, told=told)
+    params = {**shown(operator, "amend", invoice), "name": "Công ty TNHH Hoa Sen Hồng"}
+    assert params["lines-0-quantity"] == "1.5"
+    assert "discount of 10.000" in operator.get(action_url("amend", invoice)).text
+    perform(operator, "amend", invoice, params=params)
     amended = Invoice.objects.get()
     assert (amended.sold, amended.bill, amended.total) == (invoice.sold, invoice.bill, 50000)
     told_changed = set(invoice.tracings.filter(event_type="amended").get().told["before"])
@@ -263,7 +264,7 @@ def test_a_discount_and_a_broken_quantity_stay_where_only_the_buyer_is_amended(o
 
 def shown(client: Any, name: str, row: Any) -> dict[str, Any]:
     """What the fields of an act's page hold, as a browser would send them back."""
-    form = client.get(address(name, row)).context["form"]
+    form = client.get(action_url(name, row)).context["form"]
     fields = [*form, *form.lines.management_form, *(field for line in form.lines for field in line)]
     return {field.html_name: field.value() for field in fields if field.value() is not None}
 
@@ -272,11 +273,11 @@ def test_a_company_becomes_the_consumer_alone_and_beside_a_changed_line(operator
     one, other = cast.failed(buyer=cast.COMPANY), cast.failed(buyer=cast.COMPANY)
     consumer = dict.fromkeys(FIELDS, "")
     for invoice, line in ((one, {}), (other, {"lines-0-name": "Cà phê đen"})):
-        perform(operator, "amend", invoice, told={**shown(operator, "amend", invoice), **consumer, **line})
+        perform(operator, "amend", invoice, params={**shown(operator, "amend", invoice), **consumer, **line})
         amended = Invoice.objects.get(pk=invoice.pk)
         assert (amended.state, amended.buyer, amended.buyer_source) == (State.QUEUED, {}, "")
     half = cast.failed(buyer=cast.PERSON)
-    answer = operator.post(address("amend", half), {**shown(operator, "amend", half), "kind": "", "reason": WHY})
+    answer = operator.post(action_url("amend", half), {**shown(operator, "amend", half), "kind": "", "reason": REASON})
     assert "for the consumer, empty" in answer.text and 'name="confirm"' not in answer.text
 
 
@@ -284,7 +285,7 @@ def test_an_impossible_buyer_and_an_empty_amendment_are_refused_where_they_are_t
     invoice = cast.failed()
     wrong = {"kind": "company", "name": "x", "taxCode": "0100109107", "address": "y", **lines_of(invoice)}
     for told, why in ((wrong, "tenth digit"), (lines_of(invoice), "Nothing was changed")):
-        text = operator.post(address("amend", invoice), {**told, "reason": WHY}).content.decode()
+        text = operator.post(action_url("amend", invoice), {**told, "reason": REASON}).content.decode()
         assert why in text and 'name="confirm"' not in text
     assert Invoice.objects.get().state == State.FAILED
 
@@ -293,16 +294,16 @@ def test_an_impossible_buyer_and_an_empty_amendment_are_refused_where_they_are_t
 def test_the_provider_is_looked_up_and_its_invoice_adopted(operator: Any, provider: Simulator) -> None:
     merchant = seller_at(provider)
     invoice = cast.in_doubt(merchant=merchant)
-    text, _ = looked_at(operator, "look-up", invoice)
+    text, _ = preview(operator, "look-up", invoice)
     assert str(invoice.reference) in text
     assert "the provider does not know it" in perform(operator, "look-up", invoice)
     last_audit(invoice, operator, "looked_up")
     skip(invoice, actor="user:9", reason="stuck")
-    assert operator.get(address("adopt", invoice)).status_code == 409  # there is nothing to adopt
-    issue_at_the_provider(invoice)
+    assert operator.get(action_url("adopt", invoice)).status_code == 409  # there is nothing to adopt
+    issue_at_provider(invoice)
     assert "FAILED" in perform(operator, "look-up", invoice)
     assert Invoice.objects.get().failure == "conflict"
-    text, _ = looked_at(operator, "adopt", invoice)
+    text, _ = preview(operator, "adopt", invoice)
     assert "<ins>1</ins>" in text
     assert "adopted as 1C26TAA-1" in perform(operator, "adopt", invoice)
     last_audit(invoice, operator, "adopted")
@@ -317,10 +318,10 @@ def test_pausing_is_an_act_with_its_reason_in_the_history(operator: Any, what: s
     operator.get("/admin/invoices/partition/")  # each partition is there to be held
     row: Any = Partition.objects.get(pk=invoice.partition) if what == "partition" else getattr(invoice, what)
     perform(operator, "pause", row)
-    assert operator.get(address("pause", row)).status_code == 409
+    assert operator.get(action_url("pause", row)).status_code == 409
     assert type(row).objects.get(pk=row.pk).paused
     version = row.history.first()
-    assert (version.history_user, version.history_change_reason) == (operator.user, f"paused: {WHY}")
+    assert (version.history_user, version.history_change_reason) == (operator.user, f"paused: {REASON}")
     perform(operator, "resume", row)
     assert not type(row).objects.get(pk=row.pk).paused
     for act in ("Pause", "Resume"):
@@ -337,16 +338,16 @@ def test_a_probe_tells_what_is_wrong_and_reopens_an_account_that_was_parked_for_
     operator: Any, provider: Simulator
 ) -> None:
     account = seller_at(provider).accounts.get()
-    good, bad = account.sealed_credentials, {"username": "x", "password": "wrong"}
+    good, bad = account.encrypted_credentials, {"username": "x", "password": "wrong"}
     account.set_credentials(bad)
     account.save()
     ProviderAccount.objects.update(parked_for_login=True, parked_until=clock.now(), parked_reason="login")
     assert "it does not work" in perform(operator, "probe", account)
     assert ProviderAccount.objects.get().parked_for_login
-    ProviderAccount.objects.update(sealed_credentials=good)
+    ProviderAccount.objects.update(encrypted_credentials=good)
     assert "the login and the symbol work" in perform(operator, "probe", account)
     assert not ProviderAccount.objects.get().parked_for_login
-    assert LogEntry.objects.filter(user=operator.user, change_message__contains=WHY).count() == 2
+    assert LogEntry.objects.filter(user=operator.user, change_message__contains=REASON).count() == 2
     in_the_history(account, operator, "Probe: it does not work")
     in_the_history(account, operator, "Probe: the login and the symbol work")
 
@@ -355,11 +356,11 @@ def test_a_resync_shows_what_the_platform_told_us_last_and_brings_it_back(operat
     row = {"id": "m-1", "name": "Sương Mai", "status": "active"}
     changes.apply({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
     merchant = Merchant.objects.get(code="m-1")
-    text, _ = looked_at(operator, "resync", merchant)
+    text, _ = preview(operator, "resync", merchant)
     assert "what we hold is what the platform told us last" in text
     merchant.name = "Renamed by hand"
     merchant.save()
-    text, _ = looked_at(operator, "resync", merchant)
+    text, _ = preview(operator, "resync", merchant)
     assert "<del>Renamed by hand</del>" in text and "<ins>Sương Mai</ins>" in text
     assert Merchant.objects.get().name == "Renamed by hand"
     perform(operator, "resync", merchant)
@@ -368,7 +369,7 @@ def test_a_resync_shows_what_the_platform_told_us_last_and_brings_it_back(operat
 
 
 def test_a_merchant_that_the_platform_never_told_us_of_cannot_be_resynced(operator: Any) -> None:
-    answer = operator.get(address("resync", cast.seller()))
+    answer = operator.get(action_url("resync", cast.seller()))
     assert answer.status_code == 409 and "has told us nothing" in answer.content.decode()
 
 
@@ -379,8 +380,8 @@ def test_quarantined_messages_are_replayed_together_from_their_list(operator: An
     topic = settings.KAFKA_MERCHANT_TOPIC
     rows = [Quarantine.objects.create(topic=topic, partition=0, offset=at, value=b"{}", error="bad") for at in (1, 2)]
     chosen = {"action": "act_replay", "_selected_action": [row.pk for row in rows]}
-    assert operator.post("/admin/merchants/quarantine/", chosen)["Location"] == address("replay", *reversed(rows))
-    text, _ = looked_at(operator, "replay", *rows)
+    assert operator.post("/admin/merchants/quarantine/", chosen)["Location"] == action_url("replay", *reversed(rows))
+    text, _ = preview(operator, "replay", *rows)
     assert text.count("bytes of") == 2
     perform(operator, "replay", *rows)
     assert [("still wrong" in logged(row, operator)) for row in rows] == [True, True]
@@ -390,7 +391,7 @@ def test_an_event_that_was_refused_is_acted_on_again(operator: Any, client: Any)
     sale = cast.payment(cast.seller(), total=1)
     client.post("/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", sale)))
     event = WebhookEvent.objects.get()
-    text, _ = looked_at(operator, "replay", event)
+    text, _ = preview(operator, "replay", event)
     assert event.type in text and event.error.split(":")[0] in text
     assert "refused" in perform(operator, "replay", event)
     assert WebhookEvent.objects.get().tries == event.tries + 1
@@ -404,13 +405,13 @@ def test_an_event_that_nobody_need_hear_of_is_closed_for_good(operator: Any, cli
     assert "closed" in perform(operator, "close", event)
     assert WebhookEvent.objects.get().status == "closed"
     assert "Close" in logged(event, operator)
-    assert operator.get(address("replay", event)).status_code == 409
+    assert operator.get(action_url("replay", event)).status_code == 409
 
 
 def test_an_event_that_was_acted_on_is_left_alone(operator: Any, client: Any) -> None:
     sale = cast.payment(cast.seller())
     client.post("/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", sale)))
-    assert operator.get(address("replay", WebhookEvent.objects.get())).status_code == 409
+    assert operator.get(action_url("replay", WebhookEvent.objects.get())).status_code == 409
 
 
 def test_a_delivery_is_sent_again_unless_its_endpoint_is_off(operator: Any) -> None:
@@ -422,7 +423,7 @@ def test_a_delivery_is_sent_again_unless_its_endpoint_is_off(operator: Any) -> N
     assert WebhookDelivery.objects.get().state == "pending"
     logged(delivery, operator)
     WebhookEndpoint.objects.update(disabled_reason="by hand")
-    assert operator.get(address("replay", delivery)).status_code == 409
+    assert operator.get(action_url("replay", delivery)).status_code == 409
 
 
 def test_security_removes_endpoints_and_idle_accounts_with_a_reason_and_the_rows_stay(operator: Any) -> None:
@@ -432,9 +433,9 @@ def test_security_removes_endpoints_and_idle_accounts_with_a_reason_and_the_rows
         perform(operator, "remove", row)
         in_the_history(row, operator, "Remove: removed")
         row.refresh_from_db()
-        assert row.deleted_at and row.history.first().history_change_reason == f"removed: {WHY}"
+        assert row.deleted_at and row.history.first().history_change_reason == f"removed: {REASON}"
     owing = cast.queued().account
-    answer = operator.get(address("remove", owing))
+    answer = operator.get(action_url("remove", owing))
     assert answer.status_code == 409 and "still owes invoices" in answer.content.decode()
 
 

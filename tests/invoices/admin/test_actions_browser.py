@@ -13,11 +13,11 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.operations import bulk
 from tests import cast
-from tests.browser import SCREENS, fits, in_chromium, signed_in
-from tests.invoices.admin.action_rows import GROUPS, PRESSES, dead_letters, every_act, one_of, rows
+from tests.browser import SCREENS, assert_no_overflow, needs_chromium, signed_in
+from tests.invoices.admin.action_rows import ALLOWED_GROUPS, GROUPS, dead_letters, every_action, member_of, rows
 from tests.invoices.provider_records import seller_at
 
-pytestmark = in_chromium
+pytestmark = needs_chromium
 
 
 def name_of(page: Any, act: Any) -> tuple[str, str]:
@@ -25,26 +25,26 @@ def name_of(page: Any, act: Any) -> tuple[str, str]:
 
 
 def test_each_act_is_known_here() -> None:
-    assert {name_of(page, act) for page, act in every_act()} == set(PRESSES)
+    assert {name_of(page, act) for page, act in every_action()} == set(ALLOWED_GROUPS)
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_has_its_buttons_and_no_other(browser: Any, live_server: Any, provider: Simulator, group: str) -> None:
     call_command("loaddata", "permissions", verbosity=0)
-    with signed_in(browser, live_server.url, one_of(group)) as desk:
+    with signed_in(browser, live_server.url, member_of(group)) as desk:
         for key, row in rows(provider).items():
             press(desk, key, row, group)
 
 
 def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
     page = f"admin:{row._meta.app_label}_{row._meta.model_name}"
-    acts = {act.name: act for of, act in every_act() if of.opts.object_name == key[0]}
+    acts = {act.name: act for of, act in every_action() if of.opts.object_name == key[0]}
     act, url = acts[key[1]], reverse(f"{page}_act", args=[key[1]]) + f"?row={row.pk}"
     answer = desk.goto(reverse(f"{page}_change", args=[row.pk]))
     if answer and answer.status == 200:
         shown = [text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.acts li").all_inner_texts()]
-        assert sorted(shown) == sorted(acts[name].label for name in acts if group in PRESSES[key[0], name]), key
-    if group not in PRESSES[key]:
+        assert sorted(shown) == sorted(acts[name].label for name in acts if group in ALLOWED_GROUPS[key[0], name]), key
+    if group not in ALLOWED_GROUPS[key]:
         assert desk.request.get(live(desk, url)).status == 403, key
         assert desk.request.post(live(desk, url)).status == 403, key
         return
@@ -55,7 +55,7 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
     if key[1] == "amend":
         desk.get_by_role("button", name="Show what will happen").click()
     expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)
     desk.get_by_role("button", name=act.label, exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()
 
@@ -69,7 +69,7 @@ def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
 ) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     invoice, _ = cast.failed(seller_at(provider), failure="exhausted"), cast.failed(failure="late")
-    with signed_in(browser, live_server.url, one_of("operator")) as desk:
+    with signed_in(browser, live_server.url, member_of("operator")) as desk:
         desk.goto(f"{live_server.url}/admin/")
         desk.get_by_role("link", name="exhausted 1").click()
         desk.get_by_role("link", name=invoice.order_id, exact=True).click()
@@ -86,25 +86,25 @@ def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
 def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, live_server: Any) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     dead_letters(60)  # more than a page
-    with signed_in(browser, live_server.url, one_of("operator")) as desk:
+    with signed_in(browser, live_server.url, member_of("operator")) as desk:
         desk.goto("/admin/invoices/invoice/?state__exact=FAILED")
         desk.locator("#action-toggle").check()
         desk.get_by_text("Select all 60 invoices").click()
         desk.locator("select[name=action]").select_option(label="Replay all of them …")
         desk.get_by_role("button", name="Go").click()
         expect(desk.get_by_role("heading", name="Dry run: nothing is done yet")).to_be_visible()
-        fits(desk, *SCREENS)
+        assert_no_overflow(desk, *SCREENS)
         while bulk.work():
             pass
         expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page looks again by itself
         desk.get_by_label("Reason").fill("the provider is back")
-        fits(desk, *SCREENS)
+        assert_no_overflow(desk, *SCREENS)
         desk.get_by_role("button", name="Replay 30").click()
         expect(desk.get_by_role("button", name="Stop here")).to_be_visible()
-        fits(desk, *SCREENS)
+        assert_no_overflow(desk, *SCREENS)
         while bulk.work():
             pass
         expect(desk.get_by_text("It ended")).to_be_visible()
         expect(desk.get_by_role("button", name="Stop here")).to_have_count(0)
-        fits(desk, *SCREENS)
+        assert_no_overflow(desk, *SCREENS)
     assert Invoice.objects.filter(state=State.QUEUED).count() == 30

@@ -9,9 +9,9 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from tests import cast
-from tests.browser import in_chromium, nobody_is_kept_out, signed_in
+from tests.browser import assert_accessible, needs_chromium, signed_in
 
-pytestmark = in_chromium
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
 
 def test_axe_finds_nothing_serious_by_day_or_by_night(desk: Page) -> None:
     for address in pages().values():
-        nobody_is_kept_out(desk, address)
+        assert_accessible(desk, address)
 
 
 def test_pages_fit_from_a_tablet_to_a_wide_screen(desk: Page) -> None:

@@ -16,11 +16,11 @@ from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest
 from invoices.opening.conclude import learn
 from invoices.opening.facts import refund as refund_fact
 from invoices.operations.cancel import cancel
-from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.refresh_configuration import refresh_configuration
 from invoices.sentences import EVENTS, sentence
 from tests import cast
 from tests.claims.stages import with_files
-from tests.console.action_pages import WHY, perform
+from tests.console.action_pages import REASON, perform
 from tests.invoices import invoice_history
 from tests.invoices.admin.test_admin import as_one_of, text
 from tests.invoices.admin.test_admin import page_of as address_of
@@ -46,7 +46,7 @@ def kinds(invoice: Invoice, reader: User) -> set[str]:
 
 
 def test_every_source_is_in_the_story_and_time_only_goes_forward(root: User) -> None:
-    invoice = invoice_history.eventful(root)
+    invoice = invoice_history.eventful_invoice(root)
     told = story(invoice, root)
     assert {m.kind for m in told} == {
         "payment", "request", "claim", "audit", "attempt", "webhook-in", "webhook-out", "merchant", "edit",
@@ -69,10 +69,10 @@ def test_refunds_files_and_look_ups_are_in_it_too(root: User, media: Any) -> Non
 
 
 def test_what_happened_to_others_is_not_in_it(root: User) -> None:
-    invoice = invoice_history.eventful(root)
+    invoice = invoice_history.eventful_invoice(root)
     before = len(story(invoice, root))
     other = cast.waiting(orderId=invoice.order_id)  # the same name for an order of another merchant
-    invoice_history.event("payment.succeeded", cast.payment(cast.seller(), orderId=invoice.order_id))
+    invoice_history.receive_event("payment.succeeded", cast.payment(cast.seller(), orderId=invoice.order_id))
     invoice_history.edit(other.merchant, root, "elsewhere", name="Elsewhere")
     assert len(story(invoice, root)) == before
 
@@ -84,7 +84,7 @@ def test_what_the_merchant_does_after_the_end_is_not_this_invoices_story(root: U
 
 
 def test_the_story_hides_the_buyer_whoever_reads(client: Client, root: User) -> None:
-    told = story(invoice_history.eventful(root), root)
+    told = story(invoice_history.eventful_invoice(root), root)
     assert not [word for word in PERSON if word in "".join(map(repr, told))]
 
 
@@ -94,7 +94,7 @@ def test_an_order_with_a_closed_event_has_its_page(client: Client, root: User) -
     body = json.dumps(cast.event("payment.succeeded", sale | {"total": 1})).encode()
     receiving.receive("internal", "wrong", body, "1")
     receiving.close(WebhookEvent.objects.values_list("pk", flat=True))
-    invoice_history.event("payment.succeeded", sale)
+    invoice_history.receive_event("payment.succeeded", sale)
     client.force_login(root)
     told = text(client.get(address_of(Invoice.objects.get())))
     assert "came in: refused, and nothing is to be done about it any more" in told and "badge-closed" in told
@@ -118,7 +118,7 @@ def test_acts_on_its_events_and_deliveries_are_in_the_story(client: Client, grou
     for wrong in ("replayed", "closed"):
         body = json.dumps(cast.event("payment.succeeded", sale | {"total": 1})).encode()
         receiving.receive("internal", wrong, body, "1")
-    invoice_history.event("payment.succeeded", sale)
+    invoice_history.receive_event("payment.succeeded", sale)
     invoice = cancel(Invoice.objects.get(), actor="test", reason="test")
     replayed, closed = WebhookEvent.objects.filter(status="refused").order_by("pk")
     delivery = WebhookDelivery.objects.get(invoice=invoice)
@@ -126,24 +126,24 @@ def test_acts_on_its_events_and_deliveries_are_in_the_story(client: Client, grou
         perform(client, act, row)
     acts = [m for m in story(invoice, operator) if m.kind == "edit" and m.actor == operator.username]
     assert [(m.sentence, m.why) for m in acts] == [
-        ("Webhook payment.succeeded: Replay: done", WHY),
-        ("Webhook payment.succeeded: Close: closed", WHY),
-        ("Webhook invoice.cancelled: Send again: due now", WHY),
+        ("Webhook payment.succeeded: Replay: done", REASON),
+        ("Webhook payment.succeeded: Close: closed", REASON),
+        ("Webhook invoice.cancelled: Send again: due now", REASON),
     ]
     for act in acts:
-        assert WHY in text(client.get(act.link))
+        assert REASON in text(client.get(act.link))
 
 
 class TestWhoSeesWhat:
     def test_support_sees_the_buyer_and_no_claim_link(self, client: Client, groups: None, root: User) -> None:
-        invoice = invoice_history.eventful(root)
+        invoice = invoice_history.eventful_invoice(root)
         as_one_of(client, "support")
         told = text(client.get(address_of(invoice)))
         assert all(word in told for word in PERSON) and invoice.claim_token not in told
         assert "Not shown to you" not in told
 
     def test_finance_sees_money_attempts_and_nobody(self, client: Client, groups: None, root: User) -> None:
-        invoice = invoice_history.eventful(root)
+        invoice = invoice_history.eventful_invoice(root)
         user = as_one_of(client, "finance")
         told = text(client.get(address_of(invoice)))
         assert not [word for word in PERSON if word in told]
@@ -171,7 +171,7 @@ def _as(client: Client, group: str) -> Client:
 
 
 def test_a_long_history_is_cut_says_so_and_leads_to_all_of_it(client: Client, root: User) -> None:
-    invoice = invoice_history.long(invoice_history.eventful(root), timeline.CAP + 5)
+    invoice = invoice_history.add_audit_rows(invoice_history.eventful_invoice(root), timeline.CAP + 5)
     client.force_login(root)
     told = text(client.get(address_of(invoice)))
     everything = f"/admin/invoices/invoiceaudittracing/?invoice__id__exact={invoice.pk}"
@@ -182,10 +182,10 @@ def test_a_long_history_is_cut_says_so_and_leads_to_all_of_it(client: Client, ro
 
 def test_as_many_questions_for_the_longest_story_as_for_the_shortest(client: Client, root: User) -> None:
     client.force_login(root)
-    short, eventful = cast.waiting(), invoice_history.eventful(root)
+    short, eventful = cast.waiting(), invoice_history.eventful_invoice(root)
     text(client.get(address_of(short)))
     counts = []
-    for invoice in (short, eventful, invoice_history.long(eventful, timeline.CAP + 5)):
+    for invoice in (short, eventful, invoice_history.add_audit_rows(eventful, timeline.CAP + 5)):
         with CaptureQueriesContext(connection) as seen:
             text(client.get(address_of(invoice)))
         counts.append(len(seen))
@@ -240,7 +240,7 @@ def test_the_configuration_is_beside_the_account_that_would_be_taken_today(clien
     other = cast.account(invoice.merchant, symbol="C26TBB")
     told = text(client.get(address_of(invoice)))
     assert f"<del>{invoice.account_id}</del>" in told and f"<ins>{other.pk}</ins>" in told
-    assert resnapshot(invoice, actor="user:1", reason="r").account == other
+    assert refresh_configuration(invoice, actor="user:1", reason="r").account == other
     assert "Nothing has changed" in text(client.get(address_of(invoice)))
 
 

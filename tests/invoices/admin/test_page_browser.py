@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from tests import cast
-from tests.browser import SCREENS, fits, in_chromium, signed_in
+from tests.browser import SCREENS, assert_no_overflow, needs_chromium, signed_in
 from tests.invoices import invoice_history
 
-pytestmark = in_chromium
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def desk(browser: Any, live_server: Any, root: User) -> Iterator[Page]:
 
 
 def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User) -> None:
-    invoice = invoice_history.eventful(root)
+    invoice = invoice_history.eventful_invoice(root)
     desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
     told = desk.locator(".moment .sentence").all_inner_texts()
     order = [
@@ -44,7 +44,7 @@ def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User
     expect(moment.get_by_text("its SHA-256")).to_be_hidden()
     moment.locator("summary").click()
     expect(moment.get_by_text("its SHA-256")).to_be_visible()
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)
 
 
 def test_an_issued_invoice_shows_its_paper(desk: Page) -> None:
@@ -52,7 +52,7 @@ def test_an_issued_invoice_shows_its_paper(desk: Page) -> None:
     desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
     expect(desk.locator(".paper")).to_contain_text("Một trăm mười nghìn đồng")
     expect(desk.locator(".paper")).to_contain_text("Số 1207")
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)
 
 
 def test_the_box_on_every_page_finds_a_buyer_without_accents(desk: Page) -> None:
@@ -65,11 +65,11 @@ def test_the_box_on_every_page_finds_a_buyer_without_accents(desk: Page) -> None
     for invoice in (mai, other):
         expect(desk.get_by_role("link", name=invoice.order_id, exact=True)).to_be_visible()
     assert "nguyen" not in desk.url
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)
     box.fill("nobody-has-this")
     box.press("Enter")
     expect(desk.get_by_text("It was looked for as: order, payment")).to_be_visible()
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)
     box.fill(f"http://anywhere.example/claims/{mai.claim_token}")
     box.press("Enter")
     expect(desk.get_by_role("heading", name=f"Order {mai.order_id}")).to_be_visible()
@@ -81,11 +81,11 @@ def test_an_edit_asks_why_and_the_history_tells(desk: Page) -> None:
     desk.get_by_label("Address").fill("7 Hàng Bài")
     desk.get_by_role("button", name="Save", exact=True).click()
     expect(desk.get_by_text("This field is required.")).to_be_visible()
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)
     desk.get_by_label("Reason").fill("moved to another street")
     desk.get_by_role("button", name="Save", exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()
     desk.goto(f"/admin/merchants/taxinfo/{info.pk}/history/")
     expect(desk.get_by_role("cell", name="moved to another street")).to_be_visible()
     expect(desk.get_by_text("1 Phan Chu Trinh → 7 Hàng Bài")).to_be_visible()
-    fits(desk, *SCREENS)
+    assert_no_overflow(desk, *SCREENS)

@@ -7,7 +7,7 @@ import pytest
 from invoices.dev.simulator import Simulator
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.client import Caller, problem
+from tests.api.client import ApiClient, problem
 
 pytestmark = pytest.mark.django_db
 LOGIN = {"username": "0312345678", "password": "Mật khẩu-9876"}
@@ -19,7 +19,7 @@ def body(**overrides: Any) -> dict[str, Any]:
 
 
 def test_an_account_is_added_and_tells_four_letters_and_a_fingerprint() -> None:
-    caller, told = Caller(sub="thu"), body()
+    caller, told = ApiClient(sub="thu"), body()
     answer = caller.ask("post", "provider-accounts", told)
     account = answer.json()
     assert answer.status_code == 201 and account["baseUrl"] == "http://127.0.0.1:9"
@@ -31,7 +31,7 @@ def test_an_account_is_added_and_tells_four_letters_and_a_fingerprint() -> None:
     assert changed.json()["paused"] is True
     assert changed.json()["credentials"]["fingerprint"] != account["credentials"]["fingerprint"]
     shown = [answer, changed, caller.ask("get", path), caller.ask("get", "provider-accounts")]
-    for secret in (LOGIN["password"], "another", row.sealed_credentials, "sealed"):
+    for secret in (LOGIN["password"], "another", row.encrypted_credentials, "sealed"):
         assert not any(secret in told.content.decode() for told in shown)
     assert row.history.first().history_change_reason == "api:thu"
     assert problem(caller.ask("post", "provider-accounts", told)) == (409, "exists")
@@ -53,12 +53,12 @@ def test_an_account_is_added_and_tells_four_letters_and_a_fingerprint() -> None:
     ],
 )
 def test_an_account_that_cannot_be_is_refused(change: dict[str, Any], field: str) -> None:
-    answer = Caller().ask("post", "provider-accounts", body(**change))
+    answer = ApiClient().ask("post", "provider-accounts", body(**change))
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
 def test_another_host_gets_no_login_that_it_was_not_given() -> None:
-    caller = Caller()
+    caller = ApiClient()
     path = f"provider-accounts/{ProviderAccount.objects.get(merchant=cast.seller()).pk}"
     elsewhere = {"baseUrl": "http://127.0.0.1:10"}
     answer = caller.ask("patch", path, elsewhere)
@@ -70,7 +70,7 @@ def test_another_host_gets_no_login_that_it_was_not_given() -> None:
 
 
 def test_production_speaks_to_providers_by_https_only(settings: Any) -> None:
-    caller, told = Caller(), body(baseUrl="http://a.example")
+    caller, told = ApiClient(), body(baseUrl="http://a.example")
     settings.DEVELOPMENT = False
     assert problem(caller.ask("post", "provider-accounts", told))[0] == 422
     assert caller.ask("post", "provider-accounts", {**told, "baseUrl": "https://a.example"}).status_code == 201
@@ -78,7 +78,7 @@ def test_production_speaks_to_providers_by_https_only(settings: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_probe_tries_the_login_and_says_what_is_wrong(provider: Simulator) -> None:
-    merchant, caller = cast.seller(url=provider.url), Caller()
+    merchant, caller = cast.seller(url=provider.url), ApiClient()
     row = ProviderAccount.objects.get(merchant=merchant)
     path = f"provider-accounts/{row.pk}/probe"
     wrong = caller.ask("post", path).json()
@@ -86,5 +86,5 @@ def test_a_probe_tries_the_login_and_says_what_is_wrong(provider: Simulator) -> 
     provider.tenants([cast.tenant(merchant)])
     assert caller.ask("post", path).json() == {"ok": True, "problem": None}
     merchant.tax_info.delete()
-    ProviderAccount.objects.update(sealed_credentials="")
+    ProviderAccount.objects.update(encrypted_credentials="")
     assert problem(caller.ask("post", path)) == (409, "not_ready")

@@ -16,7 +16,7 @@ from invoices.opening.conclude import converge
 from invoices.upkeep.sweep import revive_parked
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.api.client import Caller, problem
+from tests.api.client import ApiClient, problem
 from tests.claims.stages import with_files
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def sale(merchant: Any = None, **overrides: Any) -> dict[str, Any]:
 
 def test_an_invoice_is_opened_without_a_payment_event() -> None:
     body = sale(buyer=cast.COMPANY)
-    answer = Caller().ask("post", "invoices", body)
+    answer = ApiClient().ask("post", "invoices", body)
     told = answer.json()
     assert answer.status_code == 201
     assert (told["sourceId"], told["merchantId"]) == (body["orderId"], body["merchantId"])
@@ -51,7 +51,7 @@ def test_an_invoice_is_opened_without_a_payment_event() -> None:
 
 
 def test_the_same_sale_twice_is_one_invoice_and_another_sale_is_a_conflict() -> None:
-    caller, body = Caller(), sale(buyer=cast.COMPANY)
+    caller, body = ApiClient(), sale(buyer=cast.COMPANY)
     first = caller.ask("post", "invoices", body)
     again = caller.ask("post", "invoices", {**body, "lines": [{**line, "discount": 0} for line in body["lines"]]})
     assert (first.status_code, again.status_code) == (201, 200)
@@ -72,7 +72,7 @@ def test_an_order_that_its_payment_opened_is_answered_with_its_invoice() -> None
     paid = cast.payment(merchant)
     invoice = cast.waiting(merchant, **paid)
     body = {name: value for name, value in paid.items() if name != "paymentId"}
-    answer = Caller().ask("post", "invoices", body)
+    answer = ApiClient().ask("post", "invoices", body)
     assert (answer.status_code, answer.json()["invoiceId"]) == (200, str(invoice.pk))
     assert Payment.objects.count() == 1
 
@@ -83,7 +83,7 @@ def test_eight_at_once_open_one_invoice() -> None:
 
     def create() -> None:
         try:
-            statuses.append(Caller().ask("post", "invoices", body).status_code)
+            statuses.append(ApiClient().ask("post", "invoices", body).status_code)
         finally:
             connection.close()
 
@@ -98,7 +98,7 @@ def test_eight_at_once_open_one_invoice() -> None:
 def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_by_itself() -> None:
     merchant = cast.seller()
     ProviderAccount.objects.update(is_active=False)
-    caller, body = Caller(), sale(merchant)
+    caller, body = ApiClient(), sale(merchant)
     answer = caller.ask("post", "invoices", body)
     assert answer.status_code == 202
     assert answer.json() == {
@@ -113,7 +113,7 @@ def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_by_itself() 
 def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_anew() -> None:
     merchant = cast.seller()
     ProviderAccount.objects.update(is_active=False)
-    caller, body = Caller(), sale(merchant)
+    caller, body = ApiClient(), sale(merchant)
     wrong = {**body, "lines": [{**line, "vatRate": None} for line in body["lines"]]}
     assert caller.ask("post", "invoices", wrong).status_code == 202
     ProviderAccount.objects.update(is_active=True)
@@ -138,7 +138,7 @@ def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_a
     ],
 )
 def test_a_sale_that_does_not_add_up_opens_nothing_and_names_the_field(change: dict[str, Any], field: str) -> None:
-    answer = Caller().ask("post", "invoices", sale() | change)
+    answer = ApiClient().ask("post", "invoices", sale() | change)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
     assert not Payment.objects.exists() and not Invoice.objects.exists()
 
@@ -157,11 +157,11 @@ def test_a_sale_that_does_not_add_up_opens_nothing_and_names_the_field(change: d
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(body: bytes, status: int, code: str) -> None:
-    assert problem(Caller().ask("post", "invoices", body)) == (status, code)
+    assert problem(ApiClient().ask("post", "invoices", body)) == (status, code)
 
 
 def test_other_media_than_json_and_other_methods_are_refused() -> None:
-    caller = Caller()
+    caller = ApiClient()
     form = caller.post("/v1/api/invoices", "a=b", content_type="application/x-www-form-urlencoded")
     assert problem(form) == (415, "unsupported_media_type")
     answer = caller.ask("delete", "invoices")
@@ -176,7 +176,7 @@ def test_decimals_come_through_exactly() -> None:
         b'{"merchantId": "%s", "orderId": "o", "paidAt": "%s", "paymentMethod": "CK", "pricesIncludeVat": true,'
         b' "lines": [%s], "total": 300000}' % (cast.seller().code.encode(), paid, line)
     )
-    caller = Caller()
+    caller = ApiClient()
     assert caller.ask("post", "invoices", body).status_code == 201
     assert caller.ask("post", "invoices", body).status_code == 200
     assert Payment.objects.get().body["lines"][0]["unitPrice"] == "3000000.0001"
@@ -184,7 +184,7 @@ def test_decimals_come_through_exactly() -> None:
 
 def test_who_may_not_read_invoices_is_told_no_buyer() -> None:
     body = sale(buyer=cast.COMPANY)
-    answer = Caller("invoice.issue").ask("post", "invoices", body)
+    answer = ApiClient("invoice.issue").ask("post", "invoices", body)
     assert answer.status_code == 201 and "buyer" not in answer.json()
 
 
@@ -192,7 +192,7 @@ def test_who_may_not_read_invoices_is_told_no_buyer() -> None:
 
 
 def test_an_invoice_tells_its_audit_its_attempts_and_its_files(media: Path) -> None:
-    invoice, caller = with_files(cast.issued(number="12")), Caller()
+    invoice, caller = with_files(cast.issued(number="12")), ApiClient()
     path = f"invoices/{invoice.pk}"
     told = caller.ask("get", path).json()
     assert (told["state"], told["number"], told["code"]) == ("ISSUED", "12", invoice.code)
@@ -210,11 +210,11 @@ def test_an_invoice_tells_its_audit_its_attempts_and_its_files(media: Path) -> N
 
 @pytest.mark.parametrize("key", ["9" * 19, "0", "x", "1.5", "%00"])
 def test_a_key_that_no_invoice_can_have_is_not_found(key: str) -> None:
-    assert problem(Caller().ask("get", f"invoices/{key}")) == (404, "not_found")
+    assert problem(ApiClient().ask("get", f"invoices/{key}")) == (404, "not_found")
 
 
 def test_a_replay_with_dry_run_says_what_it_would_do_and_does_nothing() -> None:
-    invoice, caller = cast.failed(), Caller(sub="thu")
+    invoice, caller = cast.failed(), ApiClient(sub="thu")
     path = f"invoices/{invoice.pk}/replay"
     answer = caller.ask("post", path, {"reason": "the vendor was down", "dryRun": True})
     assert answer.json() == {"acted": True, "state": "QUEUED", "why": "no provider knows it: it is sent again"}
@@ -226,14 +226,14 @@ def test_a_replay_with_dry_run_says_what_it_would_do_and_does_nothing() -> None:
 
 @pytest.mark.parametrize(("build", "acted"), [(cast.issued, False), (cast.sending, False), (cast.queued, True)])
 def test_a_replay_is_idempotent(build: Callable[[], Invoice], acted: bool) -> None:
-    path, caller = f"invoices/{build().pk}/replay", Caller()
+    path, caller = f"invoices/{build().pk}/replay", ApiClient()
     for _ in range(2):
         answer = caller.ask("post", path, {"reason": "again"})
         assert (answer.status_code, answer.json()["acted"]) == (200, acted)
 
 
 def test_a_replay_where_none_helps_is_a_conflict_and_one_without_a_reason_is_refused() -> None:
-    path, caller = f"invoices/{cast.waiting().pk}/replay", Caller()
+    path, caller = f"invoices/{cast.waiting().pk}/replay", ApiClient()
     assert problem(caller.ask("post", path, {"reason": "impatience"})) == (409, "wrong_state")
     for body in ({}, {"reason": " "}, {"reason": 5}, {"reason": "x", "dryRun": "yes"}, {"reason": "x", "dryrun": True}):
         assert problem(caller.ask("post", path, body)) == (422, "invalid")
@@ -243,7 +243,7 @@ def test_a_replay_where_none_helps_is_a_conflict_and_one_without_a_reason_is_ref
 
 
 def test_a_request_names_the_buyer_once() -> None:
-    invoice, caller = cast.waiting(), Caller()
+    invoice, caller = cast.waiting(), ApiClient()
     of = {"orderId": invoice.order_id, "merchantId": invoice.merchant.code}
     body = {
         **of, "requestId": "r-1", "requestedAt": clock.now().isoformat(), "source": "checkout", "buyer": cast.COMPANY,
@@ -263,5 +263,5 @@ def test_a_request_names_the_buyer_once() -> None:
 def test_a_request_after_the_first_send_is_kept_and_too_late() -> None:
     invoice = cast.sending()
     body = cast.request({"orderId": invoice.order_id, "merchantId": invoice.merchant.code}, source="api")
-    assert Caller().ask("post", "invoice-requests", body).json()["tooLate"] is True
+    assert ApiClient().ask("post", "invoice-requests", body).json()["tooLate"] is True
     assert InvoiceRequest.objects.filter(too_late=True).count() == 1

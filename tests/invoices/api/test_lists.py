@@ -8,12 +8,12 @@ from django.test.utils import CaptureQueriesContext
 
 from invoices.models import Invoice
 from tests import cast
-from tests.api.client import Caller, problem
+from tests.api.client import ApiClient, problem
 
 pytestmark = pytest.mark.django_db
 
 
-def found(caller: Caller, query: str = "") -> list[str]:
+def found(caller: ApiClient, query: str = "") -> list[str]:
     answer = caller.ask("get", f"invoices{query}")
     assert answer.status_code == 200, answer.content
     return [told["sourceId"] for told in answer.json()["items"]]
@@ -21,7 +21,7 @@ def found(caller: Caller, query: str = "") -> list[str]:
 
 def test_a_list_tells_what_outbound_webhooks_tell_and_no_buyer() -> None:
     invoice = cast.failed()
-    (told,) = Caller().ask("get", "invoices").json()["items"]
+    (told,) = ApiClient().ask("get", "invoices").json()["items"]
     assert told["invoiceId"] == str(invoice.pk)
     assert told["failure"] == {"reason": "refused", "message": "The tax code is unknown."}
     assert not {"buyer", "lines"} & set(told) and not [name for name in told if "_" in name]
@@ -32,7 +32,7 @@ def test_filters_narrow_a_list() -> None:
     old = cast.issued(one, number="77", orderId="old", buyer=cast.COMPANY)
     cast.failed(one, orderId="failed")
     cast.waiting(other, orderId="waiting")
-    caller, day = Caller(), old.issue_date
+    caller, day = ApiClient(), old.issue_date
     assert found(caller) == ["waiting", "failed", "old"]
     assert found(caller, "?sourceId=failed") == ["failed"]
     assert found(caller, "?state=WAITING") == ["waiting"]
@@ -42,7 +42,7 @@ def test_filters_narrow_a_list() -> None:
     assert found(caller, "?number=77") == ["old"]
     assert found(caller, f"?merchantId={one.code}&issueDateFrom={day}&issueDateTo={day}") == ["failed", "old"]
     assert found(caller, f"?merchantId={one.code}&issueDateFrom={day + timedelta(1)}") == []
-    assert found(Caller(merchants=[one.code]), f"?issueDateTo={day}") == ["failed", "old"]
+    assert found(ApiClient(merchants=[one.code]), f"?issueDateTo={day}") == ["failed", "old"]
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_filters_narrow_a_list() -> None:
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(query: str, field: str) -> None:
-    answer = Caller().ask("get", f"invoices?{query}")
+    answer = ApiClient().ask("get", f"invoices?{query}")
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
 def test_pages_stand_still_while_invoices_are_opened() -> None:
-    merchant, caller = cast.seller(), Caller()
+    merchant, caller = cast.seller(), ApiClient()
     orders = [cast.waiting(merchant).order_id for _ in range(5)]
     page = caller.ask("get", "invoices?limit=2").json()
     seen = [told["sourceId"] for told in page["items"]]
@@ -75,7 +75,7 @@ def test_pages_stand_still_while_invoices_are_opened() -> None:
 
 
 def test_deleted_invoices_vanish_and_their_orders_stay_taken() -> None:
-    caller, body = Caller(), cast.payment(cast.seller())
+    caller, body = ApiClient(), cast.payment(cast.seller())
     told = caller.ask("post", "invoices", body).json()
     Invoice.objects.get().delete()
     assert found(caller) == []
@@ -86,7 +86,7 @@ def test_deleted_invoices_vanish_and_their_orders_stay_taken() -> None:
 
 def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
     merchant = cast.seller()
-    caller = Caller(merchants=[merchant.code])
+    caller = ApiClient(merchants=[merchant.code])
     counts = []
     for rows in (1, 5):
         for _ in range(rows):
@@ -131,7 +131,7 @@ def test_each_filter_reads_its_index_and_sorts_no_table() -> None:
     one, other = cast.seller(), cast.seller()
     many(cast.waiting(one), 10_000)
     cast.waiting(other)
-    caller = Caller()
+    caller = ApiClient()
     for query, index in QUERIES:
         with CaptureQueriesContext(connection) as queries:
             caller.ask("get", "invoices?" + query.format(code=other.code, busy=one.code))

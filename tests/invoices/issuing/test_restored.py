@@ -18,7 +18,7 @@ from invoices.operations.amend import amend
 from invoices.operations.look_up import look_up
 from invoices.operations.replay import replay
 from tests import cast
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "a backup was restored"}
@@ -29,7 +29,7 @@ FORGOTTEN = timedelta(days=4)  # by a provider that keeps keys for three
 def lost(provider: Simulator) -> Invoice:
     """Late, for in these books it never was sent; issued all the same."""
     invoice = cast.failed(seller_at(provider), failure="late")
-    issue_at_the_provider(invoice)
+    issue_at_provider(invoice)
     return Invoice.objects.get(pk=invoice.pk)
 
 

@@ -22,8 +22,8 @@ from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
 from invoices.operations import bulk
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.invoices.admin.action_rows import dead_letters, one_of
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.invoices.admin.action_rows import dead_letters, member_of
+from tests.invoices.provider_records import issue_at_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 MANY = int(os.environ.get("BULK_LETTERS", "200"))  # 5,000 on request: as many as a bad night leaves
@@ -178,7 +178,7 @@ def test_a_login_that_does_not_open_declines_its_own_invoices_and_stops_no_run(p
 
 
 def lose_login(invoice: Invoice) -> None:
-    ProviderAccount.objects.filter(pk=invoice.account_id).update(sealed_credentials="v1.x.y")
+    ProviderAccount.objects.filter(pk=invoice.account_id).update(encrypted_credentials="v1.x.y")
 
 
 def test_a_run_that_breaks_is_heard_of_and_the_next_turn_is_anothers() -> None:
@@ -187,7 +187,7 @@ def test_a_run_that_breaks_is_heard_of_and_the_next_turn_is_anothers() -> None:
     unreadable = cast.in_doubt()
     broken = started("look_up", pk=unreadable.pk)
     account = ProviderAccount.objects.get(pk=unreadable.account_id)
-    ProviderAccount.objects.filter(pk=account.pk).update(sealed_credentials=crypto.seal("no JSON", account.place))
+    ProviderAccount.objects.filter(pk=account.pk).update(encrypted_credentials=crypto.seal("no JSON", account.place))
     bulk.confirm(other, user_id=other.user_id, reason=WHY)
     for _ in range(2):
         with pytest.raises(ValueError, match="Expecting value"):
@@ -238,7 +238,7 @@ def test_what_waits_is_issued_or_cancelled_in_bulk(verb: str, state: State) -> N
 def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provider: Simulator) -> None:
     merchant = seller_at(provider)
     there, nowhere, never = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant), cast.queued()
-    issue_at_the_provider(there)
+    issue_at_provider(there)
     run = started("look_up")
     assert bulk.reasons(run.items.filter(would=False)) == [("The order was never sent: no provider can know it.", 1)]
     until(run, S.DONE)
@@ -257,7 +257,7 @@ def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provide
 @pytest.fixture
 def operator(client: Any) -> Any:
     call_command("loaddata", "permissions", verbosity=0)
-    client.force_login(one_of("operator"))
+    client.force_login(member_of("operator"))
     return client
 
 
@@ -309,7 +309,7 @@ def test_each_group_has_its_verbs_and_the_others_are_refused(client: Any, group:
     call_command("loaddata", "permissions", verbosity=0)
     invoice = cast.waiting()
     run = chosen("replay")
-    client.force_login(one_of(group))
+    client.force_login(member_of(group))
     shown = client.get(LIST)
     assert (shown.status_code == 200) == (verbs is not None)
     if verbs is not None:

@@ -16,12 +16,12 @@ from invoices.operations.amend import amend
 from invoices.operations.cancel import cancel
 from invoices.operations.issue_now import issue_now
 from invoices.operations.look_up import look_up
-from invoices.operations.refresh_configuration import resnapshot
+from invoices.operations.refresh_configuration import refresh_configuration
 from invoices.operations.replay import replay
 from invoices.operations.skip import skip
 from merchants.models import TaxInfo
 from tests import cast
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "the buyer called"}
@@ -61,14 +61,14 @@ def test_a_failed_invoice_takes_todays_configuration_and_its_audit_names_what_is
     invoice = cast.failed(failure="account")
     info = invoice.merchant.tax_info
     with pytest.raises(WrongState, match="today's configuration already"):
-        resnapshot(invoice, **WHO)
+        refresh_configuration(invoice, **WHO)
     info.address = "9 Hàng Bài"
     info.save()
     account = cast.account(invoice.merchant, symbol="C26TBB")
     invoice = Invoice.objects.get()
-    foreseen = resnapshot(invoice, **WHO, dry_run=True)
+    foreseen = refresh_configuration(invoice, **WHO, dry_run=True)
     assert (foreseen.symbol, Invoice.objects.get().symbol) == ("C26TBB", "C26TAA")
-    taken = resnapshot(invoice, **WHO)
+    taken = refresh_configuration(invoice, **WHO)
     assert (taken.state, taken.failure, taken.account_id) == (State.FAILED, "account", account.pk)
     assert (taken.symbol, taken.document) == ("C26TBB", "")
     assert taken.config_snapshot["seller"]["address"] == "9 Hàng Bài"
@@ -81,24 +81,24 @@ def test_a_merchant_that_went_over_to_sales_invoices_is_billed_without_vat() -> 
     invoice = cast.failed()
     TaxInfo.objects.update(method=TaxInfo.Method.DIRECT)
     with pytest.raises(WrongState, match="no account of form 2"):
-        resnapshot(Invoice.objects.get(), **WHO)
+        refresh_configuration(Invoice.objects.get(), **WHO)
     cast.account(invoice.merchant, form="2", symbol="C26MPH")
-    taken = resnapshot(Invoice.objects.get(), **WHO)
+    taken = refresh_configuration(Invoice.objects.get(), **WHO)
     assert (taken.form, taken.symbol, taken.total, taken.vat) == ("2", "C26MPH", 110000, 0)
 
 
 def test_only_what_failed_and_no_provider_knows_takes_another_configuration() -> None:
     with pytest.raises(WrongState, match="only a failed invoice"):
-        resnapshot(cast.queued(), **WHO)
+        refresh_configuration(cast.queued(), **WHO)
     with pytest.raises(WrongState, match="may be known"):
-        resnapshot(skip(cast.in_doubt(), **WHO), **WHO)
+        refresh_configuration(skip(cast.in_doubt(), **WHO), **WHO)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_operators_look_up_counts_like_the_pumps_and_is_audited(provider: Simulator) -> None:
     merchant = seller_at(provider)
     there, nowhere = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant)
-    issue_at_the_provider(there)
+    issue_at_provider(there)
     looked = look_up(there, **WHO)
     assert (looked.invoice.state, looked.invoice.number) == (State.ISSUED, "1")
     looked = look_up(nowhere, **WHO)

@@ -19,10 +19,10 @@ from invoices.operations.adopt import adopt
 from invoices.operations.amend import amend
 from invoices.operations.replay import replay
 from invoices.operations.skip import skip
-from invoices.upkeep.sweep import fail_the_late, give_refused_buyers_up, give_up_on_the_abandoned
+from invoices.upkeep.sweep import fail_late, fall_back_to_consumers, mark_abandoned
 from merchants.models import ProviderAccount
 from tests import cast
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "the buyer called"}
@@ -65,7 +65,7 @@ def test_a_late_invoice_carries_the_day_of_its_replay() -> None:
     invoice = cast.queued()
     tomorrow = clock.now() + timedelta(days=1)
     with clock.frozen(tomorrow):
-        fail_the_late()
+        fail_late()
         invoice.refresh_from_db()
         assert (invoice.state, invoice.failure) == (State.FAILED, "late")
         replay(invoice, **WHO)
@@ -170,10 +170,10 @@ def test_a_refund_after_issue_owes_a_correction() -> None:
 def test_a_refused_buyer_gives_way_to_the_consumer_before_the_limit_where_the_merchant_wants_it() -> None:
     yes, no = cast.failed(buyer=cast.COMPANY), cast.failed(cast.seller(consumer_fallback=False), buyer=cast.COMPANY)
     Invoice.objects.update(failure_field="buyer.tax_code")
-    give_refused_buyers_up()
+    fall_back_to_consumers()
     assert Invoice.objects.get(pk=yes.pk).state == State.FAILED  # there is time yet
     with clock.frozen(yes.issue_until - timedelta(minutes=5)):
-        give_refused_buyers_up()
+        fall_back_to_consumers()
     assert (Invoice.objects.get(pk=yes.pk).state, Invoice.objects.get(pk=yes.pk).buyer) == (State.QUEUED, {})
     assert Invoice.objects.get(pk=no.pk).state == State.FAILED
 
@@ -183,7 +183,7 @@ def test_a_refused_buyer_of_a_partly_refunded_sale_stays_refused_until_its_lines
     invoice = cast.refused(**sale)
     learn(refund(cast.refund(sale, amount=40000, full=False)), actor="test")
     with clock.frozen(invoice.issue_until - timedelta(minutes=5)):
-        give_refused_buyers_up()
+        fall_back_to_consumers()
         assert Invoice.objects.get().state == State.FAILED
         amended = amend(invoice, **WHO, lines=sale["lines"][:1])
     assert (amended.state, amended.total) == (State.QUEUED, 70000)
@@ -193,18 +193,18 @@ def test_no_fact_brings_a_refused_buyer_back_that_gave_way_to_the_consumer() -> 
     sale = cast.payment(cast.seller(), buyer=cast.COMPANY)
     invoice = cast.refused(**sale)
     with clock.frozen(invoice.issue_until - timedelta(minutes=5)):
-        give_refused_buyers_up()
+        fall_back_to_consumers()
         learn(*_payment(sale), actor="test")
     assert (Invoice.objects.get().state, Invoice.objects.get().buyer) == (State.QUEUED, {})
 
 
 def test_an_abandoned_send_becomes_uncertain_once_the_longest_call_is_over() -> None:
     invoice = cast.sending()
-    give_up_on_the_abandoned()
+    mark_abandoned()
     assert Invoice.objects.get().state == State.SENDING
     with clock.frozen(clock.now() + timedelta(minutes=3)):
-        give_up_on_the_abandoned()
-        give_up_on_the_abandoned()
+        mark_abandoned()
+        mark_abandoned()
     invoice.refresh_from_db()
     assert (invoice.state, invoice.exposed) == (State.UNCERTAIN, True)
     assert invoice.issuances.get().outcome == "abandoned"
@@ -223,7 +223,7 @@ def test_the_last_look_ends_a_doubt_or_finds_a_conflict(provider: Simulator) -> 
     absent, present = skip(cast.in_doubt(merchant=merchant), **WHO), skip(cast.in_doubt(merchant=merchant), **WHO)
     for invoice in (absent, present):
         Invoice.objects.filter(pk=invoice.pk).update(exposed_at=None, exposed_by=None)
-    issue_at_the_provider(present)
+    issue_at_provider(present)
     with clock.frozen(clock.now() + timedelta(days=2)):
         assert last_looks() == 2
         assert last_looks() == 0
@@ -237,7 +237,7 @@ def test_an_operator_adopts_what_the_provider_has(provider: Simulator) -> None:
     invoice = skip(cast.in_doubt(merchant=seller_at(provider)), **WHO)
     with pytest.raises(WrongState, match="does not know"):
         adopt(invoice, **WHO)
-    issue_at_the_provider(invoice)
+    issue_at_provider(invoice)
     adopted = adopt(invoice, **WHO)
     assert (adopted.state, adopted.number) == (State.ISSUED, "1")
 
@@ -259,7 +259,7 @@ def test_a_wrong_login_parks_the_account_until_a_probe_finds_it_mended(provider:
         assert probe_parked() == 0
     with clock.frozen(later + timedelta(minutes=10)):
         account.set_credentials({"username": merchant.tax_info.tax_code, "password": f"pass-{merchant.code}"})
-        ProviderAccount.objects.filter(pk=account.pk).update(sealed_credentials=account.sealed_credentials)
+        ProviderAccount.objects.filter(pk=account.pk).update(encrypted_credentials=account.encrypted_credentials)
         assert probe_parked() == 1
         issue_due(invoice.partition)
     assert Invoice.objects.get().state == State.ISSUED

@@ -17,7 +17,7 @@ from invoices.upkeep.reconcile import reconcile, reconcile_yesterday
 from merchants.models import ProviderAccount, TaxInfo
 from tests import cast
 from tests.invoices.api.test_lists import many
-from tests.invoices.provider_records import issue_at_the_provider, seller_at
+from tests.invoices.provider_records import issue_at_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 
@@ -76,15 +76,15 @@ def test_an_invoice_that_only_they_have_is_told_apart_from_one_that_is_not_of_ou
 
 def test_an_invoice_that_no_attempt_is_known_of_is_ours_all_the_same(provider: Simulator) -> None:
     invoice = cast.failed(seller_at(provider), failure="late")
-    issue_at_the_provider(invoice)  # in a life that a restored backup lost
+    issue_at_provider(invoice)  # in a life that a restored backup lost
     (difference,) = reconcile(clock.today_vn()).differences
     assert difference.kind == "only_theirs" and f"order {invoice.order_id}, here FAILED" in difference.what
 
 
 def test_an_account_that_cannot_be_compared_stops_no_other(provider: Simulator, caplog: Any) -> None:
     sealed_otherwise = cast.seller().accounts.get()
-    ProviderAccount.objects.filter(pk=sealed_otherwise.pk).update(sealed_credentials="nonsense")
-    issue_at_the_provider(cast.failed(seller_at(provider), failure="late"))
+    ProviderAccount.objects.filter(pk=sealed_otherwise.pk).update(encrypted_credentials="nonsense")
+    issue_at_provider(cast.failed(seller_at(provider), failure="late"))
     with clock.frozen(clock.now() + timedelta(days=1)):
         found = reconcile(clock.today_vn() - timedelta(days=1)).differences
         assert [difference.kind for difference in found] == ["unread", "only_theirs"]
@@ -109,7 +109,7 @@ def test_the_provider_is_asked_under_the_tax_code_of_that_day(merchant: Any) -> 
 
 def test_no_query_reads_the_life_of_a_lane(provider: Simulator) -> None:
     merchant = seller_at(provider)
-    issue_at_the_provider(cast.failed(merchant, failure="late"))
+    issue_at_provider(cast.failed(merchant, failure="late"))
     sent = cast.sending(merchant)
     many(cast.waiting(merchant), 10_000)
     like = [f'"{field.column}"' for field in InvoiceIssuance._meta.concrete_fields]
