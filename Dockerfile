@@ -5,8 +5,8 @@ COPY requirements.lock .
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 COPY . .
-# Files for browsers are collected and bytecode is written here: the result's disk is read-only. Translations are
-# committed compiled, and a test keeps them so. No secret is needed, and none is given.
+# Static files are collected and bytecode is compiled here, because the final image's disk is read-only. Compiled
+# translations are committed; a test keeps them current. The build needs no secret.
 RUN env DATABASE_URL=postgresql://none REDIS_URL=redis://none HOADON_ENV=development \
     /venv/bin/python manage.py collectstatic --no-input --verbosity 0 \
     && /venv/bin/python -m compileall -q /venv /app

@@ -27,7 +27,7 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from config.base import clock  # noqa: E402
 from config.processes.run_modes import api  # noqa: E402
 from invoices.dev.demo import stage  # noqa: E402
-from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
+from invoices.dev.demo.processes import Processes, free_port  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from invoices.moving import move_one  # noqa: E402
@@ -44,11 +44,11 @@ def main() -> int:
     if not CHROMIUM:
         sys.exit("No Chromium on this machine; `apt-get install chromium` brings it.")
     clock.start_at(10, DAY)
-    stage.own_servers("hoadon_pictures")
-    stage.tables()
+    stage.use_own_databases("hoadon_pictures")
+    stage.create_tables()
     call_command("seed", invoices=20_000, merchants=40, verbosity=0)
     waiting, refused, run = cast.waiting(cast.seller(name="Cà phê Sương Mai")), refused_yesterday(), dry_run()
-    with Crew(settings.LOCAL / "logs") as crew:
+    with Processes(settings.LOCAL / "logs") as crew:
         port = free_port(settings.PORT)
         crew.start("api", *api(port))
         crew.wait_for("api", f"http://127.0.0.1:{port}/admin/login/")

@@ -27,7 +27,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from config.processes.run_modes import api  # noqa: E402
-from invoices.dev.demo.processes import Crew, free_port  # noqa: E402
+from invoices.dev.demo.processes import Processes, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.results import percentile  # noqa: E402
 from tests.console.pages import Visit, full_scans, queries_of, visits  # noqa: E402
@@ -40,7 +40,7 @@ console = Console()
 class Desk:
     """One database of a size, its server, and an operator who has signed in."""
 
-    def __init__(self, crew: Crew, server: str, size: int) -> None:
+    def __init__(self, crew: Processes, server: str, size: int) -> None:
         self.name = f"desk_{size}"
         with psycopg.connect(server, autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.name]).fetchone():
@@ -86,7 +86,7 @@ def main() -> int:
     server, wrong = os.environ["DATABASE_URL"], []
     told: dict[str, list[tuple[int, float, float]]] = {}
     for size in wanted.sizes:
-        with Crew(settings.LOCAL / "logs") as crew:
+        with Processes(settings.LOCAL / "logs") as crew:
             desk = Desk(crew, server, size)
             for visit in visits():
                 queries_of(desk.client, visit)  # content types are remembered from now on

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from config.admin import CappedPaginator
+from config.console.lists import CappedPaginator
 from tests.console.pages import full_scans, queries_of, seed_other_rows, visits
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
