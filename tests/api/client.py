@@ -1,4 +1,4 @@
-"""Callers of the API, with tokens of this machine's own making, judged by the real verifier."""
+"""A client of the API. Its tokens are issued locally and checked by the real verifier."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,21 +17,21 @@ def token(*permissions: str, merchants: Iterable[str] = ("*",), sub: str = "test
 
 
 class ApiClient(Client):
-    """Speaks JSON below /v1/api and brings its token along."""
+    """Sends JSON to /v1/api with a bearer token."""
 
     def __init__(self, *permissions: str, merchants: Iterable[str] = ("*",), sub: str = "tester") -> None:
         bearer = f"Bearer {token(*permissions, merchants=merchants, sub=sub)}"
         super().__init__(headers={"Authorization": bearer}, raise_request_exception=True)
 
-    def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
-        """`body` is a JSON value, or bytes as they are."""
+    def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """`body` is a JSON value, or bytes that are sent unchanged."""
         content = {} if body is None else {"data": body, "content_type": JSON}
         return getattr(self, method.lower())(f"{API}/{path}", **content, **more)
 
 
-def problem(answer: Any) -> tuple[int, str]:
+def problem(response: Any) -> tuple[int, str]:
     """Status and code of a problem document."""
-    assert answer["Content-Type"] == "application/problem+json", answer.content
-    body = answer.json()
-    assert body["status"] == answer.status_code and body["title"] and body["detail"]
-    return answer.status_code, body["code"]
+    assert response["Content-Type"] == "application/problem+json", response.content
+    body = response.json()
+    assert body["status"] == response.status_code and body["title"] and body["detail"]
+    return response.status_code, body["code"]

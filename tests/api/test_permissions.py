@@ -88,8 +88,8 @@ def test_only_the_declared_permission_opens_an_action(path: str, method: str, vi
     declared = view.permission_of[action]
     others = [permission for permission in PERMISSIONS if permission != declared]
     body = None if method == "GET" else {}
-    assert problem(ApiClient(*others).ask(method, filled(path), body)) == (403, "forbidden")
-    assert ApiClient(declared).ask(method, filled(path), body).status_code in (200, 404, 422)
+    assert problem(ApiClient(*others).call(method, filled(path), body)) == (403, "forbidden")
+    assert ApiClient(declared).call(method, filled(path), body).status_code in (200, 404, 422)
 
 
 @each_endpoint
@@ -103,7 +103,7 @@ def test_an_action_that_declares_nothing_is_denied(monkeypatch: pytest.MonkeyPat
     from invoices.api import Invoices
 
     monkeypatch.delitem(Invoices.permission_of, "list")
-    assert problem(ApiClient().ask("get", "invoices")) == (403, "forbidden")
+    assert problem(ApiClient().call("get", "invoices")) == (403, "forbidden")
 
 
 # --- Another merchant's rows -----------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def cafe(media: Any) -> Merchant:
     """A merchant with a row of every kind."""
     merchant = cast.seller(url="http://127.0.0.1:9")
     invoice = with_files(cast.issued(merchant, number="1"))
-    ApiClient().ask(
+    ApiClient().call(
         "post", "invoice-requests", cast.request({"orderId": invoice.order_id, "merchantId": merchant.code})
     )
     write_test(WebhookEndpoint.objects.create(merchant=merchant, url="https://a.example/h"))
@@ -153,9 +153,9 @@ def test_another_merchants_row_is_not_found(path: str, method: str, view: Any, a
     other = cast.seller()
     address, body = filled(path, **keys_of(cafe)), None if method == "GET" else BODIES.get(action, {})
     for stranger in (ApiClient(merchants=[other.code]), ApiClient(merchants=[])):
-        assert problem(stranger.ask(method, address, body)) == (404, "not_found")
+        assert problem(stranger.call(method, address, body)) == (404, "not_found")
     own = ApiClient() if view.merchant_path == PLATFORM else ApiClient(merchants=[cafe.code])
-    assert own.ask(method, address, body).status_code in (200, 204)  # so it was the merchant, not the address
+    assert own.call(method, address, body).status_code in (200, 204)  # so it was the merchant, not the address
 
 
 LISTS = sorted({path for path, method, view, _ in ENDPOINTS if (method, "{" in path) == ("GET", False)})
@@ -165,8 +165,8 @@ LISTS = sorted({path for path, method, view, _ in ENDPOINTS if (method, "{" in p
 def test_a_list_tells_another_merchant_nothing(path: str, cafe: Merchant) -> None:
     AdministrativeUnit.objects.all().delete()
     other = ApiClient(merchants=["elsewhere"])
-    assert other.ask("get", path).json() == {"items": [], "nextCursor": None}
-    assert path == "admin-units" or ApiClient().ask("get", path).json()["items"]
+    assert other.call("get", path).json() == {"items": [], "nextCursor": None}
+    assert path == "admin-units" or ApiClient().call("get", path).json()["items"]
 
 
 @pytest.mark.parametrize(
@@ -186,30 +186,30 @@ def test_nobody_makes_anything_for_another_merchant(path: str, exists: bool, caf
         },
         "webhook-endpoints": {"merchantId": code, "url": "https://a.example"},
     }  # fmt: skip
-    answer = ApiClient(merchants=["mine"]).ask("post", path, bodies[path])
+    answer = ApiClient(merchants=["mine"]).call("post", path, bodies[path])
     assert problem(answer) == (403, "other_merchant")
 
 
 def test_the_platforms_own_endpoints_and_settings_are_for_the_platform() -> None:
     hook = WebhookEndpoint.objects.create(url="https://platform.example/h")
     merchant = ApiClient(merchants=["m-1"])
-    assert problem(merchant.ask("get", f"webhook-endpoints/{hook.pk}")) == (404, "not_found")
+    assert problem(merchant.call("get", f"webhook-endpoints/{hook.pk}")) == (404, "not_found")
     body = {"merchantId": None, "url": "https://a.example"}
-    assert problem(merchant.ask("post", "webhook-endpoints", body)) == (403, "other_merchant")
-    assert problem(merchant.ask("post", "configurations", {"key": "a", "value": "b"})) == (403, "other_merchant")
-    assert ApiClient().ask("post", "webhook-endpoints", body).status_code == 201
+    assert problem(merchant.call("post", "webhook-endpoints", body)) == (403, "other_merchant")
+    assert problem(merchant.call("post", "configurations", {"key": "a", "value": "b"})) == (403, "other_merchant")
+    assert ApiClient().call("post", "webhook-endpoints", body).status_code == 201
 
 
 def test_a_caller_has_so_many_requests_a_minute(settings: Any) -> None:
     settings.RATES = {"principal": 2, "claim": 2}
     thu, lan = ApiClient(sub="thu"), ApiClient(sub="lan")
-    answers = [thu.ask("get", "invoices") for _ in range(5)]
+    answers = [thu.call("get", "invoices") for _ in range(5)]
     assert 429 in [answer.status_code for answer in answers]  # a minute may have begun in between
     last = next(answer for answer in answers if answer.status_code == 429)
     assert problem(last) == (429, "too_many_requests") and 0 < int(last["Retry-After"]) <= 60
-    assert lan.ask("get", "invoices").status_code == 200
+    assert lan.call("get", "invoices").status_code == 200
 
 
 def test_with_redis_down_nobody_is_turned_away(settings: Any) -> None:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9"}}
-    assert ApiClient().ask("get", "invoices").status_code == 200
+    assert ApiClient().call("get", "invoices").status_code == 200

@@ -146,7 +146,7 @@ def test_a_thousand_secrets_are_rotated_while_they_are_read_and_no_reader_meets_
     caller = ApiClient("merchant.read", "credential.write")
 
     def the_api(pk: int) -> None:
-        answer = caller.ask("GET", f"provider-accounts/{pk}")
+        answer = caller.call("GET", f"provider-accounts/{pk}")
         assert answer.status_code in (200, 429), answer.content  # 429: more reads than the rate allows is no error
 
     readers = [

@@ -9,7 +9,7 @@ from tests import cast
 from tests.api.client import ApiClient, problem
 from webhooks.models import WebhookEndpoint
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.row_version.django_db
 
 
 def body(**overrides: Any) -> dict[str, Any]:
@@ -18,56 +18,56 @@ def body(**overrides: Any) -> dict[str, Any]:
 
 def test_an_endpoint_is_added_and_its_secret_is_shown_once() -> None:
     caller, merchant = ApiClient(), cast.seller()
-    answer = caller.ask("post", "webhook-endpoints", body(merchantId=merchant.code))
+    answer = caller.call("post", "webhook-endpoints", body(merchantId=merchant.code))
     told = answer.json()
     secret = told.pop("secret")
     assert answer.status_code == 201 and secret.startswith("whsec_")
     assert told["secrets"] == [{"label": "1", "expiresAt": None}] and told["merchantId"] == merchant.code
     path = f"webhook-endpoints/{told['endpointId']}"
-    assert caller.ask("get", path).json() == told
-    assert caller.ask("get", "webhook-endpoints").json()["items"] == [told]
+    assert caller.call("get", path).json() == told
+    assert caller.call("get", "webhook-endpoints").json()["items"] == [told]
     row = WebhookEndpoint.objects.get()
     assert [kept.value for kept in row.live_secrets()] == [secret]
-    changed = caller.ask("patch", path, {"disabledReason": "moved", "eventTypes": []}).json()
+    changed = caller.call("patch", path, {"disabledReason": "moved", "eventTypes": []}).json()
     assert (changed["disabledReason"], changed["eventTypes"], changed["url"]) == ("moved", [], "https://a.example/h")
 
 
 def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
     caller, given = ApiClient(), cast.secret()
-    told = caller.ask("post", "webhook-endpoints", body(secret=given)).json()
+    told = caller.call("post", "webhook-endpoints", body(secret=given)).json()
     path = f"webhook-endpoints/{told['endpointId']}"
-    new = caller.ask("post", f"{path}/rotate-secret", {"label": "2", "graceHours": 1}).json()["secret"]
+    new = caller.call("post", f"{path}/rotate-secret", {"label": "2", "graceHours": 1}).json()["secret"]
     assert [kept.value for kept in WebhookEndpoint.objects.get().live_secrets()] == [new, given]
-    shown = caller.ask("get", path)
+    shown = caller.call("get", path)
     assert [(s["label"], bool(s["expiresAt"])) for s in shown.json()["secrets"]] == [("2", False), ("1", True)]
     assert given not in shown.content.decode() and new not in shown.content.decode()
-    assert problem(caller.ask("post", f"{path}/rotate-secret", {"label": "2"})) == (409, "label_taken")
+    assert problem(caller.call("post", f"{path}/rotate-secret", {"label": "2"})) == (409, "label_taken")
     mine = webhook_secrets.make()
-    assert caller.ask("post", f"{path}/rotate-secret", {"label": "3", "secret": mine}).json() == {"secret": mine}
+    assert caller.call("post", f"{path}/rotate-secret", {"label": "3", "secret": mine}).json() == {"secret": mine}
 
 
 def test_secrets_that_open_with_no_key_hide_no_endpoint_and_give_way_to_a_new_one(settings: Any) -> None:
     caller = ApiClient()
-    path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
+    path = f"webhook-endpoints/{caller.call('post', 'webhook-endpoints', body()).json()['endpointId']}"
     settings.CREDENTIALS_KEYS = ["ab" * 32]
-    assert caller.ask("get", path).json()["secrets"] == []
-    assert caller.ask("get", "webhook-endpoints").status_code == 200
-    new = caller.ask("post", f"{path}/rotate-secret", {"label": "1", "graceHours": 0}).json()["secret"]
+    assert caller.call("get", path).json()["secrets"] == []
+    assert caller.call("get", "webhook-endpoints").status_code == 200
+    new = caller.call("post", f"{path}/rotate-secret", {"label": "1", "graceHours": 0}).json()["secret"]
     assert [kept.value for kept in WebhookEndpoint.objects.get().live_secrets()] == [new]
 
 
 def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
     caller = ApiClient(sub="thu")
-    path = f"webhook-endpoints/{caller.ask('post', 'webhook-endpoints', body()).json()['endpointId']}"
-    assert caller.ask("delete", path).status_code == 204
+    path = f"webhook-endpoints/{caller.call('post', 'webhook-endpoints', body()).json()['endpointId']}"
+    assert caller.call("delete", path).status_code == 204
     for method in ("get", "patch", "delete"):
-        assert problem(caller.ask(method, path, None if method == "get" else {})) == (404, "not_found")
-    assert caller.ask("get", "webhook-endpoints").json()["items"] == []
+        assert problem(caller.call(method, path, None if method == "get" else {})) == (404, "not_found")
+    assert caller.call("get", "webhook-endpoints").json()["items"] == []
     row = WebhookEndpoint.objects.get()
     assert row.deleted_at and row.history.first().history_change_reason == "api:thu"
 
 
-@pytest.mark.parametrize(
+@pytest.row_version.parametrize(
     ("change", "field"),
     [
         ({"url": "ftp://a.example"}, "url"),
@@ -79,11 +79,11 @@ def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
     ],
 )
 def test_an_endpoint_that_cannot_be_is_refused(change: dict[str, Any], field: str) -> None:
-    answer = ApiClient().ask("post", "webhook-endpoints", body(**change))
+    answer = ApiClient().call("post", "webhook-endpoints", body(**change))
     assert problem(answer)[0] == 422 and next(iter(answer.json()["fields"])).startswith(field)
 
 
 def test_production_sends_to_https_only(settings: Any) -> None:
     caller = ApiClient()
     settings.WEBHOOK_ALLOW_LOOPBACK = False
-    assert problem(caller.ask("post", "webhook-endpoints", body(url="http://a.example")))[0] == 422
+    assert problem(caller.call("post", "webhook-endpoints", body(url="http://a.example")))[0] == 422

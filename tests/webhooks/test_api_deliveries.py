@@ -20,7 +20,7 @@ from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound.deliveries import deliver_due
 from webhooks.outbound.events import write_test
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.row_version.django_db
 S = WebhookDelivery.State
 HOUR = timedelta(hours=1)
 
@@ -38,7 +38,7 @@ def endpoint(merchant: Any = None, **overrides: Any) -> WebhookEndpoint:
 
 
 def found(caller: ApiClient, query: str = "") -> list[str]:
-    answer = caller.ask("get", f"webhook-deliveries{query}")
+    answer = caller.call("get", f"webhook-deliveries{query}")
     assert answer.status_code == 200, answer.content
     return [told["deliveryId"] for told in answer.json()["items"]]
 
@@ -57,7 +57,7 @@ def test_a_delivery_tells_how_it_went_and_one_alone_its_body_too(receiver: Recei
     receiver.answer = lambda _: (500, {})
     deliver_due()
     delivery, caller = WebhookDelivery.objects.get(), ApiClient(merchants=[merchant.code])
-    (told,) = caller.ask("get", "webhook-deliveries").json()["items"]
+    (told,) = caller.call("get", "webhook-deliveries").json()["items"]
     due = told.pop("nextAttemptAt")
     assert told == {
         "deliveryId": str(delivery.pk),
@@ -73,7 +73,7 @@ def test_a_delivery_tells_how_it_went_and_one_alone_its_body_too(receiver: Recei
         "createdAt": told["createdAt"],
     }
     assert due > told["createdAt"]
-    alone = caller.ask("get", f"webhook-deliveries/{delivery.pk}").json()
+    alone = caller.call("get", f"webhook-deliveries/{delivery.pk}").json()
     assert alone == {**told, "nextAttemptAt": due, "body": delivery.body}
 
 
@@ -95,7 +95,7 @@ def test_filters_narrow_a_list_the_newest_first() -> None:
     assert found(caller, f"?limit=2&cursor={newest[1].pk}") == ids(third, second)
 
 
-@pytest.mark.parametrize(
+@pytest.row_version.parametrize(
     ("query", "field"),
     [
         ("state=dead", "endpointId"),
@@ -106,7 +106,7 @@ def test_filters_narrow_a_list_the_newest_first() -> None:
     ],
 )
 def test_a_filter_that_makes_no_sense_or_reads_too_much_is_refused(query: str, field: str) -> None:
-    answer = ApiClient().ask("get", f"webhook-deliveries?{query}")
+    answer = ApiClient().call("get", f"webhook-deliveries?{query}")
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
@@ -116,8 +116,8 @@ def test_a_merchant_sees_deliveries_to_its_own_endpoints_only() -> None:
     caller = ApiClient(merchants=[merchant.code])
     assert found(caller) == ids(theirs)
     assert found(caller, f"?endpointId={platform.endpoint_id}") == []
-    assert problem(caller.ask("get", f"webhook-deliveries/{platform.pk}")) == (404, "not_found")
-    assert problem(caller.ask("post", f"webhook-deliveries/{platform.pk}/replay", {})) == (404, "not_found")
+    assert problem(caller.call("get", f"webhook-deliveries/{platform.pk}")) == (404, "not_found")
+    assert problem(caller.call("post", f"webhook-deliveries/{platform.pk}/replay", {})) == (404, "not_found")
 
 
 def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
@@ -130,7 +130,7 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
         for _ in range(3):
             write_test(row)
         with CaptureQueriesContext(connection) as queries:
-            caller.ask("get", "webhook-deliveries")
+            caller.call("get", "webhook-deliveries")
         assert len(queries) == cost
 
 
@@ -153,7 +153,7 @@ def many(like: WebhookDelivery, rows: int) -> None:
         cursor.execute("ANALYZE webhooks_webhookdelivery")
 
 
-@pytest.mark.parametrize(
+@pytest.row_version.parametrize(
     ("query", "index"),
     [
         ("", "webhooks_webhookdelivery_pkey"),
@@ -185,7 +185,7 @@ def test_each_filter_reads_its_index(query: str, index: str) -> None:
 def test_one_is_sent_again_under_the_id_that_it_had(receiver: Receiver) -> None:
     delivery = write_test(receiver.endpoint())
     deliver_due()
-    answer = ApiClient().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
+    answer = ApiClient().call("post", f"webhook-deliveries/{delivery.pk}/replay", {})
     assert answer.status_code == 200
     told = answer.json()
     assert (told["state"], told["attempts"], told["deliveredAt"]) == ("pending", 0, None)
@@ -193,12 +193,12 @@ def test_one_is_sent_again_under_the_id_that_it_had(receiver: Receiver) -> None:
     assert receiver.ids == [delivery.event_id] * 2
 
 
-@pytest.mark.parametrize("change", [{"disabled_reason": "gone"}, {"deleted_at": clock.now()}])
+@pytest.row_version.parametrize("change", [{"disabled_reason": "gone"}, {"deleted_at": clock.now()}])
 def test_nothing_is_sent_again_to_an_endpoint_that_is_off(change: dict[str, Any]) -> None:
     delivery = write_test(endpoint())
     WebhookDelivery.objects.update(state=S.DEAD)
     WebhookEndpoint.objects.update(**change)
-    answer = ApiClient().ask("post", f"webhook-deliveries/{delivery.pk}/replay", {})
+    answer = ApiClient().call("post", f"webhook-deliveries/{delivery.pk}/replay", {})
     assert problem(answer) == (409, "disabled")
     assert WebhookDelivery.objects.get().state == S.DEAD
 
@@ -215,7 +215,7 @@ def test_all_since_a_time_are_counted_first_and_then_sent(receiver: Receiver) ->
     caller, path = ApiClient(), f"webhook-endpoints/{row.pk}/replay"
 
     def replay(**more: Any) -> Any:
-        return caller.ask("post", path, {"since": (start + HOUR).isoformat(), **more}).json()
+        return caller.call("post", path, {"since": (start + HOUR).isoformat(), **more}).json()
 
     assert replay(dryRun=True) == {"acted": False, "count": 2}
     assert replay(dryRun=True, delivered=True) == {"acted": False, "count": 3}
@@ -226,18 +226,18 @@ def test_all_since_a_time_are_counted_first_and_then_sent(receiver: Receiver) ->
     with clock.frozen(start + 5 * HOUR):
         assert deliver_due() == 2
     assert replay(delivered=True) == {"acted": True, "count": 3}
-    late = caller.ask("post", path, {"since": (start + 9 * HOUR).isoformat()})
+    late = caller.call("post", path, {"since": (start + 9 * HOUR).isoformat()})
     assert late.json() == {"acted": False, "count": 0}
 
 
-@pytest.mark.parametrize(
+@pytest.row_version.parametrize(
     "body", [{}, {"since": "yesterday"}, {"since": "2026-01-01T00:00:00Z", "dryrun": True}, {"since": None}]
 )
 def test_a_replay_that_is_not_understood_sends_nothing(body: dict[str, Any]) -> None:
     row = endpoint()
     write_test(row)
     WebhookDelivery.objects.update(state=S.DEAD)
-    assert problem(ApiClient().ask("post", f"webhook-endpoints/{row.pk}/replay", body))[0] == 422
+    assert problem(ApiClient().call("post", f"webhook-endpoints/{row.pk}/replay", body))[0] == 422
     assert WebhookDelivery.objects.get().state == S.DEAD
 
 
@@ -245,16 +245,16 @@ def test_a_disabled_endpoint_counts_but_sends_nothing() -> None:
     row = endpoint(disabled_reason="gone")
     write_test(row)
     caller, path, body = ApiClient(), f"webhook-endpoints/{row.pk}", {"since": "2026-01-01T00:00:00Z"}
-    assert caller.ask("post", f"{path}/replay", {**body, "dryRun": True}).json() == {"acted": False, "count": 1}
-    assert problem(caller.ask("post", f"{path}/replay", body)) == (409, "disabled")
-    assert problem(caller.ask("post", f"{path}/test", {})) == (409, "disabled")
+    assert caller.call("post", f"{path}/replay", {**body, "dryRun": True}).json() == {"acted": False, "count": 1}
+    assert problem(caller.call("post", f"{path}/replay", body)) == (409, "disabled")
+    assert problem(caller.call("post", f"{path}/test", {})) == (409, "disabled")
 
 
 def test_turned_on_again_it_gets_what_it_missed(receiver: Receiver) -> None:
     row = receiver.endpoint(disabled_reason="gone")
     cast.issued()
     assert deliver_due() == 0
-    ApiClient().ask("patch", f"webhook-endpoints/{row.pk}", {"disabledReason": ""})
+    ApiClient().call("patch", f"webhook-endpoints/{row.pk}", {"disabledReason": ""})
     assert deliver_due() == 1
     assert receiver.told() == ["invoice.issued"]
 
@@ -264,11 +264,11 @@ def test_turned_on_again_it_gets_what_it_missed(receiver: Receiver) -> None:
 
 def test_a_test_event_goes_the_way_of_all_others(receiver: Receiver) -> None:
     row, caller = receiver.endpoint(event_types=["invoice.failed"]), ApiClient()
-    told = caller.ask("post", f"webhook-endpoints/{row.pk}/test", {}).json()
+    told = caller.call("post", f"webhook-endpoints/{row.pk}/test", {}).json()
     assert (told["type"], told["state"], told["invoiceId"]) == ("webhook.test", "pending", None)
     deliver_due()
     assert receiver.told() == ["webhook.test"] and receiver.rejected == 0
-    assert caller.ask("get", f"webhook-deliveries/{told['deliveryId']}").json()["state"] == "delivered"
+    assert caller.call("get", f"webhook-deliveries/{told['deliveryId']}").json()["state"] == "delivered"
 
 
 # --- In the console ---------------------------------------------------------------------------------------------------

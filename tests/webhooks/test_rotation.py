@@ -18,7 +18,7 @@ from tests.webhooks.receivers import OK, Receiver, receiving
 from webhooks.models import WebhookDelivery
 from webhooks.outbound.deliveries import deliver_due
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.row_version.django_db(transaction=True)
 OPEN = 30  # events that are written and not yet heard, at most
 
 
@@ -87,7 +87,7 @@ def test_before_during_and_after_a_rotation_nothing_is_rejected() -> None:
         caller, path = ApiClient(merchants=[merchant.code]), f"webhook-endpoints/{row.pk}/rotate-secret"
         with flowing(receiver, merchant) as traffic:
             traffic.more()  # before: one secret
-            fresh = caller.ask("post", path, {"label": "2", "graceHours": 1}).json()["secret"]
+            fresh = caller.call("post", path, {"label": "2", "graceHours": 1}).json()["secret"]
             rotated = clock.now()
             traffic.more()  # the receiver knows the old one only
             traffic.wait(lambda: not WebhookDelivery.objects.filter(taken_at__lt=rotated).exists())

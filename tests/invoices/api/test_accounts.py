@@ -20,21 +20,21 @@ def body(**overrides: Any) -> dict[str, Any]:
 
 def test_an_account_is_added_and_tells_four_letters_and_a_fingerprint() -> None:
     caller, told = ApiClient(sub="thu"), body()
-    answer = caller.ask("post", "provider-accounts", told)
+    answer = caller.call("post", "provider-accounts", told)
     account = answer.json()
     assert answer.status_code == 201 and account["baseUrl"] == "http://127.0.0.1:9"
     row = ProviderAccount.objects.get(pk=account["accountId"])
     assert row.credentials == LOGIN
     assert account["credentials"] == {"lastFour": "5678", "fingerprint": row.credentials_fingerprint}
     path = f"provider-accounts/{row.pk}"
-    changed = caller.ask("patch", path, {"paused": True, "credentials": {**LOGIN, "password": "another"}})
+    changed = caller.call("patch", path, {"paused": True, "credentials": {**LOGIN, "password": "another"}})
     assert changed.json()["paused"] is True
     assert changed.json()["credentials"]["fingerprint"] != account["credentials"]["fingerprint"]
-    shown = [answer, changed, caller.ask("get", path), caller.ask("get", "provider-accounts")]
+    shown = [answer, changed, caller.call("get", path), caller.call("get", "provider-accounts")]
     for secret in (LOGIN["password"], "another", row.encrypted_credentials, "sealed"):
         assert not any(secret in told.content.decode() for told in shown)
     assert row.history.first().history_change_reason == "api:thu"
-    assert problem(caller.ask("post", "provider-accounts", told)) == (409, "exists")
+    assert problem(caller.call("post", "provider-accounts", told)) == (409, "exists")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_an_account_is_added_and_tells_four_letters_and_a_fingerprint() -> None:
     ],
 )
 def test_an_account_that_cannot_be_is_refused(change: dict[str, Any], field: str) -> None:
-    answer = ApiClient().ask("post", "provider-accounts", body(**change))
+    answer = ApiClient().call("post", "provider-accounts", body(**change))
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
@@ -61,19 +61,19 @@ def test_another_host_gets_no_login_that_it_was_not_given() -> None:
     caller = ApiClient()
     path = f"provider-accounts/{ProviderAccount.objects.get(merchant=cast.seller()).pk}"
     elsewhere = {"baseUrl": "http://127.0.0.1:10"}
-    answer = caller.ask("patch", path, elsewhere)
+    answer = caller.call("patch", path, elsewhere)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == ["credentials"]
-    half = caller.ask("patch", path, {**elsewhere, "credentials": {"password": "x"}})
+    half = caller.call("patch", path, {**elsewhere, "credentials": {"password": "x"}})
     assert problem(half)[0] == 422
-    assert caller.ask("patch", path, {**elsewhere, "credentials": LOGIN}).json()["baseUrl"] == "http://127.0.0.1:10"
-    assert caller.ask("patch", path, {"baseUrl": "http://127.0.0.1:10/"}).status_code == 200
+    assert caller.call("patch", path, {**elsewhere, "credentials": LOGIN}).json()["baseUrl"] == "http://127.0.0.1:10"
+    assert caller.call("patch", path, {"baseUrl": "http://127.0.0.1:10/"}).status_code == 200
 
 
 def test_production_speaks_to_providers_by_https_only(settings: Any) -> None:
     caller, told = ApiClient(), body(baseUrl="http://a.example")
     settings.DEVELOPMENT = False
-    assert problem(caller.ask("post", "provider-accounts", told))[0] == 422
-    assert caller.ask("post", "provider-accounts", {**told, "baseUrl": "https://a.example"}).status_code == 201
+    assert problem(caller.call("post", "provider-accounts", told))[0] == 422
+    assert caller.call("post", "provider-accounts", {**told, "baseUrl": "https://a.example"}).status_code == 201
 
 
 @pytest.mark.django_db(transaction=True)
@@ -81,10 +81,10 @@ def test_a_probe_tries_the_login_and_says_what_is_wrong(provider: Simulator) -> 
     merchant, caller = cast.seller(url=provider.url), ApiClient()
     row = ProviderAccount.objects.get(merchant=merchant)
     path = f"provider-accounts/{row.pk}/probe"
-    wrong = caller.ask("post", path).json()
+    wrong = caller.call("post", path).json()
     assert wrong["ok"] is False and wrong["problem"] and f"pass-{merchant.code}" not in wrong["problem"]
     provider.tenants([cast.tenant(merchant)])
-    assert caller.ask("post", path).json() == {"ok": True, "problem": None}
+    assert caller.call("post", path).json() == {"ok": True, "problem": None}
     merchant.tax_info.delete()
     ProviderAccount.objects.update(encrypted_credentials="")
-    assert problem(caller.ask("post", path)) == (409, "not_ready")
+    assert problem(caller.call("post", path)) == (409, "not_ready")

@@ -34,7 +34,7 @@ def sale(merchant: Any = None, **overrides: Any) -> dict[str, Any]:
 
 def test_an_invoice_is_opened_without_a_payment_event() -> None:
     body = sale(buyer=cast.COMPANY)
-    answer = ApiClient().ask("post", "invoices", body)
+    answer = ApiClient().call("post", "invoices", body)
     told = answer.json()
     assert answer.status_code == 201
     assert (told["sourceId"], told["merchantId"]) == (body["orderId"], body["merchantId"])
@@ -52,8 +52,8 @@ def test_an_invoice_is_opened_without_a_payment_event() -> None:
 
 def test_the_same_sale_twice_is_one_invoice_and_another_sale_is_a_conflict() -> None:
     caller, body = ApiClient(), sale(buyer=cast.COMPANY)
-    first = caller.ask("post", "invoices", body)
-    again = caller.ask("post", "invoices", {**body, "lines": [{**line, "discount": 0} for line in body["lines"]]})
+    first = caller.call("post", "invoices", body)
+    again = caller.call("post", "invoices", {**body, "lines": [{**line, "discount": 0} for line in body["lines"]]})
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["invoiceId"] == first.json()["invoiceId"]
     for change in (
@@ -63,7 +63,7 @@ def test_the_same_sale_twice_is_one_invoice_and_another_sale_is_a_conflict() -> 
         {"paidAt": (clock.now() - timedelta(minutes=1)).isoformat()},
         {"lines": [{**body["lines"][0], "name": "Trà đào"}, body["lines"][1]]},
     ):
-        assert problem(caller.ask("post", "invoices", {**body, **change})) == (409, "order_conflict")
+        assert problem(caller.call("post", "invoices", {**body, **change})) == (409, "order_conflict")
     assert Payment.objects.count() == 1 and Invoice.objects.count() == 1
 
 
@@ -72,7 +72,7 @@ def test_an_order_that_its_payment_opened_is_answered_with_its_invoice() -> None
     paid = cast.payment(merchant)
     invoice = cast.waiting(merchant, **paid)
     body = {name: value for name, value in paid.items() if name != "paymentId"}
-    answer = ApiClient().ask("post", "invoices", body)
+    answer = ApiClient().call("post", "invoices", body)
     assert (answer.status_code, answer.json()["invoiceId"]) == (200, str(invoice.pk))
     assert Payment.objects.count() == 1
 
@@ -83,7 +83,7 @@ def test_eight_at_once_open_one_invoice() -> None:
 
     def create() -> None:
         try:
-            statuses.append(ApiClient().ask("post", "invoices", body).status_code)
+            statuses.append(ApiClient().call("post", "invoices", body).status_code)
         finally:
             connection.close()
 
@@ -99,15 +99,15 @@ def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_by_itself() 
     merchant = cast.seller()
     ProviderAccount.objects.update(is_active=False)
     caller, body = ApiClient(), sale(merchant)
-    answer = caller.ask("post", "invoices", body)
+    answer = caller.call("post", "invoices", body)
     assert answer.status_code == 202
     assert answer.json() == {
         "outcome": "parked", "parked": "account", "sourceId": body["orderId"], "merchantId": merchant.code,
     }  # fmt: skip
-    assert caller.ask("post", "invoices", body).status_code == 202
+    assert caller.call("post", "invoices", body).status_code == 202
     ProviderAccount.objects.update(is_active=True)
     assert converge(merchant.code, body["orderId"], actor="test").outcome == "opened"
-    assert caller.ask("post", "invoices", body).status_code == 200
+    assert caller.call("post", "invoices", body).status_code == 200
 
 
 def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_anew() -> None:
@@ -115,12 +115,12 @@ def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_a
     ProviderAccount.objects.update(is_active=False)
     caller, body = ApiClient(), sale(merchant)
     wrong = {**body, "lines": [{**line, "vatRate": None} for line in body["lines"]]}
-    assert caller.ask("post", "invoices", wrong).status_code == 202
+    assert caller.call("post", "invoices", wrong).status_code == 202
     ProviderAccount.objects.update(is_active=True)
-    assert problem(caller.ask("post", "invoices", wrong))[0] == 422
+    assert problem(caller.call("post", "invoices", wrong))[0] == 422
     revive_parked()
-    assert problem(caller.ask("post", "invoices", wrong))[0] == 422
-    assert caller.ask("post", "invoices", body).status_code == 201
+    assert problem(caller.call("post", "invoices", wrong))[0] == 422
+    assert caller.call("post", "invoices", body).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_a
     ],
 )
 def test_a_sale_that_does_not_add_up_opens_nothing_and_names_the_field(change: dict[str, Any], field: str) -> None:
-    answer = ApiClient().ask("post", "invoices", sale() | change)
+    answer = ApiClient().call("post", "invoices", sale() | change)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
     assert not Payment.objects.exists() and not Invoice.objects.exists()
 
@@ -157,14 +157,14 @@ def test_a_sale_that_does_not_add_up_opens_nothing_and_names_the_field(change: d
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(body: bytes, status: int, code: str) -> None:
-    assert problem(ApiClient().ask("post", "invoices", body)) == (status, code)
+    assert problem(ApiClient().call("post", "invoices", body)) == (status, code)
 
 
 def test_other_media_than_json_and_other_methods_are_refused() -> None:
     caller = ApiClient()
     form = caller.post("/v1/api/invoices", "a=b", content_type="application/x-www-form-urlencoded")
     assert problem(form) == (415, "unsupported_media_type")
-    answer = caller.ask("delete", "invoices")
+    answer = caller.call("delete", "invoices")
     assert problem(answer) == (405, "method_not_allowed")
     assert "POST" in answer["Allow"]
 
@@ -177,14 +177,14 @@ def test_decimals_come_through_exactly() -> None:
         b' "lines": [%s], "total": 300000}' % (cast.seller().code.encode(), paid, line)
     )
     caller = ApiClient()
-    assert caller.ask("post", "invoices", body).status_code == 201
-    assert caller.ask("post", "invoices", body).status_code == 200
+    assert caller.call("post", "invoices", body).status_code == 201
+    assert caller.call("post", "invoices", body).status_code == 200
     assert Payment.objects.get().body["lines"][0]["unitPrice"] == "3000000.0001"
 
 
 def test_who_may_not_read_invoices_is_told_no_buyer() -> None:
     body = sale(buyer=cast.COMPANY)
-    answer = ApiClient("invoice.issue").ask("post", "invoices", body)
+    answer = ApiClient("invoice.issue").call("post", "invoices", body)
     assert answer.status_code == 201 and "buyer" not in answer.json()
 
 
@@ -194,32 +194,32 @@ def test_who_may_not_read_invoices_is_told_no_buyer() -> None:
 def test_an_invoice_tells_its_audit_its_attempts_and_its_files(media: Path) -> None:
     invoice, caller = with_files(cast.issued(number="12")), ApiClient()
     path = f"invoices/{invoice.pk}"
-    told = caller.ask("get", path).json()
+    told = caller.call("get", path).json()
     assert (told["state"], told["number"], told["code"]) == ("ISSUED", "12", invoice.code)
-    tracings = caller.ask("get", f"{path}/tracings?limit=2").json()
+    tracings = caller.call("get", f"{path}/tracings?limit=2").json()
     assert [t["seq"] for t in tracings["items"]] == [1, 2] and tracings["nextCursor"] == "2"
-    rest = caller.ask("get", f"{path}/tracings?cursor=2").json()["items"]
+    rest = caller.call("get", f"{path}/tracings?cursor=2").json()["items"]
     assert rest[-1]["eventType"] == "issued" and rest[-1]["after"]["state"] == "ISSUED"
-    (attempt,) = caller.ask("get", f"{path}/issuances").json()["items"]
+    (attempt,) = caller.call("get", f"{path}/issuances").json()["items"]
     assert (attempt["attempt"], attempt["outcome"], attempt["provider"]) == (1, "issued", "viettel")
-    pdf = caller.ask("get", f"{path}/files/pdf")
+    pdf = caller.call("get", f"{path}/files/pdf")
     assert (pdf.status_code, pdf["Content-Type"]) == (200, "application/pdf")
     assert b"".join(pdf.streaming_content)
-    assert problem(caller.ask("get", f"invoices/{cast.waiting().pk}/files/xml")) == (404, "not_found")
+    assert problem(caller.call("get", f"invoices/{cast.waiting().pk}/files/xml")) == (404, "not_found")
 
 
 @pytest.mark.parametrize("key", ["9" * 19, "0", "x", "1.5", "%00"])
 def test_a_key_that_no_invoice_can_have_is_not_found(key: str) -> None:
-    assert problem(ApiClient().ask("get", f"invoices/{key}")) == (404, "not_found")
+    assert problem(ApiClient().call("get", f"invoices/{key}")) == (404, "not_found")
 
 
 def test_a_replay_with_dry_run_says_what_it_would_do_and_does_nothing() -> None:
     invoice, caller = cast.failed(), ApiClient(sub="thu")
     path = f"invoices/{invoice.pk}/replay"
-    answer = caller.ask("post", path, {"reason": "the vendor was down", "dryRun": True})
+    answer = caller.call("post", path, {"reason": "the vendor was down", "dryRun": True})
     assert answer.json() == {"acted": True, "state": "QUEUED", "why": "no provider knows it: it is sent again"}
     assert Invoice.objects.get(pk=invoice.pk).state == State.FAILED
-    assert caller.ask("post", path, {"reason": "the vendor was down"}).json()["state"] == "QUEUED"
+    assert caller.call("post", path, {"reason": "the vendor was down"}).json()["state"] == "QUEUED"
     last = Invoice.objects.get(pk=invoice.pk).tracings.last()
     assert last and (last.event_type, last.actor, last.reason) == ("replayed", "api:thu", "the vendor was down")
 
@@ -228,15 +228,15 @@ def test_a_replay_with_dry_run_says_what_it_would_do_and_does_nothing() -> None:
 def test_a_replay_is_idempotent(build: Callable[[], Invoice], acted: bool) -> None:
     path, caller = f"invoices/{build().pk}/replay", ApiClient()
     for _ in range(2):
-        answer = caller.ask("post", path, {"reason": "again"})
+        answer = caller.call("post", path, {"reason": "again"})
         assert (answer.status_code, answer.json()["acted"]) == (200, acted)
 
 
 def test_a_replay_where_none_helps_is_a_conflict_and_one_without_a_reason_is_refused() -> None:
     path, caller = f"invoices/{cast.waiting().pk}/replay", ApiClient()
-    assert problem(caller.ask("post", path, {"reason": "impatience"})) == (409, "wrong_state")
+    assert problem(caller.call("post", path, {"reason": "impatience"})) == (409, "wrong_state")
     for body in ({}, {"reason": " "}, {"reason": 5}, {"reason": "x", "dryRun": "yes"}, {"reason": "x", "dryrun": True}):
-        assert problem(caller.ask("post", path, body)) == (422, "invalid")
+        assert problem(caller.call("post", path, body)) == (422, "invalid")
 
 
 # --- Requests --------------------------------------------------------------------------------------------------------
@@ -248,20 +248,20 @@ def test_a_request_names_the_buyer_once() -> None:
     body = {
         **of, "requestId": "r-1", "requestedAt": clock.now().isoformat(), "source": "checkout", "buyer": cast.COMPANY,
     }  # fmt: skip
-    first = caller.ask("post", "invoice-requests", body)
-    assert (first.status_code, caller.ask("post", "invoice-requests", body).status_code) == (201, 200)
+    first = caller.call("post", "invoice-requests", body)
+    assert (first.status_code, caller.call("post", "invoice-requests", body).status_code) == (201, 200)
     assert first.json()["invoiceId"] == str(invoice.pk) and first.json()["buyer"] == cast.COMPANY
     other = {**body, "buyer": cast.PERSON}
-    assert problem(caller.ask("post", "invoice-requests", other)) == (409, "request_conflict")
+    assert problem(caller.call("post", "invoice-requests", other)) == (409, "request_conflict")
     assert Invoice.objects.get(pk=invoice.pk).buyer == cast.COMPANY
     path = f"invoice-requests?merchantId={of['merchantId']}&sourceId={of['orderId']}"
-    assert [told["requestId"] for told in caller.ask("get", path).json()["items"]][0] == "r-1"
-    assert problem(caller.ask("get", f"invoice-requests?sourceId={of['orderId']}"))[1] == "filter_too_wide"
-    assert caller.ask("get", f"invoice-requests/{first.json()['invoiceRequestId']}").json()["tooLate"] is False
+    assert [told["requestId"] for told in caller.call("get", path).json()["items"]][0] == "r-1"
+    assert problem(caller.call("get", f"invoice-requests?sourceId={of['orderId']}"))[1] == "filter_too_wide"
+    assert caller.call("get", f"invoice-requests/{first.json()['invoiceRequestId']}").json()["tooLate"] is False
 
 
 def test_a_request_after_the_first_send_is_kept_and_too_late() -> None:
     invoice = cast.sending()
     body = cast.request({"orderId": invoice.order_id, "merchantId": invoice.merchant.code}, source="api")
-    assert ApiClient().ask("post", "invoice-requests", body).json()["tooLate"] is True
+    assert ApiClient().call("post", "invoice-requests", body).json()["tooLate"] is True
     assert InvoiceRequest.objects.filter(too_late=True).count() == 1

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.django_db
 
 
 def found(caller: ApiClient, query: str = "") -> list[str]:
-    answer = caller.ask("get", f"invoices{query}")
+    answer = caller.call("get", f"invoices{query}")
     assert answer.status_code == 200, answer.content
     return [told["sourceId"] for told in answer.json()["items"]]
 
 
 def test_a_list_tells_what_outbound_webhooks_tell_and_no_buyer() -> None:
     invoice = cast.failed()
-    (told,) = ApiClient().ask("get", "invoices").json()["items"]
+    (told,) = ApiClient().call("get", "invoices").json()["items"]
     assert told["invoiceId"] == str(invoice.pk)
     assert told["failure"] == {"reason": "refused", "message": "The tax code is unknown."}
     assert not {"buyer", "lines"} & set(told) and not [name for name in told if "_" in name]
@@ -58,30 +58,30 @@ def test_filters_narrow_a_list() -> None:
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(query: str, field: str) -> None:
-    answer = ApiClient().ask("get", f"invoices?{query}")
+    answer = ApiClient().call("get", f"invoices?{query}")
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
 def test_pages_stand_still_while_invoices_are_opened() -> None:
     merchant, caller = cast.seller(), ApiClient()
     orders = [cast.waiting(merchant).order_id for _ in range(5)]
-    page = caller.ask("get", "invoices?limit=2").json()
+    page = caller.call("get", "invoices?limit=2").json()
     seen = [told["sourceId"] for told in page["items"]]
     while page["nextCursor"]:
         cast.waiting(merchant)
-        page = caller.ask("get", f"invoices?limit=2&cursor={page['nextCursor']}").json()
+        page = caller.call("get", f"invoices?limit=2&cursor={page['nextCursor']}").json()
         seen += [told["sourceId"] for told in page["items"]]
     assert seen == orders[::-1]
 
 
 def test_deleted_invoices_vanish_and_their_orders_stay_taken() -> None:
     caller, body = ApiClient(), cast.payment(cast.seller())
-    told = caller.ask("post", "invoices", body).json()
+    told = caller.call("post", "invoices", body).json()
     Invoice.objects.get().delete()
     assert found(caller) == []
     for path in ("", "/tracings", "/issuances", "/files/pdf"):
-        assert problem(caller.ask("get", f"invoices/{told['invoiceId']}{path}")) == (404, "not_found")
-    assert problem(caller.ask("post", "invoices", body)) == (409, "order_conflict")
+        assert problem(caller.call("get", f"invoices/{told['invoiceId']}{path}")) == (404, "not_found")
+    assert problem(caller.call("post", "invoices", body)) == (409, "order_conflict")
 
 
 def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
@@ -92,7 +92,7 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
         for _ in range(rows):
             cast.waiting(merchant)
         with CaptureQueriesContext(connection) as queries:
-            caller.ask("get", "invoices")
+            caller.call("get", "invoices")
         counts.append(len(queries))
     assert counts == [2, 2]  # the merchants in sight, the rows
 
@@ -134,7 +134,7 @@ def test_each_filter_reads_its_index_and_sorts_no_table() -> None:
     caller = ApiClient()
     for query, index in QUERIES:
         with CaptureQueriesContext(connection) as queries:
-            caller.ask("get", "invoices?" + query.format(code=other.code, busy=one.code))
+            caller.call("get", "invoices?" + query.format(code=other.code, busy=one.code))
         (select,) = [q["sql"] for q in queries if 'FROM "invoices_invoice"' in q["sql"]]
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN {select}")
