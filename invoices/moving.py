@@ -143,7 +143,7 @@ def announce(queued: list[Invoice]) -> None:
     for invoice in queued:
         log.info("[enqueueIssuance] order: %(order)s partition: %(partition)s", **invoice.about)
     for partition in {invoice.partition for invoice in queued}:
-        queues.ring(partition)
+        queues.wake(partition)
 
 
 def _tell(moved: list[tuple[Invoice, State]], actor: str) -> None:

@@ -1,7 +1,7 @@
-"""Slices of orders, their queues, and the doorbell.
+"""Partitions of orders, their queues, and the wake-up messages of their workers.
 
-Rows carry the truth; a bell only says "look". One that is lost costs at most a sweep, so ringing never fails a
-request and never waits for long.
+PostgreSQL holds what is due; a wake-up only tells a worker to look. A lost one costs at most one sweep interval, so
+`wake` never fails a request and never waits long.
 """
 
 import threading
@@ -17,17 +17,17 @@ from structlog.stdlib import get_logger
 
 log = get_logger(__name__)
 
-ERRANDS = "invoice-errands"  # files, last looks, probes: HTTP that may take its time and holds up no sweep
+BACKGROUND = "invoice-background"  # files, final look-ups, probes: slow HTTP, kept apart from the sweep
 DELIVERIES = "webhook-deliveries"
-PENDING_SECONDS = 5  # a bell that nobody answered in this time may be rung again
-WAIT_SECONDS = 0.2  # the longest that a caller waits for Redis
-PAUSE_SECONDS = 2  # after a failure, until Redis is tried again
+PENDING_SECONDS = 5  # after this time an unanswered wake-up may be sent again
+WAIT_SECONDS = 0.2  # the longest a caller waits for Redis
+PAUSE_SECONDS = 2  # between a failure and the next attempt
 
-_silent_until = 0.0  # on the monotonic clock of this process
+_paused_until = 0.0  # on the monotonic clock of this process
 
 
 def partition_of(order_id: str, partitions: int | None = None) -> int:
-    """The slice that an order belongs to: Java's string hash over UTF-16 units, as the platform computes it."""
+    """An order's partition: Java's string hash over UTF-16 code units, as the platform computes it."""
     h = 0
     units = order_id.encode("utf-16-le", "surrogatepass")
     for low, high in zip(units[::2], units[1::2], strict=True):
@@ -44,28 +44,28 @@ def expiry_queue(partition: int) -> str:
     return f"claim-expiry-{partition}"
 
 
-def ring(partition: int, *, regardless: bool = False) -> None:
-    """Wake a worker of a partition, unless a bell is already waiting (`regardless` does not look).
+def wake(partition: int, *, force: bool = False) -> None:
+    """Send a partition's workers a wake-up, unless one is pending (`force` sends it anyway).
 
-    Redis trouble is logged and then left alone for a while: the sweep rings too.
+    If Redis fails, this logs it and does nothing for PAUSE_SECONDS: the sweep sends wake-ups too.
     """
-    global _silent_until
-    if time.monotonic() < _silent_until:
+    global _paused_until
+    if time.monotonic() < _paused_until:
         return
     try:
-        if regardless or _wires.redis.set(_pending(partition), "1", nx=True, ex=PENDING_SECONDS):
+        if force or _connections.redis.set(_pending_key(partition), "1", nx=True, ex=PENDING_SECONDS):
             _publish(partition)
     except (redis.RedisError, OperationalError, OSError) as error:
-        _silent_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("[doorbellSilent] the sweep will ring", partition=partition, error=type(error).__name__)
+        _paused_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("[wakeupFailed] the sweep will send it", partition=partition, error=type(error).__name__)
 
 
-def answer(partition: int) -> None:
-    """Whoever takes up a bell clears it before looking, so that a later one is heard."""
+def clear_wakeup(partition: int) -> None:
+    """Mark the wake-up as received. Call it before looking for work, so that a later wake-up is sent."""
     try:
-        _wires.redis.delete(_pending(partition))
+        _connections.redis.delete(_pending_key(partition))
     except redis.RedisError as error:
-        log.warning("[doorbellNotCleared]", partition=partition, error=type(error).__name__)
+        log.warning("[wakeupNotCleared]", partition=partition, error=type(error).__name__)
 
 
 def _publish(partition: int) -> None:
@@ -75,25 +75,25 @@ def _publish(partition: int) -> None:
         "invoices.issue_due",
         args=[partition],
         queue=issuance_queue(partition),
-        producer=_wires.producer,
+        producer=_connections.producer,
         retry=False,
         expires=60,
     )
 
 
-class _Wires(threading.local):
-    """Each thread's own connections, so that no caller waits for another's."""
+class _Connections(threading.local):
+    """Connections of one thread, so that no caller waits for another."""
 
     def __init__(self) -> None:
-        patience = {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS}
-        self.redis = redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **patience)
-        # Without max_retries kombu goes on connecting for six seconds, whatever the publisher says of retries.
-        options = {**patience, "max_retries": 0}
+        timeouts = {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS}
+        self.redis = redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **timeouts)
+        # Without max_retries kombu keeps connecting for six seconds, although the publisher has retry=False.
+        options = {**timeouts, "max_retries": 0}
         self.producer = Connection(settings.CELERY_BROKER_URL, transport_options=options).Producer()
 
 
-_wires = _Wires()
+_connections = _Connections()
 
 
-def _pending(partition: int) -> str:
-    return f"hoadon:bell:{partition}"
+def _pending_key(partition: int) -> str:
+    return f"hoadon:wakeup:{partition}"

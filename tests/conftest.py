@@ -54,7 +54,7 @@ def bells_are_clear(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
         with redis.Redis.from_url(settings.REDIS_URL) as patient:  # the product's gives up after 0.2 s
             patient.flushdb()
-        queues._silent_until = 0.0
+        queues._paused_until = 0.0
 
 
 def _transactional(request: pytest.FixtureRequest) -> bool:

@@ -142,7 +142,7 @@ def secrets() -> str:
     return f"No secret for the webhook route {silent[0]}: all of its events are refused." if silent else ""
 
 
-def doorbell() -> str:
+def check_redis() -> str:
     patience = {"socket_timeout": PATIENCE / 2, "socket_connect_timeout": PATIENCE / 2}
     try:
         with redis.Redis.from_url(settings.REDIS_URL, **patience) as client:
@@ -156,6 +156,6 @@ CHECKS: dict[str, Callable[[], str]] = {  # what must be there, and what finds o
     "database": database,
     "migrations": migrations,
     "secrets": secrets,
-    "redis": doorbell,
+    "redis": check_redis,
     "jwks": identity.health,
 }

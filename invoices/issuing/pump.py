@@ -30,7 +30,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
     A worker that serves this partition `alone` goes on as long as there is something to do: a call that hangs until
     its time is out never keeps it from taking for others.
     """
-    queues.answer(partition)
+    queues.clear_wakeup(partition)
     # No SimpleQueue: CPython's `get` with a timeout can wait for ever if that is over when it is woken for nothing.
     answers: queue.Queue[Answered] = queue.Queue()
     in_flight = recorded = after = 0

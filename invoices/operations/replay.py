@@ -11,21 +11,21 @@ from invoices.lifecycle import ASKED, State, WrongState
 from invoices.models import Invoice, Partition
 from invoices.moving import Step, move_one
 from invoices.opening.conclude import lock_order
-from invoices.operations.amend import is_closed, sendable
-from invoices.queues import ring
+from invoices.operations.amend import is_account_closed, prepare_resend
+from invoices.queues import wake
 
 NEVER_HELPED = (State.WAITING, State.EXPIRED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     acted: bool
     state: State
     why: str
     invoice: Invoice  # as it is, or with `dry_run` as it would be
 
 
-def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Replayed:
+def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> ReplayResult:
     """Send again what no provider can know, ask about the rest. Idempotent. Raises WrongState where no replay helps."""
     plan = _plan(invoice)
 
@@ -36,17 +36,17 @@ def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) 
             return None
         changes: dict[str, Any] = {"not_before": clock.now()}
         if row.state == State.FAILED:
-            changes |= {"attempts": 0} | (_asked_again(row) if row.exposed else sendable(row))
+            changes |= {"attempts": 0} | (_asked_again(row) if row.exposed else prepare_resend(row))
         return Step(to, "replayed", reason=reason, changes=changes)
 
     if dry_run or not plan[0]:
         foreseen = move_one(invoice, decide, actor=actor, dry_run=True)
-        return Replayed(*plan, foreseen)
+        return ReplayResult(*plan, foreseen)
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
         row = move_one(invoice, decide, actor=actor)
-        transaction.on_commit(lambda: ring(row.partition))
-    return Replayed(*plan, row)
+        transaction.on_commit(lambda: wake(row.partition))
+    return ReplayResult(*plan, row)
 
 
 def _plan(row: Invoice) -> tuple[bool, State, str]:
@@ -75,7 +75,7 @@ def _asked_again(row: Invoice) -> dict[str, Any]:
 def _held_by(row: Invoice) -> str:
     """Why no worker takes it although it is due, or nothing."""
     account = row.account
-    if account is None or is_closed(account):
+    if account is None or is_account_closed(account):
         return ", but its account is closed: skip it, and let it take today's configuration"
     if account.paused or row.merchant.paused:
         return f", but its {'account' if account.paused else 'merchant'} is paused"

@@ -19,7 +19,7 @@ from config.base import clock
 from config.processes.run_modes import api, manage, worker
 from invoices import queues
 from invoices.dev.demo import stage
-from invoices.dev.demo.processes import Crew, free_port
+from invoices.dev.demo.processes import Processes, free_port
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
@@ -33,7 +33,7 @@ PATIENCE = 120  # seconds for a queue to be drained
 class BenchProcesses:
     database = os.environ["DATABASE_URL"]
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Processes) -> None:
         self.crew = crew
         self.port, self.vendor_port = free_port(settings.PORT), free_port(31141)
         self.api, self.simulator = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.vendor_port}"
@@ -42,7 +42,7 @@ class BenchProcesses:
     def set(self, merchants: int) -> None:
         clock.start_at(10, DAY)
         os.environ["DATABASE_URL"], os.environ["LOG_LEVEL"] = self.database, "WARNING"
-        stage.own_servers("hoadon_bench")
+        stage.use_own_databases("hoadon_bench")
         call_command("migrate", verbosity=0)
         call_command("loaddata", "legal_rules", verbosity=0)
         self.crew.start("provider", *manage("simulate_provider", "--port", str(self.vendor_port)))
@@ -51,7 +51,7 @@ class BenchProcesses:
         self.merchants = [
             cast.seller(f"bench-{at:03d}", url=self.simulator, symbol=symbol, claim_window=0) for at in range(merchants)
         ]
-        stage.tell(f"{self.simulator}/simulator/tenants", [cast.tenant(merchant) for merchant in self.merchants])
+        stage.post_json(f"{self.simulator}/simulator/tenants", [cast.tenant(merchant) for merchant in self.merchants])
         self.crew.start("api", *api(self.port))
         for partition in range(settings.PARTITIONS):
             name = f"worker-{partition}"
@@ -59,7 +59,7 @@ class BenchProcesses:
         self.crew.wait_for("api", f"{self.api}/admin/login/")
 
     def latency(self, milliseconds: float) -> None:
-        stage.tell(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
+        stage.post_json(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
 
     def hold(self) -> None:
         """The operators' own brake: workers wait, rows queue up."""

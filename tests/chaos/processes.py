@@ -9,7 +9,7 @@ from django.conf import settings
 from config.base import clock
 from config.processes.run_modes import api, beat, worker
 from invoices.dev.demo import stage
-from invoices.dev.demo.processes import Crew, free_port
+from invoices.dev.demo.processes import Processes, free_port
 from invoices.queues import BACKGROUND, expiry_queue, issuance_queue
 from tests import DAY, cast
 from tests.chaos.faults import PROVIDER
@@ -31,7 +31,7 @@ class ChaosProcesses:
 
     database = os.environ["DATABASE_URL"]
 
-    def __init__(self, crew: Crew, *, seed: int, merchants: int, latency: float = 0.03) -> None:
+    def __init__(self, crew: Processes, *, seed: int, merchants: int, latency: float = 0.03) -> None:
         self.crew, self.seed, self.count, self.latency = crew, seed, merchants, latency
         port, vendor = free_port(settings.PORT), free_port(31141)
         self.api, self.simulator, self._ports = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{vendor}", (port, vendor)
@@ -41,14 +41,14 @@ class ChaosProcesses:
         clock.start_at(10, DAY)
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
         os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
-        stage.own_servers("hoadon_chaos")
+        stage.use_own_databases("hoadon_chaos")
         self.crew.start(
             PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed)
         )
         self.crew.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
         # Whatever a fault holds back shows within 4 s; our side waits 5.
-        stage.tell(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
-        stage.tables()
+        stage.post_json(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
+        stage.create_tables()
         self._hire()
 
     def open(self, workers_each: int = 2) -> None:
@@ -70,7 +70,7 @@ class ChaosProcesses:
             left = 100.0  # the rules are drawn one after the other
             for mode, percent in modes.items():
                 rule = {"mode": mode, "endpoint": endpoint, "probability": percent / left}
-                stage.tell(f"{self.simulator}/simulator/faults", rule)
+                stage.post_json(f"{self.simulator}/simulator/faults", rule)
                 left -= percent
 
     def _hire(self) -> None:
@@ -86,4 +86,4 @@ class ChaosProcesses:
                 name=f"Cửa hàng số {at + 1}",
             )
             tenants.append(cast.tenant(merchant))
-        stage.tell(f"{self.simulator}/simulator/tenants", tenants)
+        stage.post_json(f"{self.simulator}/simulator/tenants", tenants)

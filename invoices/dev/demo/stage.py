@@ -22,7 +22,7 @@ DATABASE = "hoadon_demo"
 REDIS_DATABASE = 14
 
 
-def own_servers(database: str = DATABASE) -> None:
+def use_own_databases(database: str = DATABASE) -> None:
     """A fresh database and a fresh Redis database, for us and for every process that we start."""
     connection.close()
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
@@ -38,19 +38,19 @@ def own_servers(database: str = DATABASE) -> None:
     )
     os.environ["REDIS_URL"] = settings.REDIS_URL = own
     settings.CELERY_BROKER_URL = own.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
-    queues._wires = queues._Wires()  # this thread's were laid when the module was imported
+    queues._connections = queues._Connections()  # this thread's were laid when the module was imported
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 
-def tables(*more: str) -> None:
+def create_tables(*more: str) -> None:
     """The schema and the seeds, with `more` fixtures."""
     call_command("migrate", verbosity=0)
     call_command("loaddata", *SEEDS, *more, verbosity=0)
 
 
-def cast(simulator: str) -> str:
+def create_merchants(simulator: str) -> str:
     """Tables, seeds, the demo's merchants with logins at the simulator. Returns the operator's password."""
-    tables("demo")
+    create_tables("demo")
     tenants: list[dict[str, Any]] = []
     for merchant in Merchant.objects.select_related("tax_info").prefetch_related("accounts"):
         password = secrets.token_urlsafe(12)
@@ -59,19 +59,19 @@ def cast(simulator: str) -> str:
             account.set_credentials({"username": merchant.tax_info.tax_code, "password": password})
             account.save()
         tenants.append(_tenant(merchant, list(merchant.accounts.all()), password))
-    tell(f"{simulator}/simulator/tenants", tenants)
+    post_json(f"{simulator}/simulator/tenants", tenants)
     password = secrets.token_urlsafe(9)
     get_user_model().objects.create_superuser("operator", password=password)
     return password
 
 
-def tell(url: str, body: Any) -> Any:
+def post_json(url: str, body: Any) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310  (as below)
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  (our own simulator)
         return json.load(answer)
 
 
-def ask(url: str) -> Any:
+def get_json(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  (our own simulator)
         return json.load(answer)
 

@@ -126,7 +126,7 @@ def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() 
 
 
 def without_credentials(merchant: Merchant) -> None:
-    ProviderAccount.objects.filter(merchant=merchant).update(sealed_credentials="")
+    ProviderAccount.objects.filter(merchant=merchant).update(encrypted_credentials="")
 
 
 def of_another_form(merchant: Merchant) -> None:
@@ -165,10 +165,10 @@ def test_one_parked_payment_that_cannot_be_opened_stops_neither_the_others_nor_t
         payment, _ = facts.payment(data)
         payment.parked = Payment.Parked.ACCOUNT
         payment.save()
-    queues._wires.redis.flushdb()
+    queues._connections.redis.flushdb()
     sweep()
     assert list(Payment.objects.exclude(parked="").values_list("merchant_code", flat=True)) == [stuck["merchantId"]]
-    assert any(queues._wires.redis.llen(queues.issuance_queue(p)) for p in range(3))
+    assert any(queues._connections.redis.llen(queues.issuance_queue(p)) for p in range(3))
     assert "[parkedPaymentFailed]" in caplog.text and "LookupError" in caplog.text
 
 

@@ -16,13 +16,13 @@ from rich.table import Table
 from config.base import clock
 from config.processes.run_modes import api, beat, manage, worker
 from invoices.dev.demo import stage
-from invoices.dev.demo.books import OPEN, Books, compare
-from invoices.dev.demo.day import orders
+from invoices.dev.demo.books import OPEN, Books, compare_books
+from invoices.dev.demo.day import make_orders
 from invoices.dev.demo.platform import Platform, open_claims
-from invoices.dev.demo.processes import Crew, free_port
+from invoices.dev.demo.processes import Processes, free_port
 from invoices.dev.demo.renaming import Renaming
 from invoices.models import Invoice
-from invoices.queues import DELIVERIES, ERRANDS, expiry_queue, issuance_queue
+from invoices.queues import DELIVERIES, BACKGROUND, expiry_queue, issuance_queue
 
 PATIENCE = 180  # seconds for everything that is owed to be issued
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             signal.signal(number, signal.default_int_handler)
         started = time.monotonic()
         try:
-            with Crew(settings.LOCAL / "demo") as crew:
+            with Processes(settings.LOCAL / "demo") as crew:
                 books = self._live(crew, options["orders"], console)
                 seconds = time.monotonic() - started
                 if options["json"]:
@@ -63,28 +63,28 @@ class Command(BaseCommand):
         if not books.agree:
             raise SystemExit(1)
 
-    def _live(self, crew: Crew, count: int, console: Console) -> Books:
+    def _live(self, crew: Processes, count: int, console: Console) -> Books:
         port, vendor = free_port(settings.PORT), free_port(31141)
         clock.start_at(10)
         address, simulator = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{vendor}"
         os.environ |= {"PUBLIC_URL": address, "CLAIM_GRACE_SECONDS": "3", "EXPIRE_SECONDS": "2", "SWEEP_SECONDS": "2"}
         settings.PUBLIC_URL = address
         with console.status("Setting the stage: database, cast, provider …"):
-            stage.own_servers()
+            stage.use_own_databases()
             crew.start("provider", *manage("simulate_provider", "--port", str(vendor), "--latency", "30"))
             crew.wait_for("provider", f"{simulator}/simulator/stats")
-            self.password = stage.cast(simulator)
+            self.password = stage.create_merchants(simulator)
         with console.status("Starting the API, the workers and beat …"):
             crew.start("api", *api(port))
             for partition in range(settings.PARTITIONS):
                 crew.start(f"worker-{partition}", *worker(f"issuance-{partition}", issuance_queue(partition)))
             claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
             crew.start("worker-sweep", *worker("sweep", "hoadon", *claims))
-            crew.start("worker-errands", *worker("errands", ERRANDS, DELIVERIES))
+            crew.start("worker-errands", *worker("errands", BACKGROUND, DELIVERIES))
             crew.start("beat", *beat())
             self.renaming = Renaming(crew)
             crew.wait_for("api", f"{address}/admin/login/")
-        self.address, day = address, orders(count)
+        self.address, day = address, make_orders(count)
         bar = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*bar, console=console) as progress:
             sent = progress.add_task("Orders are paid and claimed", total=count)
@@ -94,7 +94,7 @@ class Command(BaseCommand):
             self._wait(lambda done: progress.update(issued, completed=done), count)
         self.renaming.wait()
         self.open = open_claims(day)
-        return compare(day, stage.ask(f"{simulator}/simulator/ledger"))
+        return compare_books(day, stage.get_json(f"{simulator}/simulator/ledger"))
 
     def _wait(self, told: Any, count: int) -> None:
         """Until nothing is owed any more, or patience ends; the books will say what is missing."""
