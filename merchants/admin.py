@@ -10,9 +10,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import Edited, Shown, ToDo
-from config.console.actions import Acting
-from config.console.reasons import Reasoned
+from config.console.admins import EditableAdmin, ReadOnlyAdmin
+from config.console.lists import WorklistFilter
+from config.console.actions import ActionAdmin
+from config.console.reasons import ReasonModelForm
 from merchants import logos, tax_codes
 from merchants.actions import Pause, ReplayMessage, Resume, Resync
 from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
@@ -20,7 +21,7 @@ from merchants.worklists import WORK, condition
 
 
 @admin.register(AdministrativeUnit)
-class AdministrativeUnitAdmin(Shown):
+class AdministrativeUnitAdmin(ReadOnlyAdmin):
     list_display = ("code", "full_name", "full_name_en", "level", "parent")
     list_filter = ("level", "unit_type")
     list_select_related = ("parent__parent",)
@@ -37,7 +38,7 @@ def plain(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
-class MerchantForm(Reasoned):
+class MerchantForm(ReasonModelForm):
     logo = forms.FileField(
         required=False,
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
@@ -62,9 +63,9 @@ class MerchantForm(Reasoned):
 
 
 @admin.register(Merchant)
-class MerchantAdmin(Acting, Edited):
+class MerchantAdmin(ActionAdmin, EditableAdmin):
     form = MerchantForm
-    acts = (Pause("merchants.pause_merchant"), Resume("merchants.pause_merchant"), Resync())
+    operator_actions = (Pause("merchants.pause_merchant"), Resume("merchants.pause_merchant"), Resync())
     fixed = ("code",)
     fields = (
         "code",
@@ -106,7 +107,7 @@ class MerchantAdmin(Acting, Edited):
             Logo.objects.filter(merchant=obj).delete()
 
 
-class TaxInfoForm(Reasoned):
+class TaxInfoForm(ReasonModelForm):
     class Meta:
         model = TaxInfo
         fields = ("merchant", "tax_code", "legal_name", "address", "commune", "email", "phone", "method")
@@ -119,7 +120,7 @@ class TaxInfoForm(Reasoned):
 
 
 @admin.register(TaxInfo)
-class TaxInfoAdmin(Edited):
+class TaxInfoAdmin(EditableAdmin):
     form = TaxInfoForm
     fixed = ("merchant",)
     fields = (*TaxInfoForm.Meta.fields, ("created_at", "updated_at", "deleted_at"))
@@ -132,7 +133,7 @@ class TaxInfoAdmin(Edited):
     ordering = ("legal_name",)
 
 
-class ProviderAccountForm(Reasoned):
+class ProviderAccountForm(ReasonModelForm):
     NEVER_SHOWN = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
     username = forms.CharField(
@@ -161,7 +162,7 @@ class ProviderAccountForm(Reasoned):
         return cleaned
 
 
-class AccountsToDo(ToDo):
+class AccountsToDo(WorklistFilter):
     words = WORK
 
     def condition(self, name: str) -> Q:
@@ -169,8 +170,8 @@ class AccountsToDo(ToDo):
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(Acting, Edited):
-    acts = (Pause("merchants.pause_provideraccount"), Resume("merchants.pause_provideraccount"))
+class ProviderAccountAdmin(ActionAdmin, EditableAdmin):
+    operator_actions = (Pause("merchants.pause_provideraccount"), Resume("merchants.pause_provideraccount"))
     form = ProviderAccountForm
     fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row
     fieldsets = (
@@ -221,7 +222,7 @@ class ProviderAccountAdmin(Acting, Edited):
 
 
 @admin.register(MerchantChange)
-class MerchantChangeAdmin(Shown):
+class MerchantChangeAdmin(ReadOnlyAdmin):
     list_display = ("code", "op", "lsn", "received_at", "drift")
     list_filter = (("drift", admin.EmptyFieldListFilter),)
     fields = ("code", "op", ("lsn", "ts_ms"), "received_at", "drift", "row")
@@ -230,14 +231,14 @@ class MerchantChangeAdmin(Shown):
 
 
 @admin.register(Quarantine)
-class QuarantineAdmin(Acting, Shown):
+class QuarantineAdmin(ActionAdmin, ReadOnlyAdmin):
     """The raw bytes stay in the table: they may hold anybody's data."""
 
     list_display = ("__str__", "error", "size", "created_at", "replayed_at")
     list_filter = ("topic", ("replayed_at", admin.EmptyFieldListFilter))
     fields = (("topic", "partition", "offset"), "error", "size", ("created_at", "replayed_at"))
     readonly_fields = ("size", "created_at")
-    acts = (ReplayMessage(),)
+    operator_actions = (ReplayMessage(),)
 
     @admin.display(description="bytes")
     def size(self, row: Quarantine) -> int:

@@ -37,7 +37,7 @@ def check(text: str) -> str:
     if re.fullmatch(r"[0-9]{12}", code):
         return check_personal_id(code)
     if not re.fullmatch(r"[0-9]{10}(-[0-9]{3})?", code):
-        raise ImpossibleTaxCode(_("A tax code has 10 digits, 10 and 3 for a branch, or the 12 of a personal number."))
+        raise ImpossibleTaxCode(_("A tax code has 10 digits, 10 and 3 for a branch, or the 12 of a personal ID number."))
     try:
         mst.validate(code)
     except InvalidChecksum:
@@ -57,7 +57,7 @@ def check_personal_id(text: str) -> str:
     """
     code = normalise(text)
     if not re.fullmatch(r"[0-9]{12}", code):
-        raise ImpossibleTaxCode(_("A personal number has 12 digits."))
+        raise ImpossibleTaxCode(_("A personal ID number has 12 digits."))
     if len(set(code)) == 1:
-        raise ImpossibleTaxCode(_("This is no personal number: it repeats one digit."))
+        raise ImpossibleTaxCode(_("This is not a personal ID number: it repeats one digit."))
     return code

@@ -1,0 +1,58 @@
+"""What came from the platform, and how far the consumer has read."""
+
+from django.db import models
+
+from config.base import clock
+from config.base.records import Record
+
+
+class MerchantChange(models.Model):
+    """What the platform told us last of one merchant, and from where in its log: older news never undo newer."""
+
+    code = models.CharField(primary_key=True, max_length=64)
+    op = models.CharField(max_length=1)
+    row = models.JSONField(default=dict)  # whole: what a change left out is filled in from the one before
+    lsn = models.BigIntegerField(null=True)
+    ts_ms = models.BigIntegerField(null=True)
+    received_at = models.DateTimeField(default=clock.now)
+    drift = models.CharField(max_length=400, blank=True)  # where our tax data was not this, when we last compared
+
+    class Meta:
+        verbose_name = "platform change"
+        indexes = [models.Index(fields=["code"], condition=~models.Q(drift=""), name="changes_that_drift")]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class ConsumerLag(models.Model):
+    """How far a consumer is behind on one partition of a topic, as it told last."""
+
+    pk = models.CompositePrimaryKey("topic", "partition")
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    lag = models.BigIntegerField()  # messages
+    reported_at = models.DateTimeField()
+
+
+class Quarantine(Record):
+    """A message from Kafka that could not be acted on, kept as it came; those behind it went on."""
+
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    key = models.BinaryField(null=True)
+    value = models.BinaryField(null=True)
+    error = models.CharField(max_length=400)
+    replayed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "quarantined message"
+        permissions = [("replay_quarantine", "Can replay quarantined messages")]
+        constraints = [models.UniqueConstraint(fields=["topic", "partition", "offset"], name="one_row_a_message")]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(replayed_at=None), name="quarantine_to_be_replayed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"
