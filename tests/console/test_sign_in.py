@@ -17,11 +17,6 @@ LOGIN = "/admin/login/"
 HERE, THERE = "203.0.113.7", "203.0.113.8"
 
 
-@pytest.fixture(autouse=True)
-def a_quick_hash(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def mai(db: None) -> User:
     return User.objects.create_superuser("mai", password="right")

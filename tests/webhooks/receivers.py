@@ -90,6 +90,8 @@ def receiving() -> Iterator[Receiver]:
 
     with Server(("127.0.0.1", 0), Door) as server:
         receiver.url = f"http://127.0.0.1:{server.server_port}/hooks"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield receiver
-        server.shutdown()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield receiver
+        finally:  # a server thread whose socket was closed would spin until the process ends
+            server.shutdown()
