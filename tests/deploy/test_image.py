@@ -166,6 +166,7 @@ def test_nothing_of_the_developers_is_in_the_image(deployment: Deployment) -> No
         command = [deployment.image.python, "-c", f"import {package}"]
         assert subprocess.run(command, capture_output=True).returncode == 1, package
     assert not (deployment.image.folder / "tests").exists()
+    assert not (deployment.image.folder / "invoices" / "dev").exists()
     assert list((deployment.image.folder / "static" / "admin").iterdir())
 
 
