@@ -201,7 +201,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = (
     "celery.beat.Scheduler"  # in memory: the usual one keeps a file, which a kill leaves half written
 )
-QUEUES = ["hoadon", "invoice-errands", "webhook-deliveries"]  # what a worker may listen to
+QUEUES = ["hoadon", "invoice-background", "webhook-deliveries"]  # what a worker may listen to
 QUEUES += [f"{kind}-{p}" for kind in ("invoice-issuance", "claim-expiry") for p in range(PARTITIONS)]
 
 
@@ -212,26 +212,26 @@ def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, object
 
 CELERY_BEAT_SCHEDULE = {
     "sweep": every(SWEEP_SECONDS, "invoices.sweep", "hoadon"),
-    "act-again": every(SWEEP_SECONDS, "webhooks.act_again", "hoadon"),
+    "retry-failed-events": every(SWEEP_SECONDS, "webhooks.retry_failed_events", "hoadon"),
     "reconcile": {
         "task": "invoices.reconcile_yesterday",
         "schedule": crontab(hour=18, minute=30),  # 01:30 in Việt Nam
-        "options": {"queue": "invoice-errands", "expires": 3600},
+        "options": {"queue": "invoice-background", "expires": 3600},
     },
     "verify-audit": {
         "task": "invoices.verify_by_night",
         "schedule": crontab(hour="17-21"),  # each minute from midnight to 05:00 in Việt Nam, until the round is over
-        "options": {"queue": "invoice-errands", "expires": 60},
+        "options": {"queue": "invoice-background", "expires": 60},
     },
     "deliver": every(DELIVER_SECONDS, "webhooks.deliver_due", "webhook-deliveries"),
     "fold-tallies": every(300, "config.fold_tallies", "hoadon"),
     "forget-tallies": every(3600, "config.forget_tallies", "hoadon"),
-    "find-tax-drift": every(3600, "merchants.find_drift", "invoice-errands"),
-    "count-numbers-left": every(3600, "invoices.count_numbers_left", "invoice-errands"),
-    "bulk-runs": every(BULK_SECONDS, "invoices.work_on_bulk_runs", "invoice-errands"),
-    "last-looks": every(60, "invoices.last_looks", "invoice-errands"),
-    "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-errands"),
-    "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-errands"),
+    "find-tax-drift": every(3600, "merchants.find_drift", "invoice-background"),
+    "count-numbers-left": every(3600, "invoices.count_numbers_left", "invoice-background"),
+    "bulk-runs": every(BULK_SECONDS, "invoices.work_on_bulk_runs", "invoice-background"),
+    "final-lookups": every(60, "invoices.run_final_lookups", "invoice-background"),
+    "probe-parked": every(PROBE_SECONDS, "invoices.probe_parked", "invoice-background"),
+    "fetch-files": every(FILES_SECONDS, "invoices.fetch_files", "invoice-background"),
     **{
         f"expire-claims-{p}": every(EXPIRE_SECONDS, "invoices.expire_claims", f"claim-expiry-{p}", p)
         for p in range(PARTITIONS)
@@ -261,7 +261,7 @@ START_WITHIN = positive("ISSUANCE_START_WITHIN", 10)  # from the take to a send'
 # waits before a send is tried again
 RETRY_STEPS = env.list("ISSUANCE_RETRY_STEPS", cast=float, default=[30, 120, 300, 900, 1800, 3600])
 # waits between look-ups
-ASK_STEPS = env.list("ISSUANCE_ASK_STEPS", cast=float, default=[60, 120, 300, 900, 1800, 3600])
+LOOKUP_STEPS = env.list("ISSUANCE_LOOKUP_STEPS", cast=float, default=[60, 120, 300, 900, 1800, 3600])
 # how long a not-found proves nothing; 0: the vendor's own Limits
 PROVIDER_SETTLE = env.float("PROVIDER_SETTLE", default=0)
 PROVIDER_TIMEOUT = env.float("PROVIDER_TIMEOUT", default=0)  # of a whole call; 0: the vendor's own Limits

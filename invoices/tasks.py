@@ -26,9 +26,9 @@ def expire_claims(partition: int) -> None:
     claim_window.expire_claims(partition)
 
 
-@shared_task(name="invoices.last_looks")
-def last_looks() -> None:
-    final_lookups.last_looks()
+@shared_task(name="invoices.run_final_lookups")
+def run_final_lookups() -> None:
+    final_lookups.run_final_lookups()
 
 
 @shared_task(name="invoices.probe_parked")
@@ -43,7 +43,7 @@ def reconcile_yesterday() -> None:
 
 @shared_task(name="invoices.verify_by_night")
 def verify_by_night() -> None:
-    verifying.verify_by_night()
+    verifying.verify_nightly()
 
 
 @shared_task(name="invoices.fetch_files")
@@ -53,7 +53,7 @@ def fetch_files() -> None:
 
 @shared_task(name="invoices.count_numbers_left")
 def count_numbers_left() -> None:
-    numbers_left.count_left()
+    numbers_left.count_numbers_left()
 
 
 @shared_task(name="invoices.work_on_bulk_runs")

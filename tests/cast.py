@@ -151,7 +151,7 @@ def sending(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
 def in_doubt(**overrides: Any) -> Invoice:
     """An invoice that a provider may have."""
     invoice = sending(**overrides)
-    doubt = {"doubted_at": clock.now(), "look_again_at": clock.now() + timedelta(days=1), "attempts": 1}
+    doubt = {"first_uncertain_at": clock.now(), "final_lookup_at": clock.now() + timedelta(days=1), "attempts": 1}
     return move_one(invoice, lambda _: Step(State.UNCERTAIN, "uncertain", changes=doubt), actor="worker")
 
 

@@ -47,8 +47,8 @@ class Call:
         return bool(self.document)
 
     @property
-    def act(self) -> str:
-        return "send" if self.is_send else "ask"
+    def kind(self) -> str:
+        return "send" if self.is_send else "look_up"
 
     @property
     def traceparent(self) -> str:

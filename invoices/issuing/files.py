@@ -14,12 +14,12 @@ from config.processes.shutdown import shutdown
 from invoices.issuing import mail, wire
 from invoices.issuing.calls import account_of, overrides
 from invoices.issuing.decide.conflicts import conflict
-from invoices.issuing.decide.retries import ask_delay
+from invoices.issuing.decide.retries import lookup_delay
 from invoices.issuing.documents import read
 from invoices.issuing.record import tell
 from invoices.models import Invoice, InvoiceFile
 from invoices.moving import move
-from invoices.providers import build
+from invoices.providers import build_provider
 from invoices.providers.base import Files, Found, ProviderError
 from invoices.providers.http import Http
 
@@ -72,7 +72,7 @@ async def _fetch_all(http: Http, invoices: list[Invoice]) -> list[Files | Provid
         found = Found(number=invoice.number, symbol=invoice.symbol, code=invoice.code, issued_on=invoice.issue_date)
         async with gate:
             try:
-                return await build(invoice.provider, account, http, **overrides()).files(found)
+                return await build_provider(invoice.provider, account, http, **overrides()).files(found)
             except ProviderError as error:
                 return error
 
@@ -124,6 +124,8 @@ def _keep(invoice: Invoice, files: Files) -> None:
 
 
 def _try_later(invoice: Invoice, error: ProviderError) -> None:
-    delay = timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else ask_delay(invoice.files_tries - QUICK_TRIES)
+    delay = (
+        timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else lookup_delay(invoice.files_tries - QUICK_TRIES)
+    )
     log.warning("[filesNotReady]", tries=invoice.files_tries, code=error.code, **invoice.about)
     Invoice.objects.filter(pk=invoice.pk).update(files_due=clock.now() + delay)

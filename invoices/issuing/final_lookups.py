@@ -8,29 +8,29 @@ from django.db import connection
 from config.base import clock
 from invoices.issuing import wire
 from invoices.issuing.calls import Answered
-from invoices.issuing.lookups import look_ups
+from invoices.issuing.lookups import build_lookups
 from invoices.issuing.record import record
 from invoices.models import InvoiceIssuance
 
 BATCH = 100
 LEASE = timedelta(minutes=10)
 
-LAST_LOOKS = """
-UPDATE invoices_invoice SET look_again_at = %(lease)s WHERE id IN (
-    SELECT id FROM invoices_invoice WHERE look_again_at <= %(now)s AND state IN ('FAILED', 'CANCELLED')
-    ORDER BY look_again_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED)
+TAKE = """
+UPDATE invoices_invoice SET final_lookup_at = %(lease)s WHERE id IN (
+    SELECT id FROM invoices_invoice WHERE final_lookup_at <= %(now)s AND state IN ('FAILED', 'CANCELLED')
+    ORDER BY final_lookup_at LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id
 """
 
 
-def last_looks() -> int:
+def run_final_lookups() -> int:
     """Ask once more about what ended without a number although a send of it was in doubt. Returns how many."""
     now = clock.now()
     with connection.cursor() as cursor:
-        cursor.execute(LAST_LOOKS, {"now": now, "lease": now + LEASE, "batch": BATCH})
+        cursor.execute(TAKE, {"now": now, "lease": now + LEASE, "batch": BATCH})
         ids = [row[0] for row in cursor.fetchall()]
     latest = InvoiceIssuance.objects.filter(invoice__in=ids).order_by("invoice_id", "-id").distinct("invoice_id")
-    calls = look_ups(list(latest.values_list("pk", flat=True)), now)
+    calls = build_lookups(list(latest.values_list("pk", flat=True)), now)
     answers: queue.Queue[Answered] = queue.Queue()
     for call in calls:
         wire.start(call, answers)

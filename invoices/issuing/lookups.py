@@ -23,13 +23,13 @@ RETURNING invoices_invoice.id, exposed_by
 """
 
 
-def take_asks(partition: int, room: int, busy: Iterable[int] = ()) -> list[Call]:
+def take_lookups(partition: int, room: int, busy: Iterable[int] = ()) -> list[Call]:
     """At most `room` look-ups that are due, none of a lane that is `busy` with those taken before."""
     now = clock.now()
     with transaction.atomic(), connection.cursor() as cursor:
         limits = [limits_of(provider) for provider in PROVIDERS]
         lease = now + timedelta(seconds=max(2 * limit.total for limit in limits)) + MARGIN  # a login and a look-up
-        a_lane = min(limit.asks_in_flight for limit in limits)
+        a_lane = min(limit.lookups_in_flight for limit in limits)
         cursor.execute(
             ASKS,
             {
@@ -38,10 +38,10 @@ def take_asks(partition: int, room: int, busy: Iterable[int] = ()) -> list[Call]
             },
         )  # fmt: skip
         exposed_by = [row[1] for row in cursor.fetchall()]
-    return look_ups(exposed_by, now)
+    return build_lookups(exposed_by, now)
 
 
-def look_ups(issuance_ids: list[int], now: datetime) -> list[Call]:
+def build_lookups(issuance_ids: list[int], now: datetime) -> list[Call]:
     """Look-ups at the account, tax code and reference of the attempts, whatever they are today."""
     if not issuance_ids:
         return []

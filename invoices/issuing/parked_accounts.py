@@ -10,7 +10,7 @@ from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.issuing import wire
 from invoices.issuing.calls import Answered, account_of, overrides
-from invoices.providers import build
+from invoices.providers import build_provider
 from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
 from invoices.providers.http import Http
 from merchants.models import ProviderAccount
@@ -68,7 +68,7 @@ def probe(row: ProviderAccount) -> str:
     account = account_of(row, tax_code, row.form, row.symbol, row.template)
 
     async def ask(http: Http) -> None:
-        await build(row.provider, account, http, **overrides()).probe()
+        await build_provider(row.provider, account, http, **overrides()).probe()
 
     try:
         wire.http_loop.run(ask)

@@ -13,7 +13,7 @@ from config.processes.shutdown import shutdown
 from invoices import queues
 from invoices.issuing import wire
 from invoices.issuing.calls import Answered, Call
-from invoices.issuing.lookups import take_asks
+from invoices.issuing.lookups import take_lookups
 from invoices.issuing.record import record
 from invoices.issuing.take import take
 
@@ -44,7 +44,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
             try:
                 # Look-ups have half of the room at most: a provider that answers none must not keep sends waiting.
                 if (asks := min(room, (settings.BATCH + 1) // 2 - asked.total())) > 0:
-                    taken = take_asks(partition, asks, asked.keys())
+                    taken = take_lookups(partition, asks, asked.keys())
                 if room > len(taken):
                     taken += take(partition, room - len(taken), freed=freed, after=after)
             except (OperationalError, InterfaceError):

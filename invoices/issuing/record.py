@@ -58,7 +58,7 @@ def _record(answered: Iterable[Answered]) -> None:
             if row.pk in asks:
                 call, found = asks[row.pk].call, asks[row.pk].answer
                 issuance = issuances[call.issuance_id]
-                return lookup.after_ask(row, issuance, found, begun=call.started_at, now=now, limits=limits)  # type: ignore[arg-type]
+                return lookup.after_lookup(row, issuance, found, begun=call.started_at, now=now, limits=limits)  # type: ignore[arg-type]
             answer = sends[row.pk].answer
             issuance = issuances[sends[row.pk].call.issuance_id]
             if row.pk in numbered:
@@ -72,7 +72,7 @@ def _record(answered: Iterable[Answered]) -> None:
 
 def _tally(answered: Iterable[Answered], moves: Moves) -> None:
     """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
-    counts = Counter((CALL, f"{a.call.provider}:{a.call.act}:{a.outcome}:{bucket(a.seconds)}") for a in answered)
+    counts = Counter((CALL, f"{a.call.provider}:{a.call.kind}:{a.outcome}:{bucket(a.seconds)}") for a in answered)
     counts[RETRY, ""] += sum(row.state == State.QUEUED and source == State.SENDING for row, source in moves.moved)
     counters.add(+counts)
 
@@ -98,7 +98,7 @@ def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
         for a in answered:
             if not a.call.is_send:
                 cursor.execute(
-                    f"""UPDATE {ISSUANCE} SET looked_up = looked_up + 1, updated_at = %(ended)s,
+                    f"""UPDATE {ISSUANCE} SET lookups = lookups + 1, updated_at = %(ended)s,
                            not_founds = not_founds + proves::int,
                            not_found_at = CASE WHEN proves THEN %(ended)s ELSE not_found_at END
                         FROM (SELECT %(absent)s AND %(begun)s - coalesce(not_found_at, last_byte_by)

@@ -9,9 +9,9 @@ from config.base import clock
 from config.processes.http_loop import HttpLoop
 from invoices.issuing.calls import Answer, Answered, Call, overrides
 from invoices.issuing.documents import read
-from invoices.providers import build
+from invoices.providers import build_provider
 from invoices.providers.base import ProviderError, Uncertain
-from invoices.providers.http import LAST, START_BY, TRACEPARENT, Http
+from invoices.providers.http import LAST_EXCHANGE, START_BY, TRACEPARENT, Http
 
 log = get_logger(__name__)
 http_loop: HttpLoop[Http] = HttpLoop("providers", Http)
@@ -33,7 +33,7 @@ async def _call(http: Http, call: Call, answers: "queue.Queue[Answered]") -> Non
     except Exception as error:  # our own fault, and a byte may have left: the invoice must not hang in SENDING
         log.exception("[providerCallBroke]", **call.about)
         answer = Uncertain("bug", type(error).__name__)
-    exchange = LAST.get()
+    exchange = LAST_EXCHANGE.get()
     response = {"status": exchange.status, "code": exchange.code, "text": exchange.text} if exchange else None
     answered = Answered(call, answer, clock.now(), response, time.monotonic() - began)
     answers.put(answered)
@@ -41,7 +41,7 @@ async def _call(http: Http, call: Call, answers: "queue.Queue[Answered]") -> Non
 
 
 async def _ask_or_send(http: Http, call: Call) -> Answer:
-    provider = build(call.provider, call.account, http, **overrides())
+    provider = build_provider(call.provider, call.account, http, **overrides())
     if not call.is_send:
         return await provider.find(call.reference)
     START_BY.set(call.start_by)
@@ -53,7 +53,7 @@ def _tell(answered: Answered) -> None:
     call, response = answered.call, answered.response or {}
     log.info(
         "[providerCall]",
-        act=call.act,
+        kind=call.kind,
         provider=call.provider,
         attempt=call.attempt,
         outcome=answered.outcome,

@@ -84,11 +84,11 @@ class Migration(migrations.Migration):
                 ),
                 ("not_before", models.DateTimeField()),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("asks", models.PositiveSmallIntegerField(default=0)),
+                ("lookups", models.PositiveSmallIntegerField(default=0)),
                 ("exposed_at", models.DateTimeField(blank=True, null=True)),
                 ("exposed_by", models.BigIntegerField(blank=True, null=True)),
-                ("doubted_at", models.DateTimeField(blank=True, null=True)),
-                ("look_again_at", models.DateTimeField(blank=True, null=True)),
+                ("first_uncertain_at", models.DateTimeField(blank=True, null=True)),
+                ("final_lookup_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "failure",
                     models.CharField(
@@ -376,11 +376,11 @@ class Migration(migrations.Migration):
                 ),
                 ("not_before", models.DateTimeField()),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("asks", models.PositiveSmallIntegerField(default=0)),
+                ("lookups", models.PositiveSmallIntegerField(default=0)),
                 ("exposed_at", models.DateTimeField(blank=True, null=True)),
                 ("exposed_by", models.BigIntegerField(blank=True, null=True)),
-                ("doubted_at", models.DateTimeField(blank=True, null=True)),
-                ("look_again_at", models.DateTimeField(blank=True, null=True)),
+                ("first_uncertain_at", models.DateTimeField(blank=True, null=True)),
+                ("final_lookup_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "failure",
                     models.CharField(
@@ -614,7 +614,7 @@ class Migration(migrations.Migration):
                 ("response", models.JSONField(blank=True, null=True)),
                 ("symbol", models.CharField(blank=True, max_length=6)),
                 ("number", models.CharField(blank=True, max_length=8)),
-                ("looked_up", models.PositiveSmallIntegerField(default=0)),
+                ("lookups", models.PositiveSmallIntegerField(default=0)),
                 ("not_founds", models.PositiveSmallIntegerField(default=0)),
                 ("not_found_at", models.DateTimeField(blank=True, null=True)),
                 (
@@ -843,7 +843,7 @@ class Migration(migrations.Migration):
                     ("state__in", [invoices.lifecycle.State["UNCERTAIN"], invoices.lifecycle.State["SUBMITTED"]])
                 ),
                 fields=["partition", "not_before"],
-                name="due_to_ask",
+                name="due_lookups",
             ),
         ),
         migrations.AddIndex(
@@ -865,7 +865,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="invoice",
             index=models.Index(
-                condition=models.Q(("look_again_at__isnull", False)), fields=["look_again_at"], name="last_looks"
+                condition=models.Q(("look_again_at__isnull", False)), fields=["final_lookup_at"], name="final_lookups"
             ),
         ),
         migrations.AddIndex(

@@ -12,7 +12,7 @@ from django.db.models.fields.json import KT
 from simple_history.models import HistoricalRecords
 
 from config.base.records import Record
-from invoices.lifecycle import ASKED, NUMBERED, OWED, UNEXPOSED, Reason, State
+from invoices.lifecycle import AWAITING_LOOKUP, NUMBERED, OWED, UNEXPOSED, Reason, State
 
 REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys; never change it
 
@@ -62,11 +62,11 @@ class Invoice(Record):
     state = models.CharField(max_length=9, choices=[(s.value, s.value) for s in State])
     not_before = models.DateTimeField()  # QUEUED: send, ASKED: ask, SENDING: abandoned, from then on
     attempts = models.PositiveSmallIntegerField(default=0)  # of the current budget
-    asks = models.PositiveSmallIntegerField(default=0)  # since it became uncertain or submitted
+    lookups = models.PositiveSmallIntegerField(default=0)  # since it became uncertain or submitted
     exposed_at = models.DateTimeField(null=True, blank=True)
     exposed_by = models.BigIntegerField(null=True, blank=True)  # the issuance that exposed it
-    doubted_at = models.DateTimeField(null=True, blank=True)  # when the first send of unknown fate began
-    look_again_at = models.DateTimeField(null=True, blank=True)  # the last look, which alone ends a doubt
+    first_uncertain_at = models.DateTimeField(null=True, blank=True)  # when the first send of unknown fate began
+    final_lookup_at = models.DateTimeField(null=True, blank=True)  # the last look, which alone ends a doubt
     failure = models.CharField(max_length=9, choices=[(r.value, r.value) for r in Reason], blank=True)
     failure_code = models.CharField(max_length=80, blank=True)  # the vendor's own
     failure_field = models.CharField(max_length=60, blank=True)  # the document's field at fault: "buyer.tax_code"
@@ -148,11 +148,13 @@ class Invoice(Record):
             models.Index(fields=["account", "issue_date"], condition=Q(state__in=list(OWED)), name="owed_by_lane"),
             models.Index(fields=["account", "not_before"], condition=Q(state="SENDING"), name="in_flight_of_lane"),
             models.Index(fields=["not_before"], condition=Q(state="SENDING"), name="abandoned"),
-            models.Index(fields=["partition", "not_before"], condition=Q(state__in=list(ASKED)), name="due_to_ask"),
+            models.Index(
+                fields=["partition", "not_before"], condition=Q(state__in=list(AWAITING_LOOKUP)), name="due_lookups"
+            ),
             models.Index(fields=["issue_until"], condition=Q(state="QUEUED"), name="unsent_by_limit"),
             models.Index(fields=["partition", "claim_deadline"], condition=Q(state="WAITING"), name="claims_closing"),
             models.Index(fields=["files_due"], condition=Q(files_due__isnull=False), name="files_missing"),
-            models.Index(fields=["look_again_at"], condition=Q(look_again_at__isnull=False), name="last_looks"),
+            models.Index(fields=["final_lookup_at"], condition=Q(look_again_at__isnull=False), name="final_lookups"),
             models.Index(
                 fields=["issue_until"],
                 condition=Q(state="FAILED", failure="refused", failure_field__startswith="buyer."),

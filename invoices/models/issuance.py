@@ -35,7 +35,7 @@ class InvoiceIssuance(Record):
     response = models.JSONField(null=True, blank=True)  # redacted
     symbol = models.CharField(max_length=6, blank=True)
     number = models.CharField(max_length=8, blank=True)
-    looked_up = models.PositiveSmallIntegerField(default=0)
+    lookups = models.PositiveSmallIntegerField(default=0)
     not_founds = models.PositiveSmallIntegerField(default=0)  # only those that prove something
     not_found_at = models.DateTimeField(null=True, blank=True)  # when the last of them ended
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from config.base.records import Rows
 from invoices.issuing import final_lookups, lookups, record, take
 from invoices.issuing.decide import lookup, send
-from invoices.issuing.decide.lookup import after_ask
+from invoices.issuing.decide.lookup import after_lookup
 from invoices.issuing.decide.send import after_send
 from invoices.lifecycle import State
 from invoices.models import Invoice
@@ -32,9 +32,9 @@ def skip_the_look_up() -> Iterator[None]:
 
     def absent(row: Invoice, issuance: Any, answer: Any, **how: Any) -> Step | None:
         if row.state != "UNCERTAIN":
-            return after_ask(row, issuance, answer, **how)
+            return after_lookup(row, issuance, answer, **how)
         issuance.not_founds = 2
-        return after_ask(row, issuance, None, **how)
+        return after_lookup(row, issuance, None, **how)
 
     with patch.object(lookup, "after_ask", absent):
         yield
@@ -94,11 +94,11 @@ def ask_at_the_current_account() -> Iterator[None]:
         calls = look_ups(issuance_ids, now)
         for call in calls:
             account = ProviderAccount.objects.get(pk=call.account.id)
-            newest = ProviderAccount.able(account.merchant, account.form)[0]
+            newest = ProviderAccount.usable(account.merchant, account.form)[0]
             object.__setattr__(call.account, "id", newest.pk)
         return calls
 
-    look_ups = lookups.look_ups
+    look_ups = lookups.build_lookups
     with patch.object(lookups, "look_ups", today), patch.object(final_lookups, "look_ups", today):
         yield
 

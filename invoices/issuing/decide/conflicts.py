@@ -23,7 +23,7 @@ def mismatch(found: Found, document: Document) -> str:
 
 def conflict(row: Invoice, why: str, told_by: InvoiceIssuance | None = None) -> Step:
     """The provider has something else than we thought. It knows the invoice then: no replay may send it again."""
-    changes: dict[str, Any] = {**failure(Reason.CONFLICT, "", why), "look_again_at": None}
+    changes: dict[str, Any] = {**failure(Reason.CONFLICT, "", why), "final_lookup_at": None}
     if told_by and not row.exposed:
         changes |= {"exposed_at": told_by.taken_at, "exposed_by": told_by.pk}
     return Step(State.FAILED, "conflict", "failed", why, changes)

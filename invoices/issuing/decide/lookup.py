@@ -6,15 +6,23 @@ from django.conf import settings
 
 from invoices.issuing import documents
 from invoices.issuing.decide.conflicts import conflict, mismatch
-from invoices.issuing.decide.retries import ask_delay
-from invoices.issuing.decide.steps import LAST_LOOK, ended_by_refund, exhausted, facts_of, failure, issued, unexposed
-from invoices.lifecycle import ASKED, Reason, State
+from invoices.issuing.decide.retries import lookup_delay
+from invoices.issuing.decide.steps import (
+    FINAL_LOOKUP_AFTER,
+    ended_by_refund,
+    exhausted,
+    facts_of,
+    failure,
+    issued,
+    unexposed,
+)
+from invoices.lifecycle import AWAITING_LOOKUP, Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step
 from invoices.providers.base import Found, Limits, ProviderError
 
 
-def after_ask(
+def after_lookup(
     row: Invoice,
     issuance: InvoiceIssuance,
     answer: Found | ProviderError | None,
@@ -24,20 +32,20 @@ def after_ask(
     limits: Limits,
 ) -> Step | None:
     """`issuance.not_founds` counts this answer already where it proves something. `begun`: when the look-up was."""
-    if row.state not in ASKED:
-        return _last_look(row, issuance, answer, begun, now)
+    if row.state not in AWAITING_LOOKUP:
+        return _after_final_lookup(row, issuance, answer, begun, now)
     if isinstance(answer, Found):
         return _found(row, answer, now)
     if answer is None and row.state == State.UNCERTAIN and row.exposed_by == issuance.pk:
         if issuance.not_founds >= 2 and not issuance.number:  # what was told to be issued is never absent
             return _absent(row, now, limits)
         settled = (issuance.not_found_at or issuance.last_byte_by) + timedelta(seconds=limits.settle)
-        return _ask_again(row, max(settled, now), "not_found", "not found yet: asked again after it has settled")
+        return _look_up_again(row, max(settled, now), "not_found", "not found yet: asked again after it has settled")
     code = answer.code if isinstance(answer, ProviderError) else "not_found"
-    return _ask_again(row, now + ask_delay(row.asks), "ask_failed", f"{code}: it proves nothing")
+    return _look_up_again(row, now + lookup_delay(row.lookups), "ask_failed", f"{code}: it proves nothing")
 
 
-def _last_look(
+def _after_final_lookup(
     row: Invoice, issuance: InvoiceIssuance, answer: Found | ProviderError | None, begun: datetime, now: datetime
 ) -> Step | None:
     """It ended without a number and a send of it was once in doubt: a day later the provider is asked once more."""
@@ -47,14 +55,14 @@ def _last_look(
         return conflict(
             row, f"the provider has it as {answer.symbol} {answer.number} although we had ended it", issuance
         )
-    if begun < issuance.last_byte_by + LAST_LOOK:
+    if begun < issuance.last_byte_by + FINAL_LOOKUP_AFTER:
         return None  # an earlier look-up, recorded late
     if answer is None:
-        ended = {"look_again_at": None} | ({} if row.exposed else {"doubted_at": None})
+        ended = {"final_lookup_at": None} | ({} if row.exposed else {"first_uncertain_at": None})
         return Step(
             State(row.state), "last_look", reason="a day later the provider still does not know it", changes=ended
         )
-    again = {"look_again_at": now + ask_delay(len(settings.ASK_STEPS))}
+    again = {"final_lookup_at": now + lookup_delay(len(settings.LOOKUP_STEPS))}
     return Step(State(row.state), "ask_failed", "skipped", f"{answer.code}: it proves nothing", again)
 
 
@@ -68,7 +76,7 @@ def _found(row: Invoice, found: Found, now: datetime) -> Step:
         return Step(State.FAILED, "rejected", "failed", "the tax authority refused it", changes)
     step = issued(row, facts_of(found), now, event="" if row.number else "found")
     if step.to == State.SUBMITTED == row.state:
-        return _ask_again(row, now + ask_delay(row.asks), "asked", "still no tax-authority code")
+        return _look_up_again(row, now + lookup_delay(row.lookups), "asked", "still no tax-authority code")
     return step
 
 
@@ -76,7 +84,7 @@ def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     """Two looks, each a settle time apart, found nothing: the send never happened."""
     if row.open_refund:
         return ended_by_refund(row, unexposed(row))
-    if row.doubted_at and now > row.doubted_at + limits.key_unique_for:
+    if row.first_uncertain_at and now > row.first_uncertain_at + limits.key_unique_for:
         why = "the provider no longer promises to refuse a second send under this key"
         return Step(State.FAILED, "failed", "failed", why, {**unexposed(row), **failure(Reason.STALE_KEY, "", why)})
     if row.is_last_try_over():
@@ -89,5 +97,5 @@ def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     )
 
 
-def _ask_again(row: Invoice, due: datetime, event: str, why: str) -> Step:
-    return Step(State(row.state), event, "skipped", why, {"asks": row.asks + 1, "not_before": due})
+def _look_up_again(row: Invoice, due: datetime, event: str, why: str) -> Step:
+    return Step(State(row.state), event, "skipped", why, {"lookups": row.lookups + 1, "not_before": due})

@@ -11,6 +11,6 @@ def retry_delay(attempts: int) -> timedelta:
     return timedelta(seconds=steps[min(attempts, len(steps)) - 1] * random.uniform(0.9, 1.1))
 
 
-def ask_delay(asks: int) -> timedelta:
-    steps = settings.ASK_STEPS
+def lookup_delay(asks: int) -> timedelta:
+    steps = settings.LOOKUP_STEPS
     return timedelta(seconds=steps[min(asks, len(steps) - 1)] * random.uniform(0.9, 1.1))

@@ -7,7 +7,15 @@ from django.conf import settings
 
 from invoices.issuing.decide.conflicts import conflict
 from invoices.issuing.decide.retries import retry_delay
-from invoices.issuing.decide.steps import LAST_LOOK, ended_by_refund, exhausted, facts_of, failure, issued, unexposed
+from invoices.issuing.decide.steps import (
+    FINAL_LOOKUP_AFTER,
+    ended_by_refund,
+    exhausted,
+    facts_of,
+    failure,
+    issued,
+    unexposed,
+)
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step
@@ -43,7 +51,7 @@ def after_send(
         {
             **_doubt(row, issuance, now),
             "not_before": now
-            if isinstance(answer, Uncertain) and answer.ask_now
+            if isinstance(answer, Uncertain) and answer.look_up_now
             else now + timedelta(seconds=limits.settle),
         },
     )
@@ -78,10 +86,10 @@ def abandoned(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits:
 
 def _doubt(row: Invoice, issuance: InvoiceIssuance, now: datetime) -> dict[str, Any]:
     return {
-        "doubted_at": row.doubted_at or issuance.taken_at,
-        "look_again_at": now + LAST_LOOK,
+        "first_uncertain_at": row.first_uncertain_at or issuance.taken_at,
+        "final_lookup_at": now + FINAL_LOOKUP_AFTER,
         "attempts": row.attempts + 1,
-        "asks": 0,
+        "lookups": 0,
     }
 
 
@@ -95,8 +103,8 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
             return Step(State.SENDING, "late_answer", reason=f"an earlier attempt was issued as {answer.number}")
         return issued(row, facts_of(answer), now)
     if row.state == State.QUEUED:
-        changes = {"exposed_at": issuance.taken_at, "exposed_by": issuance.pk, "not_before": now, "asks": 0}
-        changes["doubted_at"] = row.doubted_at or issuance.taken_at
+        changes = {"exposed_at": issuance.taken_at, "exposed_by": issuance.pk, "not_before": now, "lookups": 0}
+        changes["first_uncertain_at"] = row.first_uncertain_at or issuance.taken_at
         return Step(
             State.UNCERTAIN, "late_answer", reason="issued after all: asked before anything is sent", changes=changes
         )

@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from invoices.issuing.decide.retries import ask_delay
+from invoices.issuing.decide.retries import lookup_delay
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice
 from invoices.moving import Step
 from invoices.providers.base import Found, Issued, Submitted
 
-LAST_LOOK = timedelta(days=1)  # after the last send; the providers' own delays are hours at most
+FINAL_LOOKUP_AFTER = timedelta(days=1)  # after the last send; the providers' own delays are hours at most
 
 
 def issued(row: Invoice, facts: dict[str, Any], now: datetime, event: str = "") -> Step:
@@ -17,7 +17,7 @@ def issued(row: Invoice, facts: dict[str, Any], now: datetime, event: str = "") 
     if facts["code"] or facts["symbol"].startswith("K"):  # K: a symbol whose invoices need no code
         changes = facts | owed | {"issued_at": now, "files_due": now, "files_tries": 0}
         return Step(State.ISSUED, event or "issued", changes=changes)
-    asked = {"not_before": now + ask_delay(0), "asks": 0}
+    asked = {"not_before": now + lookup_delay(0), "lookups": 0}
     return Step(State.SUBMITTED, event or "submitted", reason="no tax-authority code yet", changes=facts | owed | asked)
 
 
@@ -28,7 +28,7 @@ def facts_of(answer: Issued | Submitted | Found) -> dict[str, Any]:
         "lookup_code": answer.lookup_code,
         "lookup_url": answer.lookup_url,
         "code": getattr(answer, "code", ""),
-        "look_again_at": None,
+        "final_lookup_at": None,
     }
 
 
@@ -36,8 +36,8 @@ def unexposed(row: Invoice) -> dict[str, Any]:
     """No provider knows it after all. A doubt that is left ends with a last look: one that was made while it still was
     exposed, or that a conflict called off, is owed again."""
     changes: dict[str, Any] = {"exposed_at": None, "exposed_by": None}
-    if row.doubted_at and row.exposed_at and not row.look_again_at:
-        changes["look_again_at"] = row.exposed_at + LAST_LOOK
+    if row.first_uncertain_at and row.exposed_at and not row.final_lookup_at:
+        changes["final_lookup_at"] = row.exposed_at + FINAL_LOOKUP_AFTER
     return changes
 
 

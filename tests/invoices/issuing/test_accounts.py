@@ -10,7 +10,7 @@ from config.base import clock
 from invoices.dev.simulator import Simulator
 from invoices.issuing import pump
 from invoices.issuing.calls import Answered
-from invoices.issuing.lookups import take_asks
+from invoices.issuing.lookups import take_lookups
 from invoices.issuing.parked_accounts import probe_parked
 from invoices.issuing.pump import issue_due
 from invoices.issuing.record import record
@@ -19,7 +19,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.operations.replay import replay
 from invoices.providers.base import Issued
-from invoices.providers.http import redacted
+from invoices.providers.http import redact
 from invoices.queues import partition_of
 from merchants.models import ProviderAccount
 from tests import cast
@@ -39,8 +39,8 @@ def state_of(invoice: Invoice) -> str:
 
 def sealed_elsewhere(merchant: Any) -> ProviderAccount:
     account = merchant.accounts.get()
-    foreign = cast.seller().accounts.get().sealed_credentials
-    ProviderAccount.objects.filter(pk=account.pk).update(sealed_credentials=foreign)
+    foreign = cast.seller().accounts.get().encrypted_credentials
+    ProviderAccount.objects.filter(pk=account.pk).update(encrypted_credentials=foreign)
     return account
 
 
@@ -74,7 +74,7 @@ def test_a_look_up_whose_login_does_not_open_proves_nothing_and_stops_no_other(p
     sealed_elsewhere(merchant)
     issue_due(0)
     locked.refresh_from_db()
-    assert (locked.state, locked.asks, locked.not_before > clock.now()) == (State.UNCERTAIN, 1, True)
+    assert (locked.state, locked.lookups, locked.not_before > clock.now()) == (State.UNCERTAIN, 1, True)
     assert state_of(other) == State.ISSUED
 
 
@@ -127,10 +127,10 @@ def test_look_ups_of_a_lane_are_few_at_once_and_hide_no_other_lane_s() -> None:
     Invoice.objects.update(not_before=clock.now() - timedelta(minutes=1))
     last = cast.in_doubt(merchant=quiet, orderId=next(ORDERS))
     Invoice.objects.filter(pk=last.pk).update(not_before=clock.now())
-    first = take_asks(0, 10)
+    first = take_lookups(0, 10)
     busy = {call.account.id for call in first}
     assert (len(first), len(busy)) == (4, 1)
-    assert [call.invoice_id for call in take_asks(0, 10, busy)] == [last.pk]
+    assert [call.invoice_id for call in take_lookups(0, 10, busy)] == [last.pk]
 
 
 @pytest.mark.parametrize("text", ["half a face \ud83d", "nothing \0 at all"])
@@ -150,7 +150,7 @@ def test_an_answer_that_cannot_be_written_costs_its_neighbours_nothing(text: str
 
 
 def test_half_characters_and_nul_in_a_vendor_s_words_become_something_that_can_be_kept() -> None:
-    assert redacted("half a face \ud83d, nothing \0 at all") == "half a face ?, nothing  at all"
+    assert redact("half a face \ud83d, nothing \0 at all") == "half a face ?, nothing  at all"
 
 
 def test_a_sale_of_yesterday_that_comes_after_one_of_today_was_sent_is_late_at_once(provider: Simulator) -> None:

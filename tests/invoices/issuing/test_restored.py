@@ -64,7 +64,7 @@ def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_it_was_as
 def test_what_the_provider_does_not_know_is_sent_once_it_said_so(provider: Simulator) -> None:
     invoice = cast.failed(seller_at(provider), failure="late")
     with clock.frozen(clock.now() + FORGOTTEN):
-        assert look_up(invoice, **WHO).told == "the provider does not know it"
+        assert look_up(invoice, **WHO).summary == "the provider does not know it"
         assert replay(invoice, **WHO).state == State.QUEUED
         issue_due(invoice.partition)
     invoice.refresh_from_db()

@@ -9,8 +9,8 @@ from config.base import clock
 from invoices.dev.simulator import Simulator
 from invoices.issuing.calls import Answered
 from invoices.issuing.decide.conflicts import conflict
-from invoices.issuing.final_lookups import last_looks
-from invoices.issuing.lookups import look_ups
+from invoices.issuing.final_lookups import run_final_lookups
+from invoices.issuing.lookups import build_lookups
 from invoices.issuing.record import record
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, Partition
@@ -31,7 +31,7 @@ def proven_absent(invoice: Invoice, begin: Any, *, after: tuple[int, ...] = (5, 
     """Asked about, each time after it has settled, and not there."""
     for minutes in after:
         with clock.frozen(begin + timedelta(minutes=minutes)):
-            (call,) = look_ups([invoice.issuances.get().pk], clock.now())
+            (call,) = build_lookups([invoice.issuances.get().pk], clock.now())
             record([Answered(call, None, clock.now())])
     return Invoice.objects.get(pk=invoice.pk)
 
@@ -41,20 +41,20 @@ def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provid
     invoice = skip(cast.in_doubt(merchant=seller_at(provider)), **WHO)
     begin = clock.now()
     with clock.frozen(begin + timedelta(days=1, hours=1)):
-        assert last_looks() == 1
+        assert run_final_lookups() == 1
     invoice.refresh_from_db()
-    assert (invoice.exposed, invoice.look_again_at) == (True, None)
+    assert (invoice.exposed, invoice.final_lookup_at) == (True, None)
     later = begin + timedelta(days=days)
     with clock.frozen(later):
         replay(invoice, **WHO)
     invoice = proven_absent(invoice, later, after=(5,))  # the last look was the first
-    assert (invoice.exposed, invoice.doubted_at is not None) == (False, True)
+    assert (invoice.exposed, invoice.first_uncertain_at is not None) == (False, True)
     with clock.frozen(later + timedelta(hours=1)):
         if invoice.state == State.QUEUED:
             skip(invoice, **WHO)
-        assert last_looks() == 1
+        assert run_final_lookups() == 1
         invoice.refresh_from_db()
-        assert (invoice.doubted_at, invoice.look_again_at) == (None, None)
+        assert (invoice.first_uncertain_at, invoice.final_lookup_at) == (None, None)
         assert cancel(invoice, **WHO).state == State.CANCELLED
 
 
@@ -69,7 +69,7 @@ def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulat
     with pytest.raises(WrongState, match=r"after the last look at \d{4}"):
         cancel(invoice, **WHO)
     with clock.frozen(begin + timedelta(days=1, hours=1)):
-        assert last_looks() == 1
+        assert run_final_lookups() == 1
         assert cancel(Invoice.objects.get(), **WHO).state == State.CANCELLED
 
 
