@@ -1,7 +1,7 @@
-"""Acts: what operators may do to rows, each on a page that first shows what will happen and wants a reason.
+"""Operator actions: what operators may do to rows. Each has a page that first shows a preview and asks for a reason.
 
-An act calls the same function as the API. Where that function writes no audit of its own, one LogEntry a row tells
-who did what and why.
+An action calls the same function as the API. Where that function writes no audit of its own, the action writes one
+LogEntry per row (see action_log).
 """
 
 import hashlib
@@ -20,175 +20,192 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from config.base.discovery import offered
-from config.console.action_log import log
+from config.console import action_log
 
-MOST = 100  # rows that one page acts on; bulk runs are for more
-
-
-class Declined(Exception):
-    """What an operator asks for cannot be. The message is shown."""
+MAX_ROWS = 100  # of one action page; bulk runs are for more
 
 
-class Why(forms.Form):
-    """Every act wants a reason. What else a form asks for is handed to the act by its name."""
+class Rejected(Exception):
+    """The action is not possible. The message is shown to the operator."""
+
+
+class ReasonForm(forms.Form):
+    """Every action asks for a reason. The form's other fields are passed to the action as keyword arguments."""
 
     reason = forms.CharField(
         max_length=300,
         widget=forms.Textarea(attrs={"rows": 2, "cols": 80}),
-        help_text="Kept for ever, with your name. No personal data, please.",
+        help_text="Kept for ever, with your name. Please enter no personal data.",
     )
 
     def __init__(self, *args: Any, row: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix, self.row = "", row
 
-    def told(self) -> dict[str, Any]:
+    def params(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
 
 
-class Act:
-    """`foresee` and `do` raise one of `declines` where the row does not allow it: nothing has changed."""
+class OperatorAction:
+    """`preview` and `perform` raise one of `rejects` where the row does not allow it; then nothing has changed."""
 
     name: ClassVar[str]  # in addresses
     label: ClassVar[str]  # on the button
-    permissions: tuple[str, ...]  # all of them
-    about: ClassVar[str]  # a sentence: what it does and what it does not
-    form: ClassVar[type[Why]] = Why
-    states: ClassVar[Sequence[str]] = ()  # that it fits; empty: all
-    many: ClassVar[bool] = False  # on several rows at once, from their list
+    permissions: tuple[str, ...]  # all of them are needed
+    description: ClassVar[str]  # a sentence: what it does and what it does not
+    form: ClassVar[type[ReasonForm]] = ReasonForm
+    states: ClassVar[Sequence[str]] = ()  # of a row that allow it; empty: all
+    for_many_rows: ClassVar[bool] = False  # may be started from the list, for several rows
     logged: ClassVar[bool] = True  # by a LogEntry
-    networked: ClassVar[bool] = False  # then no transaction is open around it
-    declines: ClassVar[tuple[type[Exception], ...]] = (Declined,)
+    uses_network: ClassVar[bool] = False  # then it runs outside a transaction
+    rejects: ClassVar[tuple[type[Exception], ...]] = (Rejected,)
 
-    def hindered(self, row: Any) -> str:
-        """Why its button is off, or nothing. Cheap: it may look at the row alone."""
+    def disabled_reason(self, row: Any) -> str:
+        """Why the button is disabled; "" when it is enabled. Cheap: it may read the row only."""
         return f"not while it is {row.state}" if self.states and row.state not in self.states else ""
 
-    def foresee(self, row: Any, **told: Any) -> SafeString | str:
-        """What will happen, as the page shows it."""
+    def preview(self, row: Any, **params: Any) -> SafeString | str:
+        """What will happen, for the page."""
         return ""
 
-    def do(self, row: Any, *, actor: str, reason: str, **told: Any) -> str:
-        """Act, and say what has happened."""
+    def perform(self, row: Any, *, actor: str, reason: str, **params: Any) -> str:
+        """Do it. Returns a phrase that says what happened."""
         raise NotImplementedError
 
-    def mark(self, row: Any) -> object:
-        """Changes when what was foreseen may no longer hold."""
+    def row_version(self, row: Any) -> object:
+        """A value that changes when a preview of the row may no longer hold."""
         return getattr(row, "updated_at", "")
 
 
-class Acting(admin.ModelAdmin):
-    """A model's pages with the acts that may be done to its rows."""
+class ActionAdmin(admin.ModelAdmin):
+    """A model admin whose rows have operator actions: its own, and those that other apps add in their actions.py."""
 
-    acts: tuple[Act, ...] = ()
-    change_form_template = "acts/change_form.html"
+    operator_actions: tuple[OperatorAction, ...] = ()
+    change_form_template = "actions/change_form.html"
 
-    def all_acts(self) -> list[Act]:
+    def all_operator_actions(self) -> list[OperatorAction]:
         added = [actions.get(self.opts.label, []) for actions in offered("actions", "ACTIONS")]
-        return [*self.acts, *(act() for acts in added for act in acts)]
+        return [*self.operator_actions, *(action() for actions in added for action in actions)]
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.act_view)
-        return [path("acts/<slug:name>/", view, name=self._url_name().partition(":")[2]), *super().get_urls()]
+        view = self.admin_site.admin_view(self.action_view)
+        name = self._url_name().partition(":")[2]
+        return [path("actions/<slug:name>/", view, name=name), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        several = {f"act_{act.name}": _from_the_list(act) for act in self._permitted(request) if act.many}
-        return {**super().get_actions(request), **several}
+        permitted = self._permitted(request)
+        from_list = {f"action_{action.name}": _list_action(action) for action in permitted if action.for_many_rows}
+        return {**super().get_actions(request), **from_list}
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         row = kwargs.get("obj")
-        context |= {"acts": self.acts_on(request, row) if row else []}
+        context |= {"action_buttons": self.action_buttons(request, row) if row else []}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def acts_on(self, request: HttpRequest, row: Any) -> list[dict[str, str]]:
-        """The buttons that this user has; those that do not fit the row say why."""
+    def action_buttons(self, request: HttpRequest, row: Any) -> list[dict[str, str]]:
+        """The buttons of the actions that this user may perform, enabled ones first."""
         buttons = [
-            {"label": act.label, "about": act.about, "hindered": act.hindered(row), "url": self.url_of(act, [row.pk])}
-            for act in self._permitted(request)
+            {
+                "label": action.label,
+                "description": action.description,
+                "disabled_reason": action.disabled_reason(row),
+                "url": self.url_of(action, [row.pk]),
+            }
+            for action in self._permitted(request)
         ]
-        return sorted(buttons, key=lambda button: bool(button["hindered"]))
+        return sorted(buttons, key=lambda button: bool(button["disabled_reason"]))
 
-    def url_of(self, act: Act, ids: Sequence[Any]) -> str:
-        return f"{reverse(self._url_name(), args=[act.name])}?{urlencode({'row': ids}, doseq=True)}"
+    def url_of(self, action: OperatorAction, ids: Sequence[Any]) -> str:
+        return f"{reverse(self._url_name(), args=[action.name])}?{urlencode({'row': ids}, doseq=True)}"
 
-    def act_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        act = next((act for act in self.all_acts() if act.name == name), None)
-        if act is None:
+    def action_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """The page of an action. A POST with `confirm` performs it if the preview is still what the operator saw."""
+        action = next((action for action in self.all_operator_actions() if action.name == name), None)
+        if action is None:
             raise Http404
-        if not request.user.has_perms(act.permissions) or not self.has_view_permission(request):
+        if not request.user.has_perms(action.permissions) or not self.has_view_permission(request):
             raise PermissionDenied
-        rows = self._rows(request, act)
-        form = act.form(request.POST or None, row=rows[0])
-        told = form.told() if form.is_bound and form.is_valid() else None
-        asks_more = act.form is not Why
-        foreseen, problems = [], []
+        rows = self._rows(request, action)
+        form = action.form(request.POST or None, row=rows[0])
+        params = form.params() if form.is_bound and form.is_valid() else None
+        has_params = action.form is not ReasonForm
+        previews, problems = [], []
         for row in rows:
             try:
-                if hindered := act.hindered(row):
-                    raise Declined(f"It is not possible: {hindered}.")
-                if told is not None or not asks_more:
-                    foreseen.append((row, act.foresee(row, **(told or {}))))
-            except act.declines as error:
+                if reason := action.disabled_reason(row):
+                    raise Rejected(f"This is not possible: {reason}.")
+                if params is not None or not has_params:
+                    previews.append((row, action.preview(row, **(params or {}))))
+            except action.rejects as error:
                 problems.append((row, str(error)))
-        shown = [(act.mark(row), str(what)) for row, what in foreseen]  # other rows and the clock may change it too
-        seen = hashlib.sha256(repr([shown, told or {}]).encode()).hexdigest()
-        confirmed = told is not None and "confirm" in request.POST and foreseen
+        # The preview counts beside the row's version: other rows and the clock may change it too.
+        shown = [(action.row_version(row), str(text)) for row, text in previews]
+        seen = hashlib.sha256(repr([shown, params or {}]).encode()).hexdigest()
+        confirmed = params is not None and "confirm" in request.POST and previews
         if confirmed and request.POST.get("seen") == seen:
-            return self._perform(request, act, [row for row, _ in foreseen], form, told or {})
+            return self._perform_all(request, action, [row for row, _ in previews], form, params or {})
         if confirmed:
-            messages.warning(request, "Something has changed since this page was drawn. Please look again.")
+            messages.warning(request, "Something has changed since this page was opened. Please check it again.")
         context = {
             **self.admin_site.each_context(request),
-            "title": act.label, "act": act, "rows": rows, "form": form, "foreseen": foreseen, "problems": problems,
-            "seen": seen, "opts": self.opts, "media": self.media + form.media, "asks_more": asks_more,
-            "back": self._back(request, rows),
+            "title": action.label, "action": action, "rows": rows, "form": form, "previews": previews,
+            "problems": problems, "seen": seen, "opts": self.opts, "media": self.media + form.media,
+            "has_params": has_params, "back": self._back_url(rows),
         }  # fmt: skip
-        return TemplateResponse(request, "acts/act.html", context, status=409 if problems and not foreseen else 200)
+        status = 409 if problems and not previews else 200
+        return TemplateResponse(request, "actions/action.html", context, status=status)
 
-    def _perform(self, request: HttpRequest, act: Act, rows: list[Any], form: Why, told: Any) -> HttpResponse:
+    def _perform_all(
+        self, request: HttpRequest, action: OperatorAction, rows: list[Any], form: ReasonForm, params: dict[str, Any]
+    ) -> HttpResponse:
         reason = form.cleaned_data["reason"]
         for row in rows:
             try:
-                if act.networked:
-                    what = self._do(request, act, row, reason, told)
+                if action.uses_network:
+                    result = self._perform(request, action, row, reason, params)
                 else:
                     with transaction.atomic():
-                        what = self._do(request, act, row, reason, told)
-            except act.declines as error:
+                        result = self._perform(request, action, row, reason, params)
+            except action.rejects as error:
                 messages.error(request, f"{row}: {error}")
             else:
-                messages.success(request, f"{row}: {what}." if len(rows) > 1 else f"{act.label}: {what}.")
-        return HttpResponseRedirect(self._back(request, rows))
+                messages.success(request, f"{row}: {result}." if len(rows) > 1 else f"{action.label}: {result}.")
+        return HttpResponseRedirect(self._back_url(rows))
 
-    def _do(self, request: HttpRequest, act: Act, row: Any, reason: str, told: dict[str, Any]) -> str:
-        what = act.do(row, actor=f"user:{request.user.pk}", reason=reason, **told)
-        if act.logged:
-            log(int(request.user.pk or 0), row, f"{act.label}: {reason} – {what}")
-        return what
+    def _perform(
+        self, request: HttpRequest, action: OperatorAction, row: Any, reason: str, params: dict[str, Any]
+    ) -> str:
+        result = action.perform(row, actor=f"user:{request.user.pk}", reason=reason, **params)
+        if action.logged:
+            action_log.write(int(request.user.pk or 0), row, f"{action.label}: {reason} – {result}")
+        return result
 
-    def _rows(self, request: HttpRequest, act: Act) -> list[Any]:
-        found = [self.get_object(request, pk) for pk in request.GET.getlist("row")[: MOST if act.many else 1]]
-        rows = [row for row in found if row is not None and self.has_view_permission(request, row)]
+    def _rows(self, request: HttpRequest, action: OperatorAction) -> list[Any]:
+        ids = request.GET.getlist("row")[: MAX_ROWS if action.for_many_rows else 1]
+        rows = [self.get_object(request, pk) for pk in ids]
+        rows = [row for row in rows if row is not None and self.has_view_permission(request, row)]
         if not rows:
             raise Http404
         return rows
 
-    def _permitted(self, request: HttpRequest) -> list[Act]:
-        return [act for act in self.all_acts() if request.user.has_perms(act.permissions)]
+    def _permitted(self, request: HttpRequest) -> list[OperatorAction]:
+        return [action for action in self.all_operator_actions() if request.user.has_perms(action.permissions)]
 
-    def _back(self, request: HttpRequest, rows: list[Any]) -> str:
+    def _back_url(self, rows: list[Any]) -> str:
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         return reverse(f"{page}_change", args=[rows[0].pk]) if len(rows) == 1 else reverse(f"{page}_changelist")
 
     def _url_name(self) -> str:
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_act"
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_action"
 
 
-def _from_the_list(act: Act) -> tuple[Any, str, str]:
-    def ask(page: Acting, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
-        ids = list(rows.values_list("pk", flat=True)[: MOST + 1])
-        if len(ids) > MOST:
-            messages.warning(request, f"At most {MOST} at once: these are the first.")
-        return HttpResponseRedirect(page.url_of(act, ids[:MOST]))
+def _list_action(action: OperatorAction) -> tuple[Any, str, str]:
+    """Django's form of an action in a list: function, name and label."""
 
-    return ask, f"act_{act.name}", f"{act.label} …"
+    def open_page(page: ActionAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        ids = list(rows.values_list("pk", flat=True)[: MAX_ROWS + 1])
+        if len(ids) > MAX_ROWS:
+            messages.warning(request, f"At most {MAX_ROWS} at once: these are the first ones.")
+        return HttpResponseRedirect(page.url_of(action, ids[:MAX_ROWS]))
+
+    return open_page, f"action_{action.name}", f"{action.label} …"

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 NOTHING, HIDDEN = "–", "•••"
 # Personal words and marks of secrets: that they changed is told, what they were is not.
-HUSHED = frozenset({"email", "phone", "credentials_mark"})
+HUSHED = frozenset({"email", "phone", "credentials_fingerprint"})
 UNTOLD = frozenset({"id", "created_at", "updated_at"})
 LONGEST = 200  # characters
 

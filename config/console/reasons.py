@@ -11,7 +11,7 @@ from django.http import HttpRequest
 LONGEST = 100  # characters, as long as history_change_reason
 
 
-class Reasoned(forms.ModelForm):
+class ReasonModelForm(forms.ModelForm):
     reason = forms.CharField(
         max_length=LONGEST,
         widget=forms.TextInput(attrs={"size": 80, "autocomplete": "off"}),
@@ -38,7 +38,7 @@ class Reasoned(forms.ModelForm):
         return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
-class AsksWhy(admin.ModelAdmin):
+class ReasonAdmin(admin.ModelAdmin):
     """For an admin whose form is Reasoned: the question stands last, and must be answered."""
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

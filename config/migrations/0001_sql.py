@@ -28,7 +28,7 @@ DROP FUNCTION snowflake(); DROP FUNCTION snowflake_now(); DROP FUNCTION snowflak
 DROP SEQUENCE snowflake_sequence;
 """
 # Django indexes its log by user only; a row's page and an invoice's timeline read it by row.
-ACTIONS = "CREATE INDEX acts_of_row ON django_admin_log (content_type_id, object_id, action_time)"
+ACTIONS = "CREATE INDEX actions_of_row ON django_admin_log (content_type_id, object_id, action_time)"
 
 
 class Migration(migrations.Migration):
@@ -36,5 +36,5 @@ class Migration(migrations.Migration):
     run_before = [("merchants", "0001_initial"), ("invoices", "0001_initial"), ("webhooks", "0001_initial")]
     operations = [
         migrations.RunSQL(SNOWFLAKE, NO_SNOWFLAKE),
-        migrations.RunSQL(ACTIONS, "DROP INDEX acts_of_row"),
+        migrations.RunSQL(ACTIONS, "DROP INDEX actions_of_row"),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.safestring import SafeString
 
-from config.console.actions import Why
+from config.console.actions import ReasonForm
 from config.console.cells import dong
 from invoices.admin.actions import SEES_BUYERS, OnInvoice, becomes
 from invoices.admin.payloads import compared_payloads
@@ -37,11 +37,11 @@ class Line(forms.Form):
     vatRate = forms.ChoiceField(choices=[("", "–"), *((rate, rate) for rate in RATES)], required=False, label="VAT")
     discount = forms.IntegerField(min_value=0, required=False)
 
-    def told(self) -> dict[str, Any]:
-        told = {
+    def params(self) -> dict[str, Any]:
+        params = {
             name: value for name, value in self.cleaned_data.items() if name != "DELETE" and value not in (None, "")
         }
-        return told | {name: plain(told[name]) for name in ("quantity", "unitPrice")}
+        return params | {name: plain(params[name]) for name in ("quantity", "unitPrice")}
 
 
 def typed(line: SoldLine) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def plain(number: Decimal) -> str:
 Lines = forms.formset_factory(Line, extra=1, can_delete=True)
 
 
-class Amendment(Why):
-    template_name = "invoices/amendment.html"
+class Amendment(ReasonForm):
+    template_name = "invoices/amend_form.html"
 
     kind = forms.ChoiceField(choices=[("", "the consumer"), *((k, k.replace("_", " ")) for k in KINDS)], required=False)
 
@@ -83,14 +83,14 @@ class Amendment(Why):
             self.add_error("kind", "Say what the buyer is; for the consumer, empty the buyer's other fields.")
         if not self.lines.is_valid():
             raise forms.ValidationError("Please look at the lines.")
-        if not self.told():
+        if not self.params():
             raise forms.ValidationError("Nothing was changed.")
         return cleaned
 
-    def told(self) -> dict[str, Any]:
+    def params(self) -> dict[str, Any]:
         buyer = {name: self.cleaned_data[name] for name in FIELDS if self.cleaned_data.get(name)}
         kept = [line for line in self.lines if line.has_changed() or line.initial]
-        lines = [line.told() for line in kept if not line.cleaned_data.get("DELETE")]
+        lines = [line.params() for line in kept if not line.cleaned_data.get("DELETE")]
         return ({"buyer": buyer} if buyer != self.row.buyer else {}) | ({"lines": lines} if self._new(lines) else {})
 
     def _new(self, lines: list[dict[str, Any]]) -> bool:
@@ -103,14 +103,14 @@ class Amendment(Why):
 
 class Amend(OnInvoice):
     name, label, permissions = "amend", "Amend", ("invoices.amend_invoice", SEES_BUYERS)
-    about = "Give it another buyer or other lines, and send it: a new document under the same reference."
+    description = "Give it another buyer or other lines, and send it: a new document under the same reference."
     form = Amendment
     states = (State.FAILED,)
 
-    def foresee(self, row: Invoice, **told: Any) -> SafeString:
-        after = amend(row, actor="", reason="", dry_run=True, **told)
+    def preview(self, row: Invoice, **params: Any) -> SafeString:
+        after = amend(row, actor="", reason="", dry_run=True, **params)
         return becomes(row, after, "sent at once") + compared_payloads(row, after)
 
-    def do(self, row: Invoice, *, actor: str, reason: str, **told: Any) -> str:
-        amend(row, actor=actor, reason=reason, **told)
+    def perform(self, row: Invoice, *, actor: str, reason: str, **params: Any) -> str:
+        amend(row, actor=actor, reason=reason, **params)
         return "amended, and sent at once"

@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
-from config.admin import Shown
-from config.console.actions import Why, log
+from config.console import action_log
+from config.console.actions import ReasonForm
+from config.console.admins import ReadOnlyAdmin
 from invoices.models import BulkItem, BulkRun, Invoice
 from invoices.operations import bulk
 
@@ -41,14 +42,14 @@ def _choose(verb: str) -> Callable[[Any, HttpRequest, QuerySet[Invoice]], HttpRe
         except bulk.TooMany as error:
             messages.error(request, str(error))
             return None
-        log(int(request.user.pk or 0), run, f"Chosen: {chosen}")
+        action_log.write(int(request.user.pk or 0), run, f"Chosen: {chosen}")
         return HttpResponseRedirect(page_of(run))
 
     return choose
 
 
 @admin.register(BulkRun)
-class BulkRunAdmin(Shown):
+class BulkRunAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "user", "reason", "chosen", "created_at", "ended_at")
     list_filter = ("state",)
     list_select_related = ("user",)
@@ -77,7 +78,7 @@ class BulkRunAdmin(Shown):
             "would": bulk.reasons(would.filter(outcome="")),
             "would_not": bulk.reasons(run.items.filter(would=False)),
             "outcomes": [(name, bulk.reasons(done_items.filter(outcome=name))) for name in BulkItem.Outcome.values],
-            "form": Why(),
+            "form": ReasonForm(),
             "still": "still" in request.GET,
             "may": request.user.has_perm(bulk.VERBS[run.verb].permission),
             "title": f"{bulk.VERBS[run.verb].label}: {counts['total']:,} invoices",
@@ -85,11 +86,11 @@ class BulkRunAdmin(Shown):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def confirm(self, request: HttpRequest, pk: int) -> HttpResponse:
-        run, form = self._asked(request, pk), Why(request.POST)
+        run, form = self._asked(request, pk), ReasonForm(request.POST)
         if not form.is_valid():
             messages.error(request, "Please give a reason.")
         elif bulk.confirm(run, user_id=int(request.user.pk or 0), reason=form.cleaned_data["reason"]):
-            log(int(request.user.pk or 0), run, f"Confirmed: {form.cleaned_data['reason']}")
+            action_log.write(int(request.user.pk or 0), run, f"Confirmed: {form.cleaned_data['reason']}")
         else:
             messages.warning(request, "It was not waiting to be confirmed.")
         return HttpResponseRedirect(page_of(run))
@@ -97,7 +98,7 @@ class BulkRunAdmin(Shown):
     def abort(self, request: HttpRequest, pk: int) -> HttpResponse:
         run = self._asked(request, pk)
         if bulk.abort(run):
-            log(int(request.user.pk or 0), run, "Stopped" if run.started_at else "Dropped")
+            action_log.write(int(request.user.pk or 0), run, "Stopped" if run.started_at else "Dropped")
         else:
             messages.warning(request, "It had ended already.")
         return HttpResponseRedirect(page_of(run))

@@ -13,7 +13,7 @@ def action_url(name: str, *rows: Any) -> str:
     """The URL of an action's page for rows of one model."""
     opts = rows[0]._meta
     query = "&".join(f"row={row.pk}" for row in rows)
-    return reverse(f"admin:{opts.app_label}_{opts.model_name}_act", args=[name]) + f"?{query}"
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_action", args=[name]) + f"?{query}"
 
 
 def preview(client: Client, name: str, *rows: Any, params: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

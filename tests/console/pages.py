@@ -55,7 +55,7 @@ def visits() -> list[Visit]:
             "list of a merchant's day",
             listed(LIST, merchant=issued.merchant_id, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01"),
         ),
-        *(Visit(f"list to do: {work}", listed(LIST, work=work)) for work in WORKLISTS),
+        *(Visit(f"list to do: {work}", listed(LIST, worklist=work)) for work in WORKLISTS),
         Visit("invoice, issued", reverse("admin:invoices_invoice_change", args=[issued.pk])),
         Visit("invoice, not issued", reverse("admin:invoices_invoice_change", args=[other.pk])),
         Visit("search: order", search, issued.order_id),
@@ -80,7 +80,7 @@ def visits() -> list[Visit]:
         Visit("events, not acted on", listed("webhooks_webhookevent", not_acted="payment.succeeded")),
         Visit("deliveries of an invoice", listed("webhooks_webhookdelivery", invoice__id__exact=issued.pk)),
         Visit("deliveries found", listed("webhooks_webhookdelivery", q=f"{issued.pk}-3")),
-        Visit("deliveries, to be sent", listed("webhooks_webhookdelivery", work="send")),
+        Visit("deliveries, to be sent", listed("webhooks_webhookdelivery", worklist="send")),
     ]
 
 

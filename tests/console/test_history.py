@@ -11,8 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from config.admin import Historied
 from config.console import action_log
+from config.console.admins import HistoryAdmin
 from config.models import Configuration
 from invoices.models import Partition
 from invoices.operations.cancel import cancel
@@ -49,7 +49,7 @@ def test_whatever_people_may_edit_has_a_history(rf: object) -> None:
     request = rf.get("/")  # type: ignore[attr-defined]
     request.user = User.objects.create_superuser("root")
     edited = [m for m, at in admin.site._registry.items() if at.has_change_permission(request)]
-    without = {m for m in edited if not (hasattr(m, "history") and isinstance(admin.site._registry[m], Historied))}
+    without = {m for m in edited if not (hasattr(m, "history") and isinstance(admin.site._registry[m], HistoryAdmin))}
     assert without <= {User, Group}  # Django keeps a log of its own of these
     assert {Merchant, TaxInfo, ProviderAccount, WebhookEndpoint, Configuration} <= set(edited)
 
@@ -84,7 +84,7 @@ def test_a_new_login_is_told_without_its_mark(console: Client) -> None:
     told = history_of(console, account)
     account.refresh_from_db()
     assert "credentials mark" in told and "the vendor gave a new one" in told
-    assert account.credentials_mark not in told and "p4ss" not in told
+    assert account.credentials_fingerprint not in told and "p4ss" not in told
 
 
 def test_a_configurations_reason_is_kept_though_it_saves_in_its_own_way(console: Client) -> None:
@@ -152,7 +152,7 @@ def test_acts_stand_between_the_versions_that_they_happened_between(console: Cli
         merchant.name = f"name {at}"
         merchant.save()
         if at % 50 == 20:
-            action_log.log(who.pk, merchant, f"Resync: reason {at} – unchanged")
+            action_log.write(who.pk, merchant, f"Resync: reason {at} – unchanged")
     pages = [console.get(address(merchant, "history"), {"p": page}).content.decode() for page in (1, 2)]
     assert [[at for at in (20, 70, 120) if f"<td>reason {at}</td>" in page] for page in pages] == [[70, 120], [20]]
     lines = re.findall(r"<td>reason 120</td>|<ins>name \d+</ins>", pages[0])
@@ -163,14 +163,14 @@ def test_a_row_that_was_only_acted_on_tells_it(console: Client) -> None:
     partition = Partition(number=0)
     Partition.objects.bulk_create([partition])
     assert "Nobody has changed it" in history_of(console, partition)
-    action_log.log(User.objects.get().pk, partition, "Resume: no reason – it was not paused")
+    action_log.write(User.objects.get().pk, partition, "Resume: no reason – it was not paused")
     assert "<td>no reason</td>" in history_of(console, partition)
 
 
 def test_the_acts_of_a_row_are_read_by_their_index() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        assert "acts_of_row" in action_log.lines(Merchant, [1, 2]).explain()
+        assert "actions_of_row" in action_log.lines_of(Merchant, [1, 2]).explain()
 
 
 def test_a_long_history_asks_as_often_as_a_short_one_and_shows_every_difference(console: Client) -> None:

@@ -85,7 +85,7 @@ def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, mo
     invoice = invoice_history.eventful_invoice(root)
     for at in ("p1", "p2"):
         sale = cast.payment(invoice.merchant, orderId=invoice.order_id, paymentId=at)
-        receiving.receive("internal", at, json.dumps(cast.event("payment.succeeded", sale)).encode(), "1")
+        receiving.receive_event("internal", at, json.dumps(cast.event("payment.succeeded", sale)).encode(), "1")
     page = client.get(reverse("admin:invoices_invoice_change", args=[invoice.pk])).content.decode()
     links = [link.replace("&amp;", "&") for link in re.findall(r'moment-gap"><a href="([^"]+)"', page)]
     assert any("/payment/?merchant_code=" in link for link in links)
