@@ -13,18 +13,18 @@ OPENED, CALL, RETRY, DIFFERED = "opened", "provider_call", "retry", "books_diffe
 STEP = math.sqrt(2)  # from one bucket of seconds to the next
 
 
-def tally(moved: Iterable[tuple[Invoice, State]]) -> None:
+def count_moves(moved: Iterable[tuple[Invoice, State]]) -> None:
     """Count the moves that end an invoice: ISSUED by its bucket of seconds, FAILED by its reason; and the doubts."""
     counts: Counter[tuple[str, str]] = Counter()
     for invoice, source in moved:
         if invoice.state in (*COUNTED, State.UNCERTAIN) and invoice.state != source:
             counts[invoice.state, _label(invoice)] += 1
-    counters.add(counts)
+    counters.count(counts)
 
 
-def tally_opened(actor: str) -> None:
+def count_opening(actor: str) -> None:
     """By who told us: a route of the webhooks, the api, the sweep."""
-    counters.add({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): 1})
+    counters.count({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): 1})
 
 
 def bucket(seconds: float) -> int:

@@ -16,7 +16,7 @@ from config.base import clock
 from config.base.ids import Snowflake
 from config.base.records import update_rows
 from invoices import audit, queues
-from invoices.counters import tally
+from invoices.counters import count_moves
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
 from invoices.models import Invoice, SentDocument
 
@@ -106,14 +106,14 @@ def move(
             update_rows(moved, {"state", "updated_at", "audit_seq", "audit_hash", *told})
             if sent:  # drawn anew: what an attempt sent is kept, once
                 SentDocument.objects.bulk_create(sent, ignore_conflicts=True)
-            tally(result.moved)
+            count_moves(result.moved)
             audit.write(tracings)
             audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
             invoices_moved.send(sender=Invoice, moved=result.moved, changed=changed)
-            transaction.on_commit(lambda: _tell(result.moved, actor))
+            transaction.on_commit(lambda: _log_moves(result.moved, actor))
             queued = [invoice for invoice, source in result.moved if invoice.state == State.QUEUED != source]
             if queued:
-                transaction.on_commit(lambda: announce(queued))
+                transaction.on_commit(lambda: wake_workers(queued))
     return result
 
 
@@ -139,14 +139,14 @@ def _foreseen(invoice: Invoice, decide: Decide) -> Invoice:
     return row
 
 
-def announce(queued: list[Invoice]) -> None:
+def wake_workers(queued: list[Invoice]) -> None:
     for invoice in queued:
         log.info("[enqueueIssuance] order: %(order)s partition: %(partition)s", **invoice.about)
     for partition in {invoice.partition for invoice in queued}:
         queues.wake(partition)
 
 
-def _tell(moved: list[tuple[Invoice, State]], actor: str) -> None:
+def _log_moves(moved: list[tuple[Invoice, State]], actor: str) -> None:
     """A line a new state, but for those that have one of their own: [enqueueIssuance] and [providerCall]."""
     for invoice, source in moved:
         own = {State.QUEUED, State.SENDING, *(NUMBERED if actor == "worker" else ())}

@@ -13,7 +13,7 @@ from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move_one
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import payment as payment_fact
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 
@@ -126,7 +126,7 @@ def request(of: dict[str, Any], **overrides: Any) -> dict[str, Any]:
 
 def waiting(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
     """An invoice that waits for its buyer's claim."""
-    opening = learn(*payment_fact(payment(merchant or seller(), **overrides)), actor="test")
+    opening = apply_facts(*payment_fact(payment(merchant or seller(), **overrides)), actor="test")
     assert opening.invoice is not None
     return opening.invoice
 

@@ -15,7 +15,7 @@ from config.models import Configuration
 from config.processes.run_modes import SEEDS
 from invoices.lifecycle import State
 from invoices.models import LegalRules
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import payment
 from merchants import tax_codes
 from merchants.models import Merchant, ProviderAccount, TaxInfo
@@ -135,7 +135,7 @@ def test_the_groups_may_do_what_their_names_say(demo):
 
 def test_the_seeds_hold_no_secret_and_nothing_is_delivered(demo):
     assert not Configuration.objects.filter(is_secret=True).exists()
-    assert not ProviderAccount.objects.exclude(sealed_credentials="").exists()
+    assert not ProviderAccount.objects.exclude(encrypted_credentials="").exists()
     assert not WebhookEndpoint.objects.filter(disabled_reason="").exists()
 
 
@@ -157,7 +157,7 @@ def test_the_cast_has_symbols_of_the_law_for_this_year_and_the_next(demo):
         lanes = list(merchant.accounts.all())
         assert {lane.year for lane in lanes} == {2026, 2027}
         for lane in lanes:
-            lane.full_clean(exclude=["sealed_credentials"])
+            lane.full_clean(exclude=["encrypted_credentials"])
             law = rules(f"{lane.year}-12-01")
             assert lane.form == merchant.tax_info.form and lane.form in law.forms
             assert lane.symbol[3] in law.symbol_letters
@@ -177,21 +177,21 @@ def test_the_household_sells_on_form_2_from_a_cash_register(demo):
 def test_a_merchants_policy_decides_where_its_sale_begins(demo, code, state):
     can_issue()
     with clock.frozen(datetime(2026, 11, 23, 10, tzinfo=clock.VIETNAM)):
-        assert learn(*payment(cast.payment(code)), actor="test").invoice.state == state
+        assert apply_facts(*payment(cast.payment(code)), actor="test").invoice.state == state
 
 
 def test_an_unclaimed_sale_of_the_canteen_lapses(demo):
     can_issue()
     with clock.frozen(datetime(2026, 11, 23, 12, tzinfo=clock.VIETNAM)):
         sale = cast.payment("canteen-hat-gao", paidAt="2026-11-23T09:00:00+07:00")
-        assert learn(*payment(sale), actor="test").invoice.state == State.EXPIRED
+        assert apply_facts(*payment(sale), actor="test").invoice.state == State.EXPIRED
 
 
 def test_in_the_new_year_the_next_symbol_is_used(demo):
     can_issue()
     with clock.frozen(datetime(2027, 1, 1, 8, tzinfo=clock.VIETNAM)):
         lines = [{"name": "Bàn phím cơ", "quantity": 1, "unitPrice": 110000, "vatRate": "10%"}]
-        invoice = learn(*payment(cast.payment("electronics-den-xanh", lines=lines)), actor="test").invoice
+        invoice = apply_facts(*payment(cast.payment("electronics-den-xanh", lines=lines)), actor="test").invoice
     assert invoice.symbol == "C27TDX"
 
 

@@ -8,13 +8,13 @@ from config.rest.identity import Principal
 from config.rest.problems import Problem, at_fault
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.opening import facts, money
-from invoices.opening.conclude import Opening, converge, learn, lock_order
+from invoices.opening.conclude import OpeningResult, conclude, apply_facts, lock_order
 from invoices.opening.facts import Unacceptable
 
 NO_PAYMENT = "api"  # the paymentId of a sale that named none
 
 
-def open_sale(data: Any, principal: Principal) -> Opening:
+def open_sale(data: Any, principal: Principal) -> OpeningResult:
     """The sale's invoice: `opened`, `not_required` or `parked` where it is new, `exists` where it was told before.
 
     Raises Problem: 409 `order_conflict` where the order is known with another sale.
@@ -26,16 +26,16 @@ def open_sale(data: Any, principal: Principal) -> Opening:
         known = Payment.objects.filter(**of_order, problem="").order_by("id").first()  # of those that add up
         try:
             if known is None:
-                return learn(payment, request, actor=principal.actor)
+                return apply_facts(payment, request, actor=principal.actor)
             if _sale(known) != _sale(payment) or _buyer_told(known) != request.buyer or _is_deleted(known):
                 told = "This order is known with another sale; nothing was changed."
                 raise Problem(409, "order_conflict", told)
-            return converge(**of_order, actor=principal.actor, told=[known])  # a parked one may open by now
+            return conclude(**of_order, actor=principal.actor, told=[known])  # a parked one may open by now
         except Unacceptable as error:
             raise at_fault(error.field, error.message, error.code) from None
 
 
-def keep_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool]:
+def store_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool]:
     """The request, and whether it is new. Raises Problem: 409 `request_conflict` where its id had other words."""
     request = _fact(facts.request, {"source": "api", **_object(data)}, principal)
     same = {"merchant_code": request.merchant_code, "order_id": request.order_id, "request_id": request.request_id}
@@ -43,7 +43,7 @@ def keep_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool]
         lock_order(request.merchant_code, request.order_id)
         known = InvoiceRequest.objects.filter(**same).first()
         if known is None:
-            learn(request, actor=principal.actor)
+            apply_facts(request, actor=principal.actor)
             return InvoiceRequest.objects.get(**same), True
     if (known.buyer, known.source, known.requested_at) != (request.buyer, request.source, request.requested_at):
         raise Problem(409, "request_conflict", "This request is known with other words; nothing was changed.")

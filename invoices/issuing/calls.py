@@ -62,7 +62,7 @@ Answer = Issued | Submitted | Found | ProviderError | None  # None: a look-up's 
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class FinishedCall:
     call: Call
     answer: Answer
     ended_at: datetime

@@ -13,10 +13,10 @@ from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.issuing import mail, wire
 from invoices.issuing.calls import account_of, overrides
-from invoices.issuing.decide.conflicts import conflict
+from invoices.issuing.decide.conflicts import fail_as_conflict
 from invoices.issuing.decide.retries import lookup_delay
 from invoices.issuing.documents import read
-from invoices.issuing.record import tell
+from invoices.issuing.logs import log_failures
 from invoices.models import Invoice, InvoiceFile
 from invoices.moving import move
 from invoices.providers import build_provider
@@ -104,7 +104,7 @@ def _conflict(invoice: Invoice, wrong: str) -> None:
     """What was issued is not what we sent: never mailed, never hidden."""
     why = f"the provider's XML differs from our document in {wrong}"
     with transaction.atomic():
-        tell(move([invoice.pk], lambda row: conflict(row, why), actor="worker"))
+        log_failures(move([invoice.pk], lambda row: fail_as_conflict(row, why), actor="worker"))
         Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
 
 

@@ -7,7 +7,7 @@ from django.db import connection
 
 from config.base import clock
 from invoices.issuing import wire
-from invoices.issuing.calls import Answered
+from invoices.issuing.calls import FinishedCall
 from invoices.issuing.lookups import build_lookups
 from invoices.issuing.record import record
 from invoices.models import InvoiceIssuance
@@ -31,7 +31,7 @@ def run_final_lookups() -> int:
         ids = [row[0] for row in cursor.fetchall()]
     latest = InvoiceIssuance.objects.filter(invoice__in=ids).order_by("invoice_id", "-id").distinct("invoice_id")
     calls = build_lookups(list(latest.values_list("pk", flat=True)), now)
-    answers: queue.Queue[Answered] = queue.Queue()
+    answers: queue.Queue[FinishedCall] = queue.Queue()
     for call in calls:
         wire.start(call, answers)
     record([answers.get() for _ in calls])

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from structlog.stdlib import get_logger
 
 from config.base import clock
-from invoices.issuing.calls import Answered
+from invoices.issuing.calls import FinishedCall
 from invoices.lifecycle import Reason, State
 from invoices.moving import Moves
 from invoices.providers.base import ProviderError
@@ -14,7 +14,7 @@ from invoices.providers.base import ProviderError
 log = get_logger(__name__)
 
 
-def tell(moves: Moves, sends: Mapping[int, Answered] = MappingProxyType({})) -> None:
+def log_failures(moves: Moves, sends: Mapping[int, FinishedCall] = MappingProxyType({})) -> None:
     """The log's markers for what did not go well; `sends`: what each invoice was answered."""
     for row, source in moves.moved:
         answer = sends[row.pk].answer if row.pk in sends else None

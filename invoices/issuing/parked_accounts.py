@@ -9,7 +9,7 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.issuing import wire
-from invoices.issuing.calls import Answered, account_of, overrides
+from invoices.issuing.calls import FinishedCall, account_of, overrides
 from invoices.providers import build_provider
 from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
 from invoices.providers.http import Http
@@ -18,7 +18,7 @@ from merchants.models import ProviderAccount
 log = get_logger(__name__)
 
 
-def park(answered: Iterable[Answered]) -> None:
+def update_parking(answered: Iterable[FinishedCall]) -> None:
     """Close the lanes that the provider refuses, open those whose trial invoice went well."""
     well = [a.call.account.id for a in answered if a.call.on_trial and isinstance(a.answer, Issued | Submitted)]
     if well:

@@ -12,7 +12,7 @@ from structlog.stdlib import get_logger
 from config.processes.shutdown import shutdown
 from invoices import queues
 from invoices.issuing import wire
-from invoices.issuing.calls import Answered, Call
+from invoices.issuing.calls import Call, FinishedCall
 from invoices.issuing.lookups import take_lookups
 from invoices.issuing.record import record
 from invoices.issuing.take import take
@@ -32,7 +32,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
     """
     queues.clear_wakeup(partition)
     # No SimpleQueue: CPython's `get` with a timeout can wait for ever if that is over when it is woken for nothing.
-    answers: queue.Queue[Answered] = queue.Queue()
+    answers: queue.Queue[FinishedCall] = queue.Queue()
     in_flight = recorded = after = 0
     asked: Counter[int] = Counter()  # look-ups on the wire, by lane
     freed: set[int] = set()
@@ -77,7 +77,7 @@ def _past(after: int, taken: list[Call], room: int) -> int:
     return max(lanes) if min(lanes) > after else 0  # it came round
 
 
-def _record(finished: list[Answered]) -> None:
+def _record(finished: list[FinishedCall]) -> None:
     """No answer is thrown away: they are held until PostgreSQL is back. Recording twice is as good as once."""
     until = time.monotonic() + HOLD_SECONDS
     while True:
@@ -91,9 +91,9 @@ def _record(finished: list[Answered]) -> None:
             time.sleep(HOLD_STEP)
 
 
-def _finished(answers: "queue.Queue[Answered]") -> list[Answered]:
+def _finished(answers: "queue.Queue[FinishedCall]") -> list[FinishedCall]:
     """What has been answered, waiting a moment for the first."""
-    finished: list[Answered] = []
+    finished: list[FinishedCall] = []
     try:
         finished.append(answers.get(timeout=LOOK_SECONDS))
         while True:

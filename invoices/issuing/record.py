@@ -11,11 +11,11 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.monitoring import counters
 from invoices.counters import CALL, RETRY, bucket
-from invoices.issuing.calls import Answered, limits_of
+from invoices.issuing.calls import FinishedCall, limits_of
 from invoices.issuing.decide import lookup, send
-from invoices.issuing.decide.conflicts import conflict
-from invoices.issuing.logs import tell
-from invoices.issuing.parked_accounts import park
+from invoices.issuing.decide.conflicts import fail_as_conflict
+from invoices.issuing.logs import log_failures
+from invoices.issuing.parked_accounts import update_parking
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Moves, Step, move
@@ -26,10 +26,10 @@ ISSUANCE = InvoiceIssuance._meta.db_table
 UNWRITABLE = (IntegrityError, DataError, UnicodeError)  # the answer's own fault: without it its neighbours are written
 
 
-def record(answered: list[Answered]) -> None:
+def record(answered: list[FinishedCall]) -> None:
     """One transaction for all; where one cannot be written, each for itself, and that one as an answer in doubt."""
     while answered:
-        group: dict[int, Answered] = {}  # one answer an invoice; what else was told of it follows in the next round
+        group: dict[int, FinishedCall] = {}  # one answer an invoice; what else was told of it follows in the next round
         answered = [a for a in answered if group.setdefault(a.call.invoice_id, a) is not a]
         try:
             _record(group.values())
@@ -45,11 +45,11 @@ def record(answered: list[Answered]) -> None:
                     _record([replace(one, answer=unknown, response=None)])
 
 
-def _record(answered: Iterable[Answered]) -> None:
+def _record(answered: Iterable[FinishedCall]) -> None:
     sends = {a.call.invoice_id: a for a in answered if a.call.is_send}
     asks = {a.call.invoice_id: a for a in answered if not a.call.is_send}
     with transaction.atomic():
-        park(sends.values())
+        update_parking(sends.values())
         issuances = _store([*sends.values(), *asks.values()])
         numbered = _numbered_before(sends.values())
 
@@ -62,22 +62,22 @@ def _record(answered: Iterable[Answered]) -> None:
             answer = sends[row.pk].answer
             issuance = issuances[sends[row.pk].call.issuance_id]
             if row.pk in numbered:
-                return send.beside_a_number(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
+                return send.after_redundant_send(row, issuance, answer, numbered[row.pk], now=now, limits=limits)
             return send.after_send(row, issuance, answer, now=now, limits=limits)  # type: ignore[arg-type]
 
         moves = move([*sends, *asks], decide, actor="worker")
-        _tally(answered, moves)
-        tell(moves, sends)
+        _count_calls(answered, moves)
+        log_failures(moves, sends)
 
 
-def _tally(answered: Iterable[Answered], moves: Moves) -> None:
+def _count_calls(answered: Iterable[FinishedCall], moves: Moves) -> None:
     """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
     counts = Counter((CALL, f"{a.call.provider}:{a.call.kind}:{a.outcome}:{bucket(a.seconds)}") for a in answered)
     counts[RETRY, ""] += sum(row.state == State.QUEUED and source == State.SENDING for row, source in moves.moved)
-    counters.add(+counts)
+    counters.count(+counts)
 
 
-def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
+def _store(answered: list[FinishedCall]) -> dict[int, InvoiceIssuance]:
     """Write answers onto their issuances. A not-found counts once, and only where it proves something."""
     ids = {a.call.invoice_id for a in answered}
     list(Invoice.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values("pk"))  # before theirs
@@ -114,7 +114,7 @@ def _store(answered: list[Answered]) -> dict[int, InvoiceIssuance]:
     return InvoiceIssuance.objects.in_bulk([a.call.issuance_id for a in answered])
 
 
-def _row(answered: Answered) -> tuple[object, ...]:
+def _row(answered: FinishedCall) -> tuple[object, ...]:
     a, answer = answered, answered.answer
     number = answer.number if isinstance(answer, Issued | Submitted) else ""
     symbol = answer.symbol if isinstance(answer, Issued | Submitted) else ""
@@ -131,7 +131,7 @@ def _row(answered: Answered) -> tuple[object, ...]:
     )
 
 
-def _numbered_before(sends: Iterable[Answered]) -> dict[int, InvoiceIssuance]:
+def _numbered_before(sends: Iterable[FinishedCall]) -> dict[int, InvoiceIssuance]:
     """Other attempts of the same invoices that were given a number."""
     ours = {a.call.issuance_id: a.call.invoice_id for a in sends}
     if not ours:
@@ -140,9 +140,9 @@ def _numbered_before(sends: Iterable[Answered]) -> dict[int, InvoiceIssuance]:
     return {other.invoice_id: other for other in others}
 
 
-def _record_conflict(one: Answered, error: IntegrityError) -> None:
+def _record_conflict(one: FinishedCall, error: IntegrityError) -> None:
     """The provider gave us a number that another invoice of ours has: never hidden, never retried."""
     why = f"the provider's number belongs to another invoice of ours ({type(error.__cause__).__name__})"
     with transaction.atomic():
         issuance = _store([one])[one.call.issuance_id]
-        tell(move([one.call.invoice_id], lambda row: conflict(row, why, issuance), actor="worker"))
+        log_failures(move([one.call.invoice_id], lambda row: fail_as_conflict(row, why, issuance), actor="worker"))

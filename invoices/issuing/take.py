@@ -14,7 +14,7 @@ from django.db.models import F
 from config.base import clock
 from invoices.issuing import documents
 from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send
-from invoices.issuing.decide.steps import late
+from invoices.issuing.decide.steps import fail_as_late
 from invoices.lifecycle import OWED, State, WrongState
 from invoices.models import Invoice, InvoiceIssuance, Partition
 from invoices.moving import Step, move
@@ -105,7 +105,7 @@ def _end_the_overtaken(lanes: set[int]) -> bool:
 
     def decide(invoice: Invoice) -> Step | None:
         why = "its symbol has issued on a later day already, and dates never run backwards"
-        return late(why) if invoice.state == State.QUEUED else None
+        return fail_as_late(why) if invoice.state == State.QUEUED else None
 
     overtaken = Invoice.objects.filter(
         state=State.QUEUED, account__in=lanes, issue_date__lt=F("account__last_issue_date")

@@ -7,7 +7,7 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from config.processes.http_loop import HttpLoop
-from invoices.issuing.calls import Answer, Answered, Call, overrides
+from invoices.issuing.calls import Answer, Call, FinishedCall, overrides
 from invoices.issuing.documents import read
 from invoices.providers import build_provider
 from invoices.providers.base import ProviderError, Uncertain
@@ -17,12 +17,12 @@ log = get_logger(__name__)
 http_loop: HttpLoop[Http] = HttpLoop("providers", Http)
 
 
-def start(call: Call, answers: "queue.Queue[Answered]") -> None:
+def start(call: Call, answers: "queue.Queue[FinishedCall]") -> None:
     """Make a call in the event loop's thread; what it was answered is put into the caller's queue."""
     http_loop.start(lambda http: _call(http, call, answers))
 
 
-async def _call(http: Http, call: Call, answers: "queue.Queue[Answered]") -> None:
+async def _call(http: Http, call: Call, answers: "queue.Queue[FinishedCall]") -> None:
     answer: Answer
     began = time.monotonic()
     TRACEPARENT.set(call.traceparent)
@@ -35,9 +35,9 @@ async def _call(http: Http, call: Call, answers: "queue.Queue[Answered]") -> Non
         answer = Uncertain("bug", type(error).__name__)
     exchange = LAST_EXCHANGE.get()
     response = {"status": exchange.status, "code": exchange.code, "text": exchange.text} if exchange else None
-    answered = Answered(call, answer, clock.now(), response, time.monotonic() - began)
+    answered = FinishedCall(call, answer, clock.now(), response, time.monotonic() - began)
     answers.put(answered)
-    _tell(answered)
+    _log_call(answered)
 
 
 async def _ask_or_send(http: Http, call: Call) -> Answer:
@@ -48,7 +48,7 @@ async def _ask_or_send(http: Http, call: Call) -> Answer:
     return await provider.issue(read(call.document))
 
 
-def _tell(answered: Answered) -> None:
+def _log_call(answered: FinishedCall) -> None:
     """One line a call: which, of whom, how it went and how long it took."""
     call, response = answered.call, answered.response or {}
     log.info(

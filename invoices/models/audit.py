@@ -38,13 +38,13 @@ class InvoiceAuditTracing(models.Model):
         return f"{self.seq} {self.event_type} {self.outcome}"
 
     @property
-    def told(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """The record as JSON: seq, eventType, outcome, actor, reason, before, after, at."""
         return json.loads(self.record)
 
     @property
     def reason(self) -> str:
-        return self.told["reason"]
+        return self.content["reason"]
 
 
 def canonical(value: Any) -> str:

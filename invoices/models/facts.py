@@ -107,6 +107,6 @@ class InvoiceRequest(Record):
         return f"{self.source} request of order {self.order_id}"
 
     @property
-    def weight(self) -> tuple[int, float, str]:
+    def precedence(self) -> tuple[int, float, str]:
         """The heaviest word wins: by its source, then the later, then by id."""
         return self.RANK[self.Source(self.source)], self.requested_at.timestamp(), self.request_id

@@ -195,7 +195,7 @@ class Invoice(Record):
         return bool(self.document_sha256)
 
     @property
-    def buyer_stands(self) -> bool:
+    def buyer_is_final(self) -> bool:
         """No fact changes the buyer any more: it was taken, an operator has said who it is, or the sale has lapsed."""
         return self.was_taken or self.buyer_source == "operator" or self.state == State.EXPIRED
 

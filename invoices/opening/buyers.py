@@ -31,7 +31,7 @@ class InvalidBuyer(ValueError):
 def parse(raw: Any) -> dict[str, str]:
     """A buyer of the contract, normalised, without empty fields. Raises InvalidBuyer with every problem at once."""
     if not isinstance(raw, dict):
-        raise InvalidBuyer({"kind": _("The buyer must be an object.")})
+        raise InvalidBuyer({"kind": _("The buyer must be a JSON object.")})
     problems: dict[str, Any] = {}
     buyer: dict[str, str] = {}
     for field in FIELDS:
@@ -39,7 +39,7 @@ def parse(raw: Any) -> dict[str, str]:
         if value is None or value == "":
             continue
         if not isinstance(value, str):
-            problems[field] = _("Please give this as text.")
+            problems[field] = _("This must be text.")
         elif text := _clean(value):
             buyer[field] = text
     kind = buyer.get("kind", "")
@@ -80,7 +80,7 @@ def _email(text: str) -> str:
     try:
         validate_email(text)
     except ValidationError:
-        raise ValueError(_("This does not look like an e-mail address.")) from None
+        raise ValueError(_("This does not look like an email address.")) from None
     return text
 
 

@@ -10,7 +10,7 @@ from merchants.models import Merchant
 STEP = 1000  # rows in one transaction
 
 
-def unclaimed(policy: str, buyer_known: bool) -> tuple[State, str]:
+def close_window_to(policy: str, buyer_known: bool) -> tuple[State, str]:
     """What becomes of a sale whose claim window has closed."""
     if buyer_known:
         return State.QUEUED, "the window closed: issue to the buyer that was asked for"
@@ -36,5 +36,5 @@ def _expire(row: Invoice) -> Step | None:
     now = clock.now()
     if row.state != State.WAITING or row.claim_deadline is None or row.claim_deadline > now:
         return None
-    to, why = unclaimed(row.policy["unclaimed"], bool(row.buyer))
+    to, why = close_window_to(row.policy["unclaimed"], bool(row.buyer))
     return Step(to, "claim_expired", reason=why, changes={"not_before": now} if to == State.QUEUED else {})

@@ -17,14 +17,14 @@ from config.base import clock
 from config.base.ids import new_ids
 from config.monitoring import counters
 from invoices import audit
-from invoices.counters import tally_opened
+from invoices.counters import count_opening
 from invoices.lifecycle import CLAIMABLE, Reason, State
 from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment, Refund
 from invoices.models.invoice import new_claim_token, reference_of
 from invoices.models.rules import issue_limit
-from invoices.moving import Step, announce, invoices_moved, move_one
+from invoices.moving import Step, invoices_moved, move_one, wake_workers
 from invoices.opening import money, parking
-from invoices.opening.claim_window import unclaimed
+from invoices.opening.claim_window import close_window_to
 from invoices.opening.facts import Fact, Unacceptable
 from invoices.opening.parking import CannotIssue
 from invoices.opening.snapshots import snapshot
@@ -32,7 +32,7 @@ from invoices.queues import partition_of
 from merchants.models import Merchant
 
 log = get_logger(__name__)
-DISAGREED = "payment_conflict"  # the tally
+PAYMENT_CONFLICT = "payment_conflict"  # the tally
 
 # Nearly every order is new when it is paid: one question instead of three wide reads that find nothing.
 KNOWN = """
@@ -44,7 +44,7 @@ SELECT EXISTS (SELECT FROM invoices_invoice i JOIN merchants_merchant m ON m.id 
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class OpeningResult:
     """`outcome`: opened, exists, not_required, parked or stored."""
 
     outcome: str
@@ -52,7 +52,7 @@ class Opening:
     parked: str = ""
 
 
-def learn(*facts: Fact, actor: str) -> Opening:
+def apply_facts(*facts: Fact, actor: str) -> OpeningResult:
     """Keep facts of one order and draw the conclusion. A fact that is known already is not kept twice.
 
     Raises Unacceptable where the sale does not add up; nothing is kept then.
@@ -62,7 +62,7 @@ def learn(*facts: Fact, actor: str) -> Opening:
         lock_order(merchant_code, order_id)
         for fact in facts:
             type(fact).objects.bulk_create([fact], ignore_conflicts=True)  # type: ignore[list-item]
-        return converge(merchant_code, order_id, actor=actor, told=facts)
+        return conclude(merchant_code, order_id, actor=actor, told=facts)
 
 
 def lock_order(merchant_code: str, order_id: str) -> None:
@@ -71,7 +71,7 @@ def lock_order(merchant_code: str, order_id: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{merchant_code}\n{order_id}"])
 
 
-def converge(merchant_code: str, order_id: str, *, actor: str, told: Sequence[Fact] = ()) -> Opening:
+def conclude(merchant_code: str, order_id: str, *, actor: str, told: Sequence[Fact] = ()) -> OpeningResult:
     """Open the order's invoice, or bring the one that exists up to the facts. Call under the order's lock.
 
     Raises Unacceptable where a payment that is just being `told` does not add up.
@@ -86,7 +86,7 @@ def converge(merchant_code: str, order_id: str, *, actor: str, told: Sequence[Fa
     refunds = list(Refund.objects.filter(of_order)) if refunded else []
     payments = list(Payment.objects.filter(of_order).order_by("id"))
     if invoice:
-        opening = Opening("exists" if payments else "stored", invoice)
+        opening = OpeningResult("exists" if payments else "stored", invoice)
     else:
         opening = _open_by_one_of(payments, requests, told, actor=actor)
     if not opening.invoice:
@@ -97,7 +97,7 @@ def converge(merchant_code: str, order_id: str, *, actor: str, told: Sequence[Fa
 
 def _open_by_one_of(
     payments: list[Payment], requests: list[InvoiceRequest], told: Sequence[Fact], *, actor: str
-) -> Opening:
+) -> OpeningResult:
     """The first payment that adds up opens. One that does not raises Unacceptable only to whoever tells it."""
     telling = {fact.payment_id for fact in told if isinstance(fact, Payment)}
     for payment in sorted(payments, key=lambda p: bool(p.problem)):  # those that did not add up come last
@@ -107,15 +107,15 @@ def _open_by_one_of(
             invoice = _open(payment, requests, actor=actor)
         except CannotIssue as error:
             parking.park(payment, error.why)
-            return Opening("parked", parked=error.why)
+            return OpeningResult("parked", parked=error.why)
         except Unacceptable as error:
             if payment.payment_id in telling:
                 raise
             parking.refuse(payment, error)
         else:
             parking.let_go(payments, payment)
-            return Opening("opened" if invoice.total else "not_required", invoice)
-    return Opening("stored")
+            return OpeningResult("opened" if invoice.total else "not_required", invoice)
+    return OpeningResult("stored")
 
 
 def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> Invoice:
@@ -124,9 +124,9 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
     sale_day = clock.day_vn(payment.paid_at)
     rules = LegalRules.on(sale_day)
     merchant, account = parking.issuer(payment, sale_day)
-    bill = settle(payment.body, merchant.tax_info.form, rules)
+    bill = settle_sale(payment.body, merchant.tax_info.form, rules)
     deadline = rules.claim_deadline(payment.paid_at, merchant.claim_window)
-    heaviest = _heaviest(requests)
+    heaviest = winning_request(requests)
     state, why = _first_state(bill.total, deadline, merchant, bool(heaviest), now)
     invoice = Invoice(
         merchant=merchant,
@@ -169,14 +169,14 @@ def _open(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> In
     for request in requests:
         request.invoice = invoice
     log.info("[handlePaymentSuccess]", state=state.value, **invoice.about)
-    tally_opened(actor)
+    count_opening(actor)
     invoices_moved.send(sender=Invoice, moved=[(invoice, None)], changed=[frozenset({"state"})])
     if state == State.QUEUED:
-        transaction.on_commit(lambda: announce([invoice]))
+        transaction.on_commit(lambda: wake_workers([invoice]))
     return invoice
 
 
-def settle(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
+def settle_sale(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bill:
     """The bill of a sale under the rules of its day. Raises Unacceptable."""
     try:
         lines = money.parse_lines(body["lines"])
@@ -203,20 +203,20 @@ def _first_state(total: int, deadline: Any, merchant: Merchant, buyer_known: boo
         return State.QUEUED, "no claim window: issue at once"
     if deadline > now:
         return State.WAITING, f"the buyer may claim until {deadline.isoformat()}"
-    return unclaimed(merchant.unclaimed, buyer_known)
+    return close_window_to(merchant.unclaimed, buyer_known)
 
 
 def _apply(invoice: Invoice, requests: list[InvoiceRequest], refunds: list[Refund], *, actor: str) -> Invoice:
     """Bring an invoice up to what is known of its order: one move, or none."""
     news = [r for r in requests if r.invoice_id is None]
-    heaviest = _heaviest(requests)
+    heaviest = winning_request(requests)
     claimed = [r for r in requests if r.source == InvoiceRequest.Source.CLAIM]
     refunded = sum(r.amount for r in refunds)
-    late = invoice.buyer_stands
+    late = invoice.buyer_is_final
 
     def decide(row: Invoice) -> Step | None:
         nonlocal late
-        late = row.buyer_stands  # as it is under the lock
+        late = row.buyer_is_final  # as it is under the lock
         changes: dict[str, Any] = {}
         to, event, why = State(row.state), "fact_noted", ""
         if not late and heaviest and row.buyer != heaviest.buyer:
@@ -270,11 +270,11 @@ def _compare(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
     other = next(others, None)
     if other is None or invoice.tracings.filter(event_type="payment_conflict").exists():
         return
-    counters.add({(DISAGREED, ""): 1})
+    counters.count({(PAYMENT_CONFLICT, ""): 1})
     log.error("[paymentConflict] another payment with other money", payment=other.payment_id, **invoice.about)
     why = f"payment {other.payment_id} says {other.body['total']} đồng, the invoice {paid}"
     move_one(invoice, lambda row: Step(State(row.state), "payment_conflict", "refused", why), actor=actor)
 
 
-def _heaviest(requests: list[InvoiceRequest]) -> InvoiceRequest | None:
-    return max((r for r in requests if r.buyer and not r.too_late), key=lambda r: r.weight, default=None)
+def winning_request(requests: list[InvoiceRequest]) -> InvoiceRequest | None:
+    return max((r for r in requests if r.buyer and not r.too_late), key=lambda r: r.precedence, default=None)

@@ -22,7 +22,7 @@ JOIN merchants_taxinfo t ON t.merchant_id = m.id AND t.deleted_at IS NULL
 WHERE p.parked <> '' AND p.id > %(after)s AND (p.parked <> 'refused' OR p.parked_at < t.updated_at)
   AND EXISTS (
     SELECT FROM merchants_provideraccount a
-    WHERE a.merchant_id = m.id AND a.is_active AND a.deleted_at IS NULL AND a.sealed_credentials <> ''
+    WHERE a.merchant_id = m.id AND a.is_active AND a.deleted_at IS NULL AND a.encrypted_credentials <> ''
       AND a.form = CASE t.method WHEN 'direct' THEN '2' ELSE '1' END
       AND '20' || substr(a.symbol, 2, 2) = to_char(p.paid_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY'))
 ORDER BY p.id LIMIT %(limit)s
@@ -46,7 +46,7 @@ def issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAccount]
         raise CannotIssue(Payment.Parked.MERCHANT)
     if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
         raise CannotIssue(Payment.Parked.TAX_INFO)
-    accounts = list(ProviderAccount.able(merchant, merchant.tax_info.form))
+    accounts = list(ProviderAccount.usable(merchant, merchant.tax_info.form))
     if not accounts:
         raise CannotIssue(Payment.Parked.ACCOUNT)
     for account in accounts:

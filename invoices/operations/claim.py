@@ -1,4 +1,4 @@
-"""The buyer says who they are: claim, edit until it is taken, and what becomes of a sale that nobody claimed."""
+"""The buyer claims an invoice: gives its buyer details, and may edit them until a worker takes the invoice."""
 
 import re
 import uuid
@@ -13,53 +13,53 @@ from config.monitoring import counters
 from invoices.lifecycle import CLAIMABLE, UNEXPOSED, State, WrongState
 from invoices.models import Invoice, InvoiceRequest
 from invoices.opening import buyers
-from invoices.opening.conclude import learn, lock_order
+from invoices.opening.conclude import apply_facts, lock_order
 from invoices.operations.amend import amend, check_amendable
 
 log = get_logger(__name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,43}")
-CLAIMED = "claimed"  # the tally's name
+CLAIMED = "claimed"  # the counter
 
 
-class Unknown(LookupError):
+class UnknownToken(LookupError):
     """No invoice has this token."""
 
 
 class Taken(WrongState):
-    """A provider may know the invoice, or knows it: nothing may change any more."""
+    """A provider knows the invoice, or may know it: nothing may change any more."""
 
 
 class Closed(WrongState):
-    """The time to claim is over, or nothing is left to claim."""
+    """The claim window has closed, or there is nothing to claim."""
 
 
-def find(token: str) -> Invoice:
-    """The invoice of a claim link, by one look into a unique index. Raises Unknown."""
+def find_claimable(token: str) -> Invoice:
+    """The invoice of a claim link. Raises UnknownToken."""
     if TOKEN.fullmatch(token):
         invoice = Invoice.objects.living().select_related("merchant").filter(claim_token=token).first()
         if invoice:
             return invoice
-    raise Unknown
+    raise UnknownToken
 
 
 def check_open(invoice: Invoice, now: datetime) -> None:
-    """May the buyer still say who they are? Raises Taken or Closed.
+    """May the buyer claim the invoice, or edit the claim? Raises Taken or Closed.
 
-    Who claimed in time may edit until a worker first takes the invoice. One that is queued because the window closed
-    is on its way to the consumer: too late, though nobody took it yet.
+    A buyer who claimed in time may edit until a worker first takes the invoice. An invoice that was queued because the
+    window closed will be issued to the consumer: it is too late for a claim, even before it is taken.
     """
-    if may_mend(invoice):
+    if may_correct_buyer(invoice):
         return
     in_time = invoice.claim_deadline is not None and invoice.claim_deadline > now
-    if invoice.state in CLAIMABLE and not invoice.buyer_stands and (in_time or invoice.claimed_at):
+    if invoice.state in CLAIMABLE and not invoice.buyer_is_final and (in_time or invoice.claimed_at):
         return
-    if invoice.state in UNEXPOSED and not is_between_sends(invoice):
+    if invoice.state in UNEXPOSED and not is_requeued(invoice):
         raise Closed(f"Order {invoice.order_id} can no longer be claimed.")
-    raise Taken(f"Order {invoice.order_id} is {invoice.state}: its buyer can no longer change.")
+    raise Taken(f"Order {invoice.order_id} is {invoice.state}. Its buyer can no longer change.")
 
 
-def may_mend(invoice: Invoice) -> bool:
-    """The provider refused the buyer's own details, and they may be amended."""
+def may_correct_buyer(invoice: Invoice) -> bool:
+    """The provider refused the buyer's details, and the buyer may amend them."""
     try:
         check_amendable(invoice, by_buyer=True, lines=False)
     except WrongState:
@@ -67,9 +67,9 @@ def may_mend(invoice: Invoice) -> bool:
     return invoice.failure_field.startswith("buyer.")
 
 
-def is_between_sends(invoice: Invoice) -> bool:
-    """Taken once, not heard by the provider, or amended, and due again: what will be sent stands."""
-    return invoice.state == State.QUEUED and invoice.buyer_stands
+def is_requeued(invoice: Invoice) -> bool:
+    """Due again after it was taken or amended: its buyer is final."""
+    return invoice.state == State.QUEUED and invoice.buyer_is_final
 
 
 def is_open(invoice: Invoice, now: datetime) -> bool:
@@ -81,20 +81,20 @@ def is_open(invoice: Invoice, now: datetime) -> bool:
 
 
 def claim(token: str, raw_buyer: Any) -> Invoice:
-    """Claim an invoice, or edit a claim that nobody took yet.
+    """Claim an invoice, edit the claim, or correct a refused buyer.
 
-    Raises Unknown, WrongState (Closed: too late; else it stands as it is), buyers.InvalidBuyer.
+    Raises UnknownToken, Taken, Closed, WrongState, buyers.InvalidBuyer.
     """
-    invoice = find(token)
-    check_open(invoice, clock.now())  # nobody should mend a form that comes too late anyway
+    invoice = find_claimable(token)
+    check_open(invoice, clock.now())  # before parsing: "too late" comes before errors in the form
     buyer = buyers.parse(raw_buyer)
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
-        # Taking and expiry lock the row, not the order: with both held, what is checked stays so until it is stored.
+        # Take and expiry lock the row, not the order. With both locks the check holds until the commit.
         locked = Invoice.objects.select_for_update(no_key=True).get(pk=invoice.pk)
         now = clock.now()
         check_open(locked, now)
-        said = InvoiceRequest(
+        request = InvoiceRequest(
             merchant_code=invoice.merchant.code,
             order_id=invoice.order_id,
             request_id=f"claim:{uuid.uuid4()}",
@@ -107,15 +107,15 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
             said.save()
             claimed: Invoice | None = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
         else:
-            claimed = learn(said, actor="buyer").invoice
-        counters.add({(CLAIMED, "edited" if locked.claimed_at else "first"): 1})
+            claimed = apply_facts(said, actor="buyer").invoice
+        counters.count({(CLAIMED, "edited" if locked.claimed_at else "first"): 1})
     assert claimed is not None
     log.info("[claimed]", edited=locked.claimed_at is not None, **invoice.about)
     return claimed
 
 
 def _after_earlier_claims(invoice: Invoice, now: datetime) -> datetime:
-    """The later word wins, and an edit is later than what it edits, whatever the clocks of two servers say."""
+    """Now, or just after the last claim: the later claim wins, also where the clocks of two servers differ."""
     claims = InvoiceRequest.objects.filter(
         merchant_code=invoice.merchant.code, order_id=invoice.order_id, source=InvoiceRequest.Source.CLAIM
     )

@@ -36,7 +36,7 @@ def skip_the_look_up() -> Iterator[None]:
         issuance.not_founds = 2
         return after_lookup(row, issuance, None, **how)
 
-    with patch.object(lookup, "after_ask", absent):
+    with patch.object(lookup, "after_lookup", absent):
         yield
 
 
@@ -99,7 +99,7 @@ def ask_at_the_current_account() -> Iterator[None]:
         return calls
 
     look_ups = lookups.build_lookups
-    with patch.object(lookups, "look_ups", today), patch.object(final_lookups, "look_ups", today):
+    with patch.object(lookups, "build_lookups", today), patch.object(final_lookups, "build_lookups", today):
         yield
 
 

@@ -8,22 +8,22 @@ from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
 from tests.simulation.interleave import Operation
-from tests.simulation.steps import arriving, looking, recording
+from tests.simulation.steps import record_answers, register_merchant, take_due
 from tests.simulation.world import InvariantBroken, World
 
 ROUNDS = 60
 
 
 def come_to_rest(world: World) -> None:
-    world.tell("--- no more trouble")
+    world.note("--- no more trouble")
     world.calm = world.vendor.calm = True
     for worker in world.workers:
         worker.frozen_until = 0.0
-    for code in world.codes:
+    for code in world.merchant_codes:
         if code not in world.merchants:
-            arriving(world, code)
-    while world.untold:
-        world.act(world.untold.pop())
+            register_merchant(world, code)
+    while world.unanswered:
+        world.execute(world.unanswered.pop())
     Partition.objects.filter(paused=True).update(paused=False)
     accounts = ProviderAccount.objects.filter(merchant__in=world.merchants.values())
     accounts.filter(paused=True).update(paused=False)
@@ -33,33 +33,33 @@ def come_to_rest(world: World) -> None:
         if not (wait := until_something_is_due(world, accounts)):
             break
         world.advance(wait)
-        world.tell(f"time passed: {wait:.0f} s")
+        world.note(f"time passed: {wait:.0f} s")
     else:
-        raise InvariantBroken(world.seed, world.personality, "it does not come to rest", world.story)
+        raise InvariantBroken(world.seed, world.personality, "it does not come to rest", world.journal)
     if broken := invariants.at_rest(world):
-        raise InvariantBroken(world.seed, world.personality, f"at rest: {broken}", world.story)
+        raise InvariantBroken(world.seed, world.personality, f"at rest: {broken}", world.journal)
 
 
 def everybody_works(world: World) -> None:
-    world.act(Operation("the sweep", sweep.sweep))
+    world.execute(Operation("the sweep", sweep.sweep))
     found = world.rows
     if any(row.state == State.WAITING for row in found):
-        world.act(Operation("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
-    if any(row.look_again_at and row.look_again_at <= world.now for row in found):
-        world.act(Operation("last looks", final_lookups.last_looks))
+        world.execute(Operation("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
+    if any(row.final_lookup_at and row.final_lookup_at <= world.now for row in found):
+        world.execute(Operation("last looks", final_lookups.run_final_lookups))
     if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():
-        world.act(Operation("probes", parked_accounts.probe_parked))
+        world.execute(Operation("probes", parked_accounts.probe_parked))
     world.advance(0)
     worker, busy = world.workers[0], True
     while busy:
         busy = False
         for other in world.workers:
             if other.answers:
-                world.act(recording(world, other))
+                world.execute(record_answers(world, other))
                 busy = True
-        for partition in sorted(world.bells):
-            look = looking(world, worker, partition)
-            world.act(look)
+        for partition in sorted(world.wakeups):
+            look = take_due(world, worker, partition)
+            world.execute(look)
             busy = busy or bool(look.result)
         world.advance(0)
 
@@ -72,13 +72,13 @@ def until_something_is_due(world: World, accounts) -> float:
             moments.append(row.not_before)
             moments += [row.claim_deadline] if row.state == State.WAITING else []
             moments += [row.issue_until] if row.state == State.QUEUED else []
-        elif row.look_again_at and row.state in (State.FAILED, State.CANCELLED):
-            moments.append(row.look_again_at)
+        elif row.final_lookup_at and row.state in (State.FAILED, State.CANCELLED):
+            moments.append(row.final_lookup_at)
     moments += [pending.due + world.skew for pending in world.vendor.pending]
     if not moments and world.next_event() is None:
         return 0.0
     moments += [until for until in accounts.values_list("parked_until", flat=True) if until]
     waits = [(moment - world.now).total_seconds() for moment in moments]
     if (event := world.next_event()) is not None:
-        waits.append(event - world.mono)
+        waits.append(event - world.elapsed)
     return min((wait for wait in waits if wait > 0), default=1.0) + 0.001

@@ -21,7 +21,7 @@ def unexpected_end(world: "World") -> str:
     """What is wrong, or ""."""
     told: dict[int, AuditTrail] = defaultdict(list)
     for tracing in InvoiceAuditTracing.objects.filter(invoice__in=[row.id for row in world.rows]).order_by("seq"):
-        told[tracing.invoice_id].append(tracing.told)
+        told[tracing.invoice_id].append(tracing.content)
     sales = {(sale["merchantId"], sale["orderId"]): sale for sale in world.sales}
     merchants = {merchant.pk: merchant for merchant in world.merchants.values()}
     for row in world.rows:
@@ -48,8 +48,8 @@ def _end(world: "World", row: "Row", merchant: Merchant, story: AuditTrail, paid
             return "expired although it was owed to somebody"
     if row.failure == Reason.CONFLICT:
         last = [step for step in story if step["eventType"] == "conflict"][-1]
-        papers = world.vendor.known(row.reference)
-        same = len(papers) == 1 and papers[0].document == row.document
+        booked = world.vendor.known(row.reference)
+        same = len(booked) == 1 and booked[0].document == row.document
         if last["before"].get("state") not in ENDED_HERE and same:
             return "is in conflict, yet the provider has what we sent, and once"
     return ""
@@ -77,7 +77,7 @@ def _buyer(world: "World", row: "Row", merchant: Merchant, story: AuditTrail) ->
         elif step["eventType"] == "amended" and {"buyer", "buyer_source"} & step["after"].keys():
             claimed = {request.buyer["name"] for request in requests if request.source == "claim"}
             wanted = claimed if step["actor"] == "buyer" else {cast.PERSON["name"]}
-    buyer = world.vendor.live(row.reference)[0].told["buyer"]
+    buyer = world.vendor.live(row.reference)[0].content["buyer"]
     printed = "" if buyer["is_consumer"] else buyer["legal_name"] or buyer["name"]
     if printed != row.buyer_name or printed not in wanted:
         return f"was issued to {printed or 'the consumer'}, here {row.buyer_name or 'the consumer'}, and not {wanted}"

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 COLUMNS = [
     *("id", "order_id", "merchant_id", "partition", "state", "failure", "reference", "account_id", "in_flight"),
     *("symbol", "number", "total", "document", "issue_date", "issue_until", "not_before", "claim_deadline"),
-    *("exposed_at", "doubted_at", "look_again_at", "refunded_amount", "correction_owed", "audit_seq", "audit_hash"),
+    *(
+        "exposed_at",
+        "first_uncertain_at",
+        "final_lookup_at",
+        "refunded_amount",
+        "correction_owed",
+        "audit_seq",
+        "audit_hash",
+    ),
     *("settled_refund", "buyer_name"),
 ]
 Row = namedtuple("Row", COLUMNS)
@@ -52,10 +60,10 @@ def _of(world: "World", row: Row) -> str:
     live = vendor.live(row.reference)
     if len(live) > 1:
         return f"has {len(live)} live invoices at the provider"
-    if row.exposed_at is None and not (vendor.strict and row.doubted_at):
+    if row.exposed_at is None and not (vendor.strict and row.first_uncertain_at):
         if vendor.known(row.reference):
             return "is not exposed, yet the provider has it"
-        if world.wire.may_reach(row.reference):
+        if world.network.may_reach(row.reference):
             return "is not exposed, yet a send of it is on its way"
     if row.failure == Reason.CONFLICT and row.exposed_at is None:
         return "is in conflict, yet counts as unknown to the provider"
@@ -102,10 +110,10 @@ def _rested(world: "World", row: Row) -> str:
     if row.state in NUMBERED:
         if not live:
             return f"{name} is not in the provider's books"
-        paper = live[0]
-        if (paper.symbol, paper.number, paper.account) != (row.symbol, row.number, row.account_id):
-            return f"{name} is {row.number} and the provider has it as {paper.number}"
-        if paper.document != row.document or paper.told["total"] != row.total:
+        booked = live[0]
+        if (booked.symbol, booked.number, booked.account) != (row.symbol, row.number, row.account_id):
+            return f"{name} is {row.number} and the provider has it as {booked.number}"
+        if booked.document != row.document or booked.content["total"] != row.total:
             return f"{name} is in the provider's books with other contents"
         return ""
     if row.failure == Reason.REJECTED:

@@ -1,10 +1,10 @@
-"""Calls on their way, in virtual time: what leaves, what arrives, and which answer comes back."""
+"""The network in virtual time: which calls leave a worker, reach the provider, and bring back which answer."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from invoices.issuing.calls import Answer, Answered, Call
+from invoices.issuing.calls import Answer, Call, FinishedCall
 from invoices.issuing.decide.send import NOT_SENT
 from invoices.providers.base import Refused, Scope, Unavailable, Uncertain
 from tests.simulation.vendor import LIMITS, SETTLE
@@ -24,16 +24,16 @@ REFUSALS = [
 
 @dataclass(eq=False)
 class Worker:
-    """A worker process: what is in its memory dies with it."""
+    """A worker process. A crash loses its memory and starts the next generation."""
 
     name: str
-    life: int = 0
-    frozen_until: float = 0.0  # monotonic
-    answers: list[Answered] = field(default_factory=list)
+    generation: int = 0
+    frozen_until: float = 0.0  # in `world.elapsed`
+    answers: list[FinishedCall] = field(default_factory=list)
     freed: set[int] = field(default_factory=set)
 
-    def die(self) -> None:
-        self.life += 1
+    def crash(self) -> None:
+        self.generation += 1
         self.frozen_until = 0.0
         self.answers, self.freed = [], set()
 
@@ -44,118 +44,123 @@ class OpenCall:
 
     call: Call
     worker: Worker
-    life: int
-    departed: bool = False
+    generation: int
+    has_left: bool = False
     may_commit: bool = True
 
     @property
     def alive(self) -> bool:
-        return self.worker.life == self.life
+        return self.worker.generation == self.generation
 
 
 class Network:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.dice = world.dice
-        self.flights: list[OpenCall] = []
+        self.open_calls: list[OpenCall] = []
 
     def start(self, call: Call, worker: Worker) -> None:
-        flight = OpenCall(call, worker, worker.life)
-        self.flights.append(flight)
+        open_call = OpenCall(call, worker, worker.generation)
+        self.open_calls.append(open_call)
         wait = 0.0 if self.world.calm else self.dice.pick([(6, 0.1), (3, 3.0 * self.dice.share()), (1, 12.0)])
-        self.world.later(wait, lambda: self._depart(flight))
+        self.world.schedule(wait, lambda: self._leave(open_call))
 
     def may_reach(self, reference: str) -> bool:
-        """May a send of this reference that is out still make an invoice?"""
+        """Can an open send of this reference still create an invoice?"""
         return any(p.reference == reference for p in self.world.vendor.pending) or any(
             f.may_commit
             and f.call.is_send
             and f.call.reference == reference
-            and (f.departed or (f.alive and self.world.mono <= f.call.start_by))
-            for f in self.flights
+            and (f.has_left or (f.alive and self.world.elapsed <= f.call.start_by))
+            for f in self.open_calls
         )
 
-    def _depart(self, flight: OpenCall) -> None:
-        """The first byte leaves, unless it is too late for it or nobody is left to send it."""
-        call, worker = flight.call, flight.worker
-        if not flight.alive:
-            self.flights.remove(flight)
-        elif worker.frozen_until > self.world.mono:
-            self.world.later(worker.frozen_until - self.world.mono, lambda: self._depart(flight))
-        elif call.is_send and self.world.mono > call.start_by:
-            flight.may_commit = False
-            self._answer(flight, Unavailable(NOT_SENT))
+    def _leave(self, open_call: OpenCall) -> None:
+        """Send the first byte, unless `start_by` has passed or the worker has crashed."""
+        call, worker = open_call.call, open_call.worker
+        if not open_call.alive:
+            self.open_calls.remove(open_call)
+        elif worker.frozen_until > self.world.elapsed:
+            self.world.schedule(worker.frozen_until - self.world.elapsed, lambda: self._leave(open_call))
+        elif call.is_send and self.world.elapsed > call.start_by:
+            open_call.may_commit = False
+            self._deliver(open_call, Unavailable(NOT_SENT))
         else:
-            flight.departed = True
-            (self._send if call.is_send else self._ask)(flight)
+            open_call.has_left = True
+            (self._send if call.is_send else self._look_up)(open_call)
 
-    def _ask(self, flight: OpenCall) -> None:
-        vendor, call = self.world.vendor, flight.call
-        there, back = self._times(0.2)
+    def _look_up(self, open_call: OpenCall) -> None:
+        vendor, call = self.world.vendor, open_call.call
+        out, back = self._times(0.2)
 
         def arrive() -> None:
-            found = vendor.find(call.account.id, call.reference, self.world.true)
-            self.world.later(back, lambda: self._answer(flight, found))
+            found = vendor.find(call.account.id, call.reference, self.world.true_now)
+            self.world.schedule(back, lambda: self._deliver(open_call, found))
 
-        self.world.later(there, arrive)
+        self.world.schedule(out, arrive)
 
-    def _send(self, flight: OpenCall) -> None:
-        fate = "fine" if self.world.calm else self.dice.pick(
-            [(50, "fine"), (10, "refused"), (7, "never arrives"), (10, "answer lost"), (11, "late")]
+    def _send(self, open_call: OpenCall) -> None:
+        result = "answered" if self.world.calm else self.dice.pick(
+            [(50, "answered"), (10, "refused"), (7, "request lost"), (10, "answer lost"), (11, "committed late")]
         )  # fmt: skip
-        there, back = self._times(0.2)
-        if fate == "refused":
-            flight.may_commit = False
+        out, back = self._times(0.2)
+        if result == "refused":
+            open_call.may_commit = False
             refusal = self.dice.pick(REFUSALS)()
-            self.world.later(there + back, lambda: self._answer(flight, refusal))
-        elif fate == "never arrives":
-            flight.may_commit = False
-            self.world.later(self._time_out(there), lambda: self._answer(flight, Uncertain("timeout")))
-        elif fate == "fine":
-            self.world.later(there, lambda: self._arrive(flight, lambda answer: (back, answer)))
-        elif fate == "answer lost":
-            ends = self._time_out(there) - there
-            self.world.later(there, lambda: self._arrive(flight, lambda _: (ends, Uncertain("timeout"))))
+            self.world.schedule(out + back, lambda: self._deliver(open_call, refusal))
+        elif result == "request lost":
+            open_call.may_commit = False
+            self.world.schedule(self._timeout_after(out), lambda: self._deliver(open_call, Uncertain("timeout")))
+        elif result == "answered":
+            self.world.schedule(out, lambda: self._receive(open_call, lambda answer: (back, answer)))
+        elif result == "answer lost":
+            ends = self._timeout_after(out) - out
+            self.world.schedule(out, lambda: self._receive(open_call, lambda _: (ends, Uncertain("timeout"))))
         else:
-            late, ends = self._lateness(), self._time_out(there) - there
-            self.world.later(there, lambda: self._arrive(flight, lambda _: (ends, Uncertain("timeout")), late))
+            late, ends = self._commit_delay(), self._timeout_after(out) - out
+            self.world.schedule(out, lambda: self._receive(open_call, lambda _: (ends, Uncertain("timeout")), late))
 
-    def _arrive(self, flight: OpenCall, told: Any, late: timedelta | None = None) -> None:
-        flight.may_commit = False  # from here on the provider's own books tell
-        call = flight.call
-        answer = self.world.vendor.receive(call, self.world.true, late)
-        wait, answer = told(answer)
-        self.world.tell(f"    the provider gets {self.world.name(call)}: {self.world.vendor_view(call.reference)}")
-        self.world.later(wait, lambda: self._answer(flight, answer))
+    def _receive(self, open_call: OpenCall, respond: Any, late: timedelta | None = None) -> None:
+        open_call.may_commit = False  # from now on the provider's books show it
+        call = open_call.call
+        answer = self.world.vendor.receive(call, self.world.true_now, late)
+        wait, answer = respond(answer)
+        self.world.note(
+            f"    the provider receives {self.world.label(call)}: {self.world.describe_vendor(call.reference)}"
+        )
+        self.world.schedule(wait, lambda: self._deliver(open_call, answer))
 
-    def _answer(self, flight: OpenCall, answer: Answer) -> None:
-        worker = flight.worker
-        if flight.alive and worker.frozen_until > self.world.mono:
-            self.world.later(
-                worker.frozen_until - self.world.mono, lambda: self._answer(flight, self._by_now(flight, answer))
+    def _deliver(self, open_call: OpenCall, answer: Answer) -> None:
+        worker = open_call.worker
+        if open_call.alive and worker.frozen_until > self.world.elapsed:
+            self.world.schedule(
+                worker.frozen_until - self.world.elapsed,
+                lambda: self._deliver(open_call, self._answer_after_thaw(open_call, answer)),
             )
             return
-        self.flights.remove(flight)
-        if flight.alive:
-            worker.answers.append(Answered(flight.call, answer, self.world.now))
+        self.open_calls.remove(open_call)
+        if open_call.alive:
+            worker.answers.append(FinishedCall(open_call.call, answer, self.world.now))
 
-    def _by_now(self, flight: OpenCall, answer: Answer) -> Answer:
-        """A worker that thaws may find the provider's answer in its socket before it looks at its timer."""
-        made = [p for p in self.world.vendor.books if flight.call.is_send and p.issuance == flight.call.issuance_id]
-        return self.world.vendor.told(made[0], self.world.true) if made and self.dice.maybe(0.7) else answer
+    def _answer_after_thaw(self, open_call: OpenCall, answer: Answer) -> Answer:
+        """A worker that resumes may read the provider's answer from its socket before it checks its timer."""
+        made = [
+            p for p in self.world.vendor.books if open_call.call.is_send and p.issuance == open_call.call.issuance_id
+        ]
+        return self.world.vendor.response_for(made[0], self.world.true_now) if made and self.dice.maybe(0.7) else answer
 
     def _times(self, quick: float) -> tuple[float, float]:
-        """Seconds there and back, together within the longest call."""
+        """Seconds out and back, together no longer than the longest call."""
         if self.world.calm:
             return 0.0, 0.0
-        there = self.dice.pick([(6, quick), (2, 5 * self.dice.share()), (1, 0.99 * LIMITS.total * self.dice.share())])
-        return there, self.dice.pick([(6, quick), (2, self.dice.share() * 0.99 * (LIMITS.total - there))])
+        out = self.dice.pick([(6, quick), (2, 5 * self.dice.share()), (1, 0.99 * LIMITS.total * self.dice.share())])
+        return out, self.dice.pick([(6, quick), (2, self.dice.share() * 0.99 * (LIMITS.total - out))])
 
-    def _time_out(self, there: float) -> float:
-        """When the call ends without an answer: the connection breaks after the bytes left, or the time is over."""
-        return self.dice.pick([(1, there + 0.5), (2, LIMITS.total)])
+    def _timeout_after(self, out: float) -> float:
+        """Seconds until the call ends without an answer: the connection breaks soon after the send, or it times out."""
+        return self.dice.pick([(1, out + 0.5), (2, LIMITS.total)])
 
-    def _lateness(self) -> timedelta:
+    def _commit_delay(self) -> timedelta:
         if not self.world.vendor.strict:
             return SETTLE * self.dice.share() * 0.999
         return self.dice.pick(

@@ -30,9 +30,9 @@ def run_seed(seed: int, personality: str) -> tuple[bool, list[str]]:
     from tests.simulation.world import InvariantBroken
 
     try:
-        return True, simulate(seed, personality, interleaver).story
+        return True, simulate(seed, personality, interleaver).journal
     except InvariantBroken as broken:
-        return False, [*broken.story, str(broken)]
+        return False, [*broken.journal, str(broken)]
 
 
 def run_seeds(work: tuple[str, int, int]) -> tuple[int, list[tuple[str, int, str]]]:

@@ -12,7 +12,7 @@ from django.db import connection
 from config.base import clock
 from invoices import queues
 from invoices.issuing import final_lookups, parked_accounts, take
-from invoices.issuing.calls import Answered, Call
+from invoices.issuing.calls import Call, FinishedCall
 from invoices.models import LegalRules
 from invoices.operations import look_up
 from tests.simulation.completion import come_to_rest
@@ -29,17 +29,17 @@ def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
     world = World(seed, personality, interleaver)
     with surroundings(world):
         try:
-            for code in world.codes:
+            for code in world.merchant_codes:
                 if world.dice.maybe(0.8):
                     with clock.frozen(world.now):
-                        world.arrive(code)
+                        world.add_merchant(code)
             for _ in range(world.dice.count(15, 50)):
                 step(world)
             come_to_rest(world)
         except InvariantBroken:
             raise
         except Exception as error:  # noqa: BLE001  (whatever the product raised is a finding)
-            raise InvariantBroken(seed, personality, f"{type(error).__name__}: {error}", world.story) from error
+            raise InvariantBroken(seed, personality, f"{type(error).__name__}: {error}", world.journal) from error
     return world
 
 
@@ -49,14 +49,14 @@ def surroundings(world: World) -> Iterator[None]:
 
     def wake(partition: int, *, force: bool = False) -> None:
         if world.calm or world.dice.maybe(0.9):
-            world.bells.add(partition)
+            world.wakeups.add(partition)
 
     prompt = Prompt(world)
     with ExitStack() as stack:
         for target, name, value in (
             (queues, "wake", wake),
             (__import__("invoices.operations.replay", fromlist=["wake"]), "wake", wake),
-            (take, "time", types.SimpleNamespace(monotonic=lambda: world.mono)),
+            (take, "time", types.SimpleNamespace(monotonic=lambda: world.elapsed)),
             (final_lookups, "wire", prompt),
             (parked_accounts, "wire", prompt),
             (look_up, "wire", prompt),
@@ -75,9 +75,9 @@ class Prompt:
         self.world = world
         self.http_loop = self
 
-    def start(self, call: Call, answers: "queue.Queue[Answered]") -> None:
-        found = self.world.vendor.find(call.account.id, call.reference, self.world.true)
-        answers.put(Answered(call, found, self.world.now))
+    def start(self, call: Call, answers: "queue.Queue[FinishedCall]") -> None:
+        found = self.world.vendor.find(call.account.id, call.reference, self.world.true_now)
+        answers.put(FinishedCall(call, found, self.world.now))
 
     def run(self, work: Any) -> None:
         """A probe."""
@@ -87,8 +87,8 @@ def clear_away() -> None:
     """What earlier seeds left must not wake up in this one: the seeds share their days."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE invoices_invoice SET state = 'FAILED', failure = 'bug', look_again_at = NULL "
-            f"WHERE state IN {OPEN} OR look_again_at IS NOT NULL "
+            "UPDATE invoices_invoice SET state = 'FAILED', failure = 'bug', final_lookup_at = NULL "
+            f"WHERE state IN {OPEN} OR final_lookup_at IS NOT NULL "
             "OR state = 'FAILED' AND failure = 'refused' AND failure_field LIKE 'buyer.%'"
         )
         cursor.execute("UPDATE merchants_provideraccount SET parked_for_login = false WHERE parked_for_login")

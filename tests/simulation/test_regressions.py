@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from config.base import clock
-from invoices.issuing.calls import Answered, Call
-from invoices.issuing.decide.steps import LAST_LOOK
-from invoices.issuing.lookups import look_ups
+from invoices.issuing.calls import Call, FinishedCall
+from invoices.issuing.decide.steps import FINAL_LOOKUP_AFTER
+from invoices.issuing.lookups import build_lookups
 from invoices.issuing.record import record
 from invoices.issuing.take import take
 from invoices.lifecycle import State
@@ -29,8 +29,8 @@ def sent(invoice: Invoice) -> Call:
     return call
 
 
-def told(call: Call, answer: Any) -> Answered:
-    return Answered(call, answer, clock.now())
+def told(call: Call, answer: Any) -> FinishedCall:
+    return FinishedCall(call, answer, clock.now())
 
 
 def issued(number: str = "7") -> Issued:
@@ -42,14 +42,14 @@ def twice_sent() -> tuple[Invoice, Call, Call]:
     invoice = cast.queued()
     first = sent(invoice)
     unexposed = {"exposed_at": None, "exposed_by": None, "not_before": clock.now()}
-    move_one(invoice, State.UNCERTAIN, actor="sweep", event="abandoned", doubted_at=clock.now())
+    move_one(invoice, State.UNCERTAIN, actor="sweep", event="abandoned", first_uncertain_at=clock.now())
     move_one(invoice, State.QUEUED, actor="worker", event="proven_absent", **unexposed)
     return invoice, first, sent(invoice)
 
 
 def test_two_answers_of_one_invoice_in_one_group_are_both_kept() -> None:
     invoice, first, second = twice_sent()
-    record([told(first, issued()), told(second, Uncertain("TRANSACTION_UUID_INVALID", ask_now=True))])
+    record([told(first, issued()), told(second, Uncertain("TRANSACTION_UUID_INVALID", look_up_now=True))])
     outcomes = InvoiceIssuance.objects.filter(invoice=invoice).order_by("id").values_list("outcome", "number")
     assert list(outcomes) == [("issued", "7"), ("uncertain", "")]
     invoice.refresh_from_db()
@@ -69,7 +69,7 @@ def test_what_was_told_to_be_issued_is_never_proven_absent() -> None:
     record([told(first, issued()), told(second, BUYER_REFUSED)])
     InvoiceIssuance.objects.filter(pk=first.issuance_id).update(not_founds=2, not_found_at=clock.now())
     with clock.frozen(clock.now() + timedelta(hours=1)):
-        record([told(look_ups([first.issuance_id], clock.now())[0], None)])
+        record([told(build_lookups([first.issuance_id], clock.now())[0], None)])
     invoice.refresh_from_db()
     assert invoice.state == State.UNCERTAIN
 
@@ -78,13 +78,13 @@ def test_a_look_up_that_a_skip_overtook_is_no_last_look_and_a_late_find_counts_a
     invoice = cast.queued()
     call = sent(invoice)
     record([told(call, Uncertain("timeout"))])
-    (asked,) = look_ups([call.issuance_id], clock.now())
+    (asked,) = build_lookups([call.issuance_id], clock.now())
     skip(Invoice.objects.get(pk=invoice.pk), actor="user:7", reason="stuck")
     record([told(asked, None)])
     invoice.refresh_from_db()
-    assert invoice.look_again_at is not None
-    with clock.frozen(clock.now() + LAST_LOOK + timedelta(minutes=1)):
-        (last,) = look_ups([call.issuance_id], clock.now())
+    assert invoice.final_lookup_at is not None
+    with clock.frozen(clock.now() + FINAL_LOOKUP_AFTER + timedelta(minutes=1)):
+        (last,) = build_lookups([call.issuance_id], clock.now())
         record([told(last, Found(number="7", symbol="C26TAA", code=CODE))])
     invoice.refresh_from_db()
-    assert (invoice.failure, invoice.exposed, invoice.look_again_at) == ("conflict", True, None)
+    assert (invoice.failure, invoice.exposed, invoice.final_lookup_at) == ("conflict", True, None)

@@ -30,5 +30,5 @@ def test_no_seed_makes_two_invoices_or_loses_one(personality: str, first: int, i
         try:
             simulate(seed, personality, interleaver)
         except InvariantBroken as broken:
-            story = "\n".join(broken.story)
+            story = "\n".join(broken.journal)
             pytest.fail(f"{story}\n{broken}\nmake simulate SEED={seed} PERSONALITY={personality}", pytrace=False)

@@ -1,7 +1,7 @@
 """A model provider in memory, with two personalities.
 
 *strict* refuses a key that it knows (for three days, as Viettel promises) and may commit arbitrarily late, but before
-our last look. *forgetful* makes a second invoice of any key, but commits within the settle time.
+our final look-up. *forgetful* creates a second invoice for any key, but commits within the settle time.
 """
 
 import json
@@ -22,7 +22,8 @@ CODE = "00474597512BE94B7BAB367996EF464828"
 
 @dataclass(slots=True)
 class BookedInvoice:
-    """An invoice in the provider's books. `visible_at`: when look-ups show it; `judged_at`: the tax authority."""
+    """An invoice in the provider's books. `visible_at`: look-ups find it from then on; `judged_at`: the tax
+    authority's decision."""
 
     account: int
     reference: str
@@ -33,11 +34,11 @@ class BookedInvoice:
     judged_at: datetime | None = None
     rejected: str = ""
     issuance: int = 0  # the attempt that made it
-    told: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
 
     @property
     def symbol(self) -> str:
-        return self.told["symbol"]
+        return self.content["symbol"]
 
     def code(self, now: datetime) -> str:
         return CODE if self.judged_at and self.judged_at <= now and not self.rejected else ""
@@ -45,7 +46,7 @@ class BookedInvoice:
 
 @dataclass(slots=True)
 class Pending:
-    """A document that was received and will be committed, nobody knows when."""
+    """A document that was received and will be committed at `due`."""
 
     account: int
     reference: str
@@ -61,7 +62,7 @@ class Vendor:
         self.books: list[BookedInvoice] = []
         self.pending: list[Pending] = []
         self.backwards: list[str] = []  # references whose commit would have made a symbol's dates run backwards
-        self.calm = False  # no more trouble
+        self.calm = False  # no more faults
 
     def known(self, reference: str, account: int | None = None) -> list[BookedInvoice]:
         return [p for p in self.books if p.reference == reference and account in (None, p.account)]
@@ -72,7 +73,7 @@ class Vendor:
     # --- a send arrives -----------------------------------------------------------------------------------------
 
     def receive(self, call: Call, now: datetime, late: timedelta | None) -> Issued | Submitted | ProviderError:
-        """What the provider answers. `late`: it commits that much later, when hardly anybody listens any more."""
+        """The provider's answer. `late`: it commits that much later."""
         account, reference, document = call.account.id, call.reference, call.document
         if self.strict and any(now - p.committed_at < REMEMBERS for p in self.known(reference, account)):
             return Uncertain("TRANSACTION_UUID_INVALID", "the key was used", look_up_now=self.dice.maybe(0.8))
@@ -83,10 +84,10 @@ class Vendor:
         if late is not None:
             self.pending.append(Pending(account, reference, document, call.issuance_id, now + late))
             return Uncertain("late")
-        return self.told(self._commit(account, reference, document, call.issuance_id, now), now)
+        return self.response_for(self._commit(account, reference, document, call.issuance_id, now), now)
 
     def commit_due(self, now: datetime) -> list[str]:
-        """Commit what was received and is due; returns the references."""
+        """Commit the pending documents that are due. Returns their references."""
         due = sorted((p for p in self.pending if p.due <= now), key=lambda p: p.due)
         for p in due:
             self.pending.remove(p)
@@ -100,22 +101,22 @@ class Vendor:
 
     def _commit(self, account: int, reference: str, document: str, issuance: int, at: datetime) -> BookedInvoice:
         number = str(1 + sum(p.account == account for p in self.books))
-        paper = BookedInvoice(
-            account, reference, document, number, at, at, at, issuance=issuance, told=json.loads(document)
+        booked = BookedInvoice(
+            account, reference, document, number, at, at, at, issuance=issuance, content=json.loads(document)
         )
         if not self.calm:
-            paper.visible_at += self.dice.pick([(6, timedelta()), (1, SETTLE * self.dice.share())])
-            paper.judged_at = at + self.dice.pick([(6, timedelta()), (2, timedelta(seconds=400))])
-            paper.rejected = "the tax authority refused it" if self.dice.maybe(0.04) else ""
-            if paper.rejected:
-                paper.judged_at = at + timedelta(seconds=90)
-        self.books.append(paper)
-        return paper
+            booked.visible_at += self.dice.pick([(6, timedelta()), (1, SETTLE * self.dice.share())])
+            booked.judged_at = at + self.dice.pick([(6, timedelta()), (2, timedelta(seconds=400))])
+            booked.rejected = "the tax authority refused it" if self.dice.maybe(0.04) else ""
+            if booked.rejected:
+                booked.judged_at = at + timedelta(seconds=90)
+        self.books.append(booked)
+        return booked
 
-    def told(self, paper: BookedInvoice, now: datetime) -> Issued | Submitted:
-        if code := paper.code(now):
-            return Issued(number=paper.number, symbol=paper.symbol, code=code)
-        return Submitted(number=paper.number, symbol=paper.symbol)
+    def response_for(self, booked: BookedInvoice, now: datetime) -> Issued | Submitted:
+        if code := booked.code(now):
+            return Issued(number=booked.number, symbol=booked.symbol, code=code)
+        return Submitted(number=booked.number, symbol=booked.symbol)
 
     def _last_date(self, account: int) -> date:
         return max((_date(p.document) for p in self.books if p.account == account), default=date.min)
@@ -135,9 +136,9 @@ class Vendor:
             symbol=p.symbol,
             code=p.code(now),
             issued_on=_date(p.document),
-            seller_tax_code=p.told["seller"]["tax_code"],
-            buyer_tax_code=p.told["buyer"]["tax_code"],
-            total=p.told["total"],
+            seller_tax_code=p.content["seller"]["tax_code"],
+            buyer_tax_code=p.content["buyer"]["tax_code"],
+            total=p.content["total"],
             rejected=p.rejected if judged else "",
         )
 

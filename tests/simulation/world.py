@@ -1,4 +1,4 @@
-"""One seed: a clock, dice, merchants, workers, a provider, and the step that lets one of them act."""
+"""The state of one seed: clock, dice, merchants, workers, provider, network; and how operations run in it."""
 
 import heapq
 import itertools
@@ -22,16 +22,16 @@ _runs = itertools.count(1)
 STARTS = [
     (5, datetime(2026, 7, 15, 3, 0, tzinfo=UTC)),  # 10:00 in Việt Nam
     (2, datetime(2026, 7, 15, 14, 40, tzinfo=UTC)),  # 21:40: the claim windows end soon
-    (3, datetime(2026, 7, 15, 16, 45, tzinfo=UTC)),  # 23:45: so does the day
+    (3, datetime(2026, 7, 15, 16, 45, tzinfo=UTC)),  # 23:45: the day ends soon
 ]
 
 
 class InvariantBroken(AssertionError):
-    """An invariant does not hold. `story` tells how it came to that."""
+    """An invariant does not hold. `journal`: every step up to then."""
 
-    def __init__(self, seed: int, personality: str, what: str, story: list[str]) -> None:
+    def __init__(self, seed: int, personality: str, what: str, journal: list[str]) -> None:
         super().__init__(f"{personality} seed {seed}: {what}")
-        self.seed, self.personality, self.what, self.story = seed, personality, what, story
+        self.seed, self.personality, self.what, self.journal = seed, personality, what, journal
 
 
 class World:
@@ -41,116 +41,116 @@ class World:
         random.seed(seed)  # the product's jitter
         self.interleaver = interleaver
         self.start = self.dice.pick(STARTS)
-        self.mono = 0.0  # seconds that passed
-        self.skew = timedelta()  # our clock is ahead by this much, or behind
-        self.calm = False
-        self.story: list[str] = []
+        self.elapsed = 0.0  # seconds since the start
+        self.skew = timedelta()  # our clock minus the true time
+        self.calm = False  # no more faults
+        self.journal: list[str] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._turn = itertools.count()
         self.vendor = Vendor(personality, self.dice)
-        self.wire = Network(self)
+        self.network = Network(self)
         self.workers = [Worker("worker 1"), Worker("worker 2"), Worker("worker 3")]
-        self.bells: set[int] = set()
-        self.run = f"{next(_runs)}-{seed}"
-        self.codes = [f"merchant-{at}-{self.run}" for at in range(self.dice.count(1, 2))]
+        self.wakeups: set[int] = set()
+        self.run_id = f"{next(_runs)}-{seed}"
+        self.merchant_codes = [f"merchant-{at}-{self.run_id}" for at in range(self.dice.count(1, 2))]
         self.merchants: dict[str, Merchant] = {}
-        self.rows: list[Any] = []  # our books after the last act
-        self.sales: list[dict[str, Any]] = []  # the payments that were told
+        self.rows: list[Any] = []  # all invoices after the last operation
+        self.sales: list[dict[str, Any]] = []  # the payments that were sent
         self.skipped: set[int] = set()
-        self.untold: list[Operation] = []  # facts that were not answered: the platform sends them again
-        self.to_sell = self.dice.count(2, 5)
+        self.unanswered: list[Operation] = []  # facts that got no response: the platform sends them again
+        self.sales_left = self.dice.count(2, 5)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
     @property
-    def true(self) -> datetime:
-        return self.start + timedelta(seconds=self.mono)
+    def true_now(self) -> datetime:
+        return self.start + timedelta(seconds=self.elapsed)
 
     @property
     def now(self) -> datetime:
-        return self.true + self.skew
+        return self.true_now + self.skew
 
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (self.mono + seconds, next(self._turn), what))
+    def schedule(self, seconds: float, what: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.elapsed + seconds, next(self._turn), what))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what falls due on the way happens at its moment."""
-        until = self.mono + seconds
+        """Let time pass, and run each event that falls due at its own moment."""
+        until = self.elapsed + seconds
         while self._events and self._events[0][0] <= until:
             at, _, what = heapq.heappop(self._events)
-            self.mono = max(self.mono, at)
+            self.elapsed = max(self.elapsed, at)
             self.commit_late()
             what()
-        self.mono = until
+        self.elapsed = until
         self.commit_late()
 
     def commit_late(self) -> None:
-        for reference in self.vendor.commit_due(self.true):
-            self.tell(f"    the provider commits late: {self.vendor_view(reference)}")
+        for reference in self.vendor.commit_due(self.true_now):
+            self.note(f"    the provider commits late: {self.describe_vendor(reference)}")
 
     def next_event(self) -> float | None:
         return self._events[0][0] if self._events else None
 
-    # --- acting -------------------------------------------------------------------------------------------------
+    # --- operations ---------------------------------------------------------------------------------------------
 
-    def act(self, *acts: Operation) -> None:
-        """One act, or several at once, statement by statement; then the invariants."""
+    def execute(self, *operations: Operation) -> None:
+        """Run one operation, or several interleaved by statement; then check the invariants."""
         with clock.frozen(self.now):
-            if len(acts) == 1:
-                acts[0].run()
+            if len(operations) == 1:
+                operations[0].run()
             else:
-                self.tell(f"at once: {', '.join(act.name for act in acts)}")
-                self.interleaver.run(list(acts), self.dice)
+                self.note(f"at once: {', '.join(operation.name for operation in operations)}")
+                self.interleaver.run(list(operations), self.dice)
         self.rows = invariants.rows(self)
-        for act in acts:
-            self._ended(act)
+        for operation in operations:
+            self._finish(operation)
         self.check()
 
-    def _ended(self, act: Operation) -> None:
-        if act.crashed:
-            self.tell(f"{act.name}: crashed before its statement {act.statements}")
-            if act.worker:
-                act.worker.die()
-            if act.told_again:
-                self.untold.append(Operation(act.name, act.work, told_again=True))
-        elif act.error:
-            raise act.error
+    def _finish(self, operation: Operation) -> None:
+        if operation.crashed:
+            self.note(f"{operation.name}: crashed before its statement {operation.statements}")
+            if operation.worker:
+                operation.worker.crash()
+            if operation.resend_after_crash:
+                self.unanswered.append(Operation(operation.name, operation.work, resend_after_crash=True))
+        elif operation.error:
+            raise operation.error
         else:
-            self.tell(f"{act.name}: {self.told(act.result)}")
-            for call in act.result if isinstance(act.result, list) else ():
-                self.wire.start(call, act.worker)
+            self.note(f"{operation.name}: {self.describe(operation.result)}")
+            for call in operation.result if isinstance(operation.result, list) else ():
+                self.network.start(call, operation.worker)
 
     def check(self) -> None:
-        if broken := invariants.after_a_step(self):
-            raise InvariantBroken(self.seed, self.personality, broken, self.story)
+        if broken := invariants.step_violation(self):
+            raise InvariantBroken(self.seed, self.personality, broken, self.journal)
 
-    # --- the story ----------------------------------------------------------------------------------------------
+    # --- the journal --------------------------------------------------------------------------------------------
 
-    def tell(self, line: str) -> None:
+    def note(self, line: str) -> None:
         skewed = f" (our clock is {self.skew.total_seconds():+.0f} s)" if self.skew else ""
-        self.story.append(f"{self.now.astimezone(clock.VIETNAM):%d %H:%M:%S}{skewed} {line}")
+        self.journal.append(f"{self.now.astimezone(clock.VIETNAM):%d %H:%M:%S}{skewed} {line}")
 
-    def told(self, result: Any) -> str:
+    def describe(self, result: Any) -> str:
         if isinstance(result, list):
-            return ", ".join(self.name(call) for call in result) or "nothing"
+            return ", ".join(self.label(call) for call in result) or "nothing"
         return str(result)
 
-    def name(self, call: Call) -> str:
+    def label(self, call: Call) -> str:
         order = next((o for r, o in self.references().items() if r == call.reference), call.reference)
-        return f"{'send' if call.is_send else 'ask'} {order}"
+        return f"{'send' if call.is_send else 'look up'} {order}"
 
     def references(self) -> dict[str, str]:
         return {str(row.reference): row.order_id for row in self.rows}
 
-    def vendor_view(self, reference: str) -> str:
+    def describe_vendor(self, reference: str) -> str:
         numbers = [f"{p.number}{' rejected' if p.rejected else ''}" for p in self.vendor.known(reference)]
         waiting = sum(p.reference == reference for p in self.vendor.pending)
-        return f"{reference[:8]} has {numbers or 'no number'}" + (f", {waiting} to come" if waiting else "")
+        return f"{reference[:8]} has {numbers or 'no number'}" + (f", {waiting} pending" if waiting else "")
 
-    # --- the cast -----------------------------------------------------------------------------------------------
+    # --- merchants ----------------------------------------------------------------------------------------------
 
-    def arrive(self, code: str) -> str:
-        """A merchant becomes known, with tax data and an account."""
+    def add_merchant(self, code: str) -> str:
+        """Add a merchant with tax data and an account."""
         merchant = Merchant.objects.create(
             code=code,
             name="Cà phê Sương Mai",

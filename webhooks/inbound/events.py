@@ -5,51 +5,51 @@ from typing import Any
 
 from config.base import clock
 from invoices.opening import facts
-from invoices.opening.conclude import Opening, learn
+from invoices.opening.conclude import OpeningResult, apply_facts
 from invoices.opening.facts import Unacceptable
 from merchants.sync import changes
 
 Data = dict[str, Any]
 
 
-def payment_succeeded(data: Data, actor: str) -> Opening:
+def payment_succeeded(data: Data, actor: str) -> OpeningResult:
     payment, request = facts.payment(data)
-    return learn(payment, request, actor=actor)
+    return apply_facts(payment, request, actor=actor)
 
 
-def order_refunded(data: Data, actor: str) -> Opening:
-    return learn(facts.refund(data), actor=actor)
+def order_refunded(data: Data, actor: str) -> OpeningResult:
+    return apply_facts(facts.refund(data), actor=actor)
 
 
-def invoice_request_created(data: Data, actor: str) -> Opening:
-    return learn(facts.request(data), actor=actor)
+def invoice_request_created(data: Data, actor: str) -> OpeningResult:
+    return apply_facts(facts.request(data), actor=actor)
 
 
-def merchant_changed(data: Data, actor: str) -> Opening:
+def merchant_changed(data: Data, actor: str) -> OpeningResult:
     try:
-        changes.apply(data, source=actor)
+        changes.apply_envelope(data, source=actor)
     except changes.Unreadable as error:
         raise Unacceptable("invalid", error.field, error.message) from None
-    return Opening("stored")
+    return OpeningResult("stored")
 
 
-FROM_MERCHANTS: dict[str, Callable[[Data, str], Opening]] = {
+MERCHANT_EVENTS: dict[str, Callable[[Data, str], OpeningResult]] = {
     "payment.succeeded": payment_succeeded,
     "order.refunded": order_refunded,
     "invoice_request.created": invoice_request_created,
 }
-HANDLERS = {
-    "internal": {**FROM_MERCHANTS, "merchant.changed": merchant_changed},
-    "merchant": FROM_MERCHANTS,
+EVENTS_OF_ROUTE = {
+    "internal": {**MERCHANT_EVENTS, "merchant.changed": merchant_changed},
+    "merchant": MERCHANT_EVENTS,
 }
 
 
-def act(route: str, event: Data, actor: str) -> Opening:
+def apply_event(route: str, event: Data, actor: str) -> OpeningResult:
     """Act on a verified event. Raises Unacceptable."""
     kind = event["type"]
-    handler = HANDLERS[route].get(kind)
+    handler = EVENTS_OF_ROUTE[route].get(kind)
     if handler is None:
-        known = ", ".join(sorted(HANDLERS[route]))
+        known = ", ".join(sorted(EVENTS_OF_ROUTE[route]))
         raise Unacceptable("unknown_type", "type", f'We do not know the type "{kind}"; this route takes {known}.')
     data = event.get("data")
     if not isinstance(data, dict):
@@ -57,7 +57,7 @@ def act(route: str, event: Data, actor: str) -> Opening:
     return handler(data, actor)
 
 
-def answer(event_id: int, opening: Opening, order_id: str) -> Data:
+def response_body(event_id: int, opening: OpeningResult, order_id: str) -> Data:
     """The contract's 202 body."""
     invoice = opening.invoice
     deadline = invoice.claim_deadline if invoice else None

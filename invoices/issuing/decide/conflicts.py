@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from invoices.issuing.decide.steps import failure
+from invoices.issuing.decide.steps import failure_changes
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step
@@ -21,9 +21,9 @@ def mismatch(found: Found, document: Document) -> str:
     return next((name for name, (theirs, ours) in told.items() if theirs is not None and theirs != ours), "")
 
 
-def conflict(row: Invoice, why: str, told_by: InvoiceIssuance | None = None) -> Step:
+def fail_as_conflict(row: Invoice, why: str, told_by: InvoiceIssuance | None = None) -> Step:
     """The provider has something else than we thought. It knows the invoice then: no replay may send it again."""
-    changes: dict[str, Any] = {**failure(Reason.CONFLICT, "", why), "final_lookup_at": None}
+    changes: dict[str, Any] = {**failure_changes(Reason.CONFLICT, "", why), "final_lookup_at": None}
     if told_by and not row.exposed:
         changes |= {"exposed_at": told_by.taken_at, "exposed_by": told_by.pk}
     return Step(State.FAILED, "conflict", "failed", why, changes)

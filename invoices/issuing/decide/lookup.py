@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from invoices.issuing import documents
-from invoices.issuing.decide.conflicts import conflict, mismatch
+from invoices.issuing.decide.conflicts import fail_as_conflict, mismatch
 from invoices.issuing.decide.retries import lookup_delay
 from invoices.issuing.decide.steps import (
     FINAL_LOOKUP_AFTER,
-    ended_by_refund,
-    exhausted,
-    facts_of,
-    failure,
-    issued,
-    unexposed,
+    accept_number,
+    end_by_refund,
+    fail_as_exhausted,
+    failure_changes,
+    number_changes,
+    unexposed_changes,
 )
 from invoices.lifecycle import AWAITING_LOOKUP, Reason, State
 from invoices.models import Invoice, InvoiceIssuance
@@ -52,7 +52,7 @@ def _after_final_lookup(
     if row.number or row.failure == Reason.CONFLICT or row.state not in (State.FAILED, State.CANCELLED):
         return None
     if isinstance(answer, Found):
-        return conflict(
+        return fail_as_conflict(
             row, f"the provider has it as {answer.symbol} {answer.number} although we had ended it", issuance
         )
     if begun < issuance.last_byte_by + FINAL_LOOKUP_AFTER:
@@ -68,13 +68,13 @@ def _after_final_lookup(
 
 def _found(row: Invoice, found: Found, now: datetime) -> Step:
     if wrong := mismatch(found, documents.read(row.document)):
-        return conflict(row, f"the provider's invoice differs from ours in {wrong}")
+        return fail_as_conflict(row, f"the provider's invoice differs from ours in {wrong}")
     if row.number and (row.symbol, row.number) != (found.symbol, found.number):
-        return conflict(row, f"a second number, {found.symbol} {found.number}, for one document")
+        return fail_as_conflict(row, f"a second number, {found.symbol} {found.number}, for one document")
     if found.rejected:
-        changes = {**facts_of(found), **failure(Reason.REJECTED, "", found.rejected)}
+        changes = {**number_changes(found), **failure_changes(Reason.REJECTED, "", found.rejected)}
         return Step(State.FAILED, "rejected", "failed", "the tax authority refused it", changes)
-    step = issued(row, facts_of(found), now, event="" if row.number else "found")
+    step = accept_number(row, number_changes(found), now, event="" if row.number else "found")
     if step.to == State.SUBMITTED == row.state:
         return _look_up_again(row, now + lookup_delay(row.lookups), "asked", "still no tax-authority code")
     return step
@@ -83,17 +83,23 @@ def _found(row: Invoice, found: Found, now: datetime) -> Step:
 def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     """Two looks, each a settle time apart, found nothing: the send never happened."""
     if row.open_refund:
-        return ended_by_refund(row, unexposed(row))
+        return end_by_refund(row, unexposed_changes(row))
     if row.first_uncertain_at and now > row.first_uncertain_at + limits.key_unique_for:
         why = "the provider no longer promises to refuse a second send under this key"
-        return Step(State.FAILED, "failed", "failed", why, {**unexposed(row), **failure(Reason.STALE_KEY, "", why)})
+        return Step(
+            State.FAILED,
+            "failed",
+            "failed",
+            why,
+            {**unexposed_changes(row), **failure_changes(Reason.STALE_KEY, "", why)},
+        )
     if row.is_last_try_over():
-        return exhausted(row, "absent", "every retry was used")
+        return fail_as_exhausted(row, "absent", "every retry was used")
     return Step(
         State.QUEUED,
         "proven_absent",
         reason="two settled look-ups found nothing",
-        changes={**unexposed(row), "not_before": now},
+        changes={**unexposed_changes(row), "not_before": now},
     )
 
 

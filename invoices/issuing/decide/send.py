@@ -5,16 +5,16 @@ from typing import Any
 
 from django.conf import settings
 
-from invoices.issuing.decide.conflicts import conflict
+from invoices.issuing.decide.conflicts import fail_as_conflict
 from invoices.issuing.decide.retries import retry_delay
 from invoices.issuing.decide.steps import (
     FINAL_LOOKUP_AFTER,
-    ended_by_refund,
-    exhausted,
-    facts_of,
-    failure,
-    issued,
-    unexposed,
+    accept_number,
+    end_by_refund,
+    fail_as_exhausted,
+    failure_changes,
+    number_changes,
+    unexposed_changes,
 )
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
@@ -49,7 +49,7 @@ def after_send(
         "failed",
         f"{answer.code}: the provider may have it",
         {
-            **_doubt(row, issuance, now),
+            **_uncertain_changes(row, issuance, now),
             "not_before": now
             if isinstance(answer, Uncertain) and answer.look_up_now
             else now + timedelta(seconds=limits.settle),
@@ -57,22 +57,24 @@ def after_send(
     )
 
 
-def beside_a_number(
+def after_redundant_send(
     row: Invoice, issuance: InvoiceIssuance, answer: Any, numbered: InvoiceIssuance, *, now: datetime, limits: Limits
 ) -> Step | None:
     """Another attempt was given a number: this one's failure does not make the invoice unknown to the provider."""
     if isinstance(answer, Issued | Submitted):
         if answer.number != numbered.number:
-            return conflict(row, f"two numbers, {numbered.number} and {answer.number}, for one document", issuance)
+            return fail_as_conflict(
+                row, f"two numbers, {numbered.number} and {answer.number}, for one document", issuance
+            )
     elif row.state == State.SENDING and row.exposed_by == issuance.pk:
         exposed = {"exposed_at": numbered.taken_at, "exposed_by": numbered.pk}
-        changes = {**_doubt(row, numbered, now), **exposed, "not_before": now}
+        changes = {**_uncertain_changes(row, numbered, now), **exposed, "not_before": now}
         why = f"{answer.code}, but an earlier attempt was issued as {numbered.number}: asked about"
         return Step(State.UNCERTAIN, "late_answer", reason=why, changes=changes)
     return after_send(row, issuance, answer, now=now, limits=limits)
 
 
-def abandoned(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits: Limits) -> Step:
+def after_abandonment(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits: Limits) -> Step:
     """A worker took it and was not heard of in the longest time that a call can take."""
     due = max(now, issuance.last_byte_by + timedelta(seconds=limits.settle))
     return Step(
@@ -80,11 +82,11 @@ def abandoned(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits:
         "abandoned",
         "failed",
         "no answer was recorded in the longest time that a call can take",
-        {**_doubt(row, issuance, now), "not_before": due},
+        {**_uncertain_changes(row, issuance, now), "not_before": due},
     )
 
 
-def _doubt(row: Invoice, issuance: InvoiceIssuance, now: datetime) -> dict[str, Any]:
+def _uncertain_changes(row: Invoice, issuance: InvoiceIssuance, now: datetime) -> dict[str, Any]:
     return {
         "first_uncertain_at": row.first_uncertain_at or issuance.taken_at,
         "final_lookup_at": now + FINAL_LOOKUP_AFTER,
@@ -97,35 +99,35 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
     if row.number:
         if (row.symbol, row.number) == (answer.symbol, answer.number):
             return None
-        return conflict(row, f"a second number, {answer.symbol} {answer.number}, for one document", issuance)
+        return fail_as_conflict(row, f"a second number, {answer.symbol} {answer.number}, for one document", issuance)
     if row.state in (State.SENDING, State.UNCERTAIN):
         if row.state == State.SENDING and row.exposed_by != issuance.pk:
             return Step(State.SENDING, "late_answer", reason=f"an earlier attempt was issued as {answer.number}")
-        return issued(row, facts_of(answer), now)
+        return accept_number(row, number_changes(answer), now)
     if row.state == State.QUEUED:
         changes = {"exposed_at": issuance.taken_at, "exposed_by": issuance.pk, "not_before": now, "lookups": 0}
         changes["first_uncertain_at"] = row.first_uncertain_at or issuance.taken_at
         return Step(
             State.UNCERTAIN, "late_answer", reason="issued after all: asked before anything is sent", changes=changes
         )
-    return conflict(row, f"issued as {answer.symbol} {answer.number} although we had ended it", issuance)
+    return fail_as_conflict(row, f"issued as {answer.symbol} {answer.number} although we had ended it", issuance)
 
 
 def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
     if row.open_refund:
-        return ended_by_refund(row, unexposed(row))
+        return end_by_refund(row, unexposed_changes(row))
     if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices burn no attempt
         return Step(
             State.QUEUED,
             "account_refused",
             "failed",
             f"{answer.code}: {answer.message}",
-            {**unexposed(row), "not_before": now},
+            {**unexposed_changes(row), "not_before": now},
         )
     reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
     changes = {
-        **unexposed(row),
-        **failure(reason, answer.code, answer.message, answer.field),
+        **unexposed_changes(row),
+        **failure_changes(reason, answer.code, answer.message, answer.field),
         "attempts": row.attempts + 1,
     }
     return Step(State.FAILED, "refused", "refused", f"{answer.code}: {answer.message}", changes)
@@ -133,20 +135,20 @@ def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
 
 def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
     if row.open_refund:
-        return ended_by_refund(row, unexposed(row))
+        return end_by_refund(row, unexposed_changes(row))
     if answer.code == NOT_SENT:
         return Step(
             State.QUEUED,
             "not_sent",
             "skipped",
             "too late to start; no attempt was used",
-            {**unexposed(row), "not_before": now},
+            {**unexposed_changes(row), "not_before": now},
         )
     attempts = row.attempts + 1
     last_chance = row.issue_until - timedelta(seconds=2 * settings.START_WITHIN)
     if attempts > len(settings.RETRY_STEPS) or last_chance <= now:
-        return exhausted(row, answer.code, answer.message, attempts)
+        return fail_as_exhausted(row, answer.code, answer.message, attempts)
     delay = max(retry_delay(attempts), timedelta(seconds=answer.retry_after or 0))
     due = min(now + delay, last_chance)
-    changes = {**unexposed(row), "attempts": attempts, "not_before": due}
+    changes = {**unexposed_changes(row), "attempts": attempts, "not_before": due}
     return Step(State.QUEUED, "retry_scheduled", "failed", f"{answer.code}: again at {due.isoformat()}", changes)

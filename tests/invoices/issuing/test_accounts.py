@@ -9,7 +9,7 @@ import pytest
 from config.base import clock
 from invoices.dev.simulator import Simulator
 from invoices.issuing import pump
-from invoices.issuing.calls import Answered
+from invoices.issuing.calls import FinishedCall
 from invoices.issuing.lookups import take_lookups
 from invoices.issuing.parked_accounts import probe_parked
 from invoices.issuing.pump import issue_due
@@ -139,8 +139,8 @@ def test_an_answer_that_cannot_be_written_costs_its_neighbours_nothing(text: str
         due(cast.seller())
     good, bad = take(0, 10)
     answers = [
-        Answered(bad, Issued(number="7", symbol="C26TAA", code=text), clock.now()),
-        Answered(good, Issued(number="1", symbol="C26TAA", code="00A"), clock.now()),
+        FinishedCall(bad, Issued(number="7", symbol="C26TAA", code=text), clock.now()),
+        FinishedCall(good, Issued(number="1", symbol="C26TAA", code="00A"), clock.now()),
     ]
     record(answers)
     assert Invoice.objects.get(pk=good.invoice_id).number == "1"

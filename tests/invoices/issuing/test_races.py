@@ -12,7 +12,7 @@ from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice, Payment
 from invoices.opening import facts
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.upkeep.sweep import revive_parked
 from tests import cast
 
@@ -47,7 +47,7 @@ def test_a_payment_that_races_its_merchant_a_thousand_times_is_never_left_parked
     times = 1000
 
     def pay(at: int) -> None:
-        learn(*facts.payment(cast.payment(f"racer-{at}")), actor="test")
+        apply_facts(*facts.payment(cast.payment(f"racer-{at}")), actor="test")
 
     race(times, pay, lambda at: cast.seller(f"racer-{at}"))
     revive_parked()
@@ -63,7 +63,7 @@ def test_a_refund_that_races_the_pump_never_ends_issued_without_owing_a_correcti
     race(
         len(rows),
         lambda at: issue_due(rows[at].partition),
-        lambda at: learn(facts.refund(cast.refund(sales[at])), actor="test"),
+        lambda at: apply_facts(facts.refund(cast.refund(sales[at])), actor="test"),
     )
     ends = list(Invoice.objects.values_list("state", "correction_owed"))
     assert set(ends) <= {(State.CANCELLED, False), (State.ISSUED, True)}

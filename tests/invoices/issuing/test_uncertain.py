@@ -7,8 +7,8 @@ import pytest
 
 from config.base import clock
 from invoices.dev.simulator import Simulator
-from invoices.issuing.calls import Answered
-from invoices.issuing.decide.conflicts import conflict
+from invoices.issuing.calls import FinishedCall
+from invoices.issuing.decide.conflicts import fail_as_conflict
 from invoices.issuing.final_lookups import run_final_lookups
 from invoices.issuing.lookups import build_lookups
 from invoices.issuing.record import record
@@ -32,7 +32,7 @@ def proven_absent(invoice: Invoice, begin: Any, *, after: tuple[int, ...] = (5, 
     for minutes in after:
         with clock.frozen(begin + timedelta(minutes=minutes)):
             (call,) = build_lookups([invoice.issuances.get().pk], clock.now())
-            record([Answered(call, None, clock.now())])
+            record([FinishedCall(call, None, clock.now())])
     return Invoice.objects.get(pk=invoice.pk)
 
 
@@ -61,7 +61,7 @@ def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provid
 def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulator) -> None:
     invoice = cast.in_doubt(merchant=seller_at(provider))
     begin = clock.now()
-    move_one(invoice, lambda row: conflict(row, "the provider's differs"), actor="worker")
+    move_one(invoice, lambda row: fail_as_conflict(row, "the provider's differs"), actor="worker")
     replay(Invoice.objects.get(), **WHO)
     invoice = proven_absent(invoice, begin)
     assert invoice.state == State.QUEUED
