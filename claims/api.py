@@ -1,4 +1,4 @@
-"""The page's JSON twin, for apps of the platform: what the link shows, and the same claim."""
+"""The page's JSON twin, for the platform's apps: shows what the page shows, and takes the same claim."""
 
 import json
 from typing import Any
@@ -21,54 +21,58 @@ from invoices.models import Invoice
 from invoices.opening.buyers import InvalidBuyer
 from invoices.opening.money import Bill
 from invoices.operations import claim
-from invoices.operations.claim import Closed, Unknown, is_open
+from invoices.operations.claim import Closed, UnknownToken, is_open
 
 
-@csrf_exempt  # no cookie means anything here: the token is the key
+@csrf_exempt  # cookies are not used here: the token authenticates
 @require_http_methods(["GET", "PUT"])
 def twin(request: HttpRequest, token: str) -> HttpResponse:
-    """GET shows; PUT `{"buyer": {…}}` claims or edits. Problems: 404, 409 taken, 410 closed, 422 with `fields`."""
+    """GET shows; PUT `{"buyer": {…}}` claims or edits. Errors: 404, 409 taken, 410 closed, 422 with `fields`."""
     with translation.override(language.language_of(request)):
-        return keep_private(_answer(request, token))
+        return keep_private(_respond(request, token))
 
 
-def _answer(request: HttpRequest, token: str) -> HttpResponse:
+def _respond(request: HttpRequest, token: str) -> HttpResponse:
     try:
-        rates.count(token)
-        invoice = claim.find(token) if request.method == "GET" else claim.claim(token, _buyer(request))
-        return JsonResponse(told(invoice), json_dumps_params={"ensure_ascii": False})
-    except rates.TooOften as error:
-        answer = problem(429, "too_many_requests", gettext("Please try again in a moment."))
-        answer.headers["Retry-After"] = str(error.seconds)
-        return answer
-    except Unknown:
-        return problem(404, "not_found", gettext("This link leads to no invoice."))
+        rates.count_visit(token)
+        invoice = claim.find_claimable(token) if request.method == "GET" else claim.claim(token, _buyer(request))
+        return JsonResponse(claim_body(invoice), json_dumps_params={"ensure_ascii": False})
+    except rates.TooManyRequests as error:
+        response = problem(429, "too_many_requests", gettext("Please try again in a moment."))
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
+    except UnknownToken:
+        return problem(404, "not_found", gettext("This link does not lead to an invoice."))
     except json.JSONDecodeError:
-        return problem(400, "not_json", gettext("The body is not JSON."))
+        return problem(400, "not_json", gettext("The request body is not valid JSON."))
     except Closed:
-        return problem(410, "closed", gettext("The time to claim is over."))
+        return problem(410, "closed", gettext("The deadline for requesting this invoice has passed."))
     except WrongState:
-        return problem(409, "taken", gettext("The invoice is being issued or has been: it can no longer change."))
+        return problem(
+            409,
+            "taken",
+            gettext("The invoice is being issued or has already been issued, so it can no longer be changed."),
+        )
     except InvalidBuyer as error:
         fields = {field: str(message) for field, message in error.problems.items()}
-        return problem(422, "invalid_buyer", gettext("Some details need a second look."), fields=fields)
+        return problem(422, "invalid_buyer", gettext("Some details are missing or incorrect."), fields=fields)
     except (OperationalError, InterfaceError):
-        answer = problem(503, "database", gettext("Please try again in a moment."))
-        answer.headers["Retry-After"] = "5"
-        return answer
+        response = problem(503, "database", gettext("Please try again in a moment."))
+        response.headers["Retry-After"] = "5"
+        return response
 
 
 def _buyer(request: HttpRequest) -> Any:
-    """The buyer, bare or in an object of its own."""
+    """The buyer: the body itself, or its member `buyer`. Raises JSONDecodeError."""
     try:
         body = json.loads(request.body)
-    except (UnicodeDecodeError, RecursionError):  # not UTF-8, or nested without end
+    except (UnicodeDecodeError, RecursionError):  # not UTF-8, or nested too deeply
         raise json.JSONDecodeError("unreadable", "", 0) from None
     return body.get("buyer", body) if isinstance(body, dict) else body
 
 
-def told(invoice: Invoice) -> dict[str, Any]:
-    """An invoice as its link shows it. The buyer is masked: whoever has the link may read this."""
+def claim_body(invoice: Invoice) -> dict[str, Any]:
+    """An invoice as its link shows it. The buyer is masked: anyone who has the link can read this."""
     bill = Bill.from_json(invoice.bill)
     kinds = invoice.files.values_list("kind", flat=True)
     deadline, claimed, issued = invoice.claim_deadline, invoice.claimed_at, invoice.issued_at

@@ -1,4 +1,4 @@
-"""Communes by what a buyer types of their name, with or without accents."""
+"""Suggests communes while a buyer types an address, with or without accents."""
 
 import unicodedata
 
@@ -6,22 +6,23 @@ from django.db.models import Q
 
 from merchants.models import AdministrativeUnit
 
-SHOWN = 8
-LONGEST = 60  # characters that are looked at
-FEWEST = 2
+MAX_SUGGESTIONS = 8
+MAX_LENGTH = 60  # characters of the text that are used
+MIN_LETTERS = 2
 
 
-def suggest(typed: str) -> list[str]:
-    """Communes in which every word occurs, in their own name or their province's; whole beginnings first."""
-    words = fold(typed[:LONGEST]).split()
-    if len("".join(words)) < FEWEST:
+def suggest_communes(typed: str) -> list[str]:
+    """Communes with every word in their own name or their province's. Names that begin with the text come first."""
+    words = fold(typed[:MAX_LENGTH]).split()
+    if len("".join(words)) < MIN_LETTERS:
         return []
-    found = AdministrativeUnit.objects.select_related("parent").filter(level=AdministrativeUnit.Level.COMMUNE)
+    communes = AdministrativeUnit.objects.select_related("parent").filter(level=AdministrativeUnit.Level.COMMUNE)
     for word in words:
-        found = found.filter(Q(search__contains=word) | Q(parent__search__contains=word))
+        communes = communes.filter(Q(search__contains=word) | Q(parent__search__contains=word))
     beginning = Q(search__startswith=" ".join(words))
-    first = list(found.filter(beginning).order_by("name", "code")[:SHOWN])
-    rest = found.exclude(beginning).order_by("name", "code")[: SHOWN - len(first)] if len(first) < SHOWN else []
+    first = list(communes.filter(beginning).order_by("name", "code")[:MAX_SUGGESTIONS])
+    missing = MAX_SUGGESTIONS - len(first)
+    rest = communes.exclude(beginning).order_by("name", "code")[:missing] if missing else []
     return [str(unit) for unit in [*first, *rest]]
 
 

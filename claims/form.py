@@ -1,4 +1,4 @@
-"""The form's fields, and the buyer that they make."""
+"""The claim form: its fields, and the buyer read from them."""
 
 import re
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from invoices.opening.buyers import LENGTHS
 
 KINDS = {"company": _("Company"), "individual": _("Individual"), "budget_unit": _("Budget unit")}
 ORGANISATIONS = ("company", "budget_unit")
-EVERYBODY = tuple(KINDS)
-WHO = _("Who is the invoice for?")
+ALL_KINDS = tuple(KINDS)
+KIND_LABEL = _("Who is this invoice for?")
 NUMBERS = {"taxCode", "personalId", "budgetCode"}
-LABEL = re.compile(r"^[^\d:]*:\s*")  # "MST: 0100109106", as it stands on a business card
+LABEL = re.compile(r"^[^\d:]*:\s*")  # "MST: 0100109106", pasted from a business card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One line of the form. `kinds` show it, `needed` are those of them that cannot do without."""
+    """One field of the form. `kinds`: the kinds of buyer that have it. `needed`: those that must fill it in."""
 
     name: str
     label: Any
@@ -33,7 +33,7 @@ class Field:
 
     @property
     def limit(self) -> int:
-        return LENGTHS[self.name] if self.inputmode in ("text", "email") else 40  # numbers come with spaces and dots
+        return LENGTHS[self.name] if self.inputmode in ("text", "email") else 40  # room for spaces and dots
 
 
 FIELDS = (
@@ -42,7 +42,7 @@ FIELDS = (
         label=_("Tax code"),
         kinds=ORGANISATIONS,
         needed=("company",),
-        hint=_("10 digits, 13 for a branch, or the 12 of a household business."),
+        hint=_("10 digits; 13 for a branch; 12 for a household business."),
         inputmode="numeric",
     ),
     Field(
@@ -58,42 +58,42 @@ FIELDS = (
         label=_("Legal name"),
         kinds=ORGANISATIONS,
         needed=ORGANISATIONS,
-        hint=_("As in the business registration."),
+        hint=_("Exactly as registered."),
         autocomplete="organization",
     ),
     Field(name="name", label=_("Full name"), kinds=("individual",), needed=("individual",), autocomplete="name"),
     Field(
         name="personalId",
-        label=_("Personal number"),
+        label=_("Personal ID number"),
         kinds=("individual",),
-        hint=_("The 12 digits of your identity card."),
+        hint=_("The 12 digits on your identity card."),
         inputmode="numeric",
     ),
     Field(
         name="address",
         label=_("Address"),
-        kinds=EVERYBODY,
+        kinds=ALL_KINDS,
         needed=ORGANISATIONS,
-        hint=_("House and street, commune, province."),
+        hint=_("House number and street, commune, province."),
         autocomplete="address-line1",
     ),
     Field(
         name="email",
-        label=_("E-mail"),
-        kinds=EVERYBODY,
-        hint=_("Where the invoice can be sent."),
+        label=_("Email"),
+        kinds=ALL_KINDS,
+        hint=_("Where we can send the invoice."),
         type="email",
         inputmode="email",
         autocomplete="email",
     ),
-    Field(name="phone", label=_("Telephone"), kinds=EVERYBODY, type="tel", inputmode="tel", autocomplete="tel"),
+    Field(name="phone", label=_("Phone"), kinds=ALL_KINDS, type="tel", inputmode="tel", autocomplete="tel"),
 )
 
 
-def buyer_of(values: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """The contract's buyer: only what belongs to the chosen kind. An organisation is named by its legal name.
+def read_buyer(values: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """The contract's buyer, with the fields of the chosen kind only. An organisation's name is its legal name.
 
-    What is personal stays as it is `known` where its input was left empty.
+    A personal field that was left empty keeps its `known` value.
     """
     kind = values.get("kind", "")
     buyer = {f.name: values.get(f.name, "").strip() for f in FIELDS if kind in f.kinds}
@@ -105,19 +105,19 @@ def buyer_of(values: Mapping[str, str], known: Mapping[str, str]) -> dict[str, s
     return {"kind": kind, **buyer}
 
 
-def values_of(buyer: Mapping[str, str]) -> dict[str, str]:
-    """What the form shows of a buyer that is known."""
+def form_values(buyer: Mapping[str, str]) -> dict[str, str]:
+    """A buyer as the form's values."""
     organisation = buyer.get("kind") in ORGANISATIONS
     return {**buyer, "legalName": buyer.get("legalName") or buyer["name"]} if organisation else dict(buyer)
 
 
-def public_values_of(buyer: Mapping[str, str]) -> dict[str, str]:
-    """What the form may show of a buyer to anyone who holds the link: what a company's register shows."""
-    return {name: value for name, value in values_of(buyer).items() if name not in _personal(buyer)}
+def public_form_values(buyer: Mapping[str, str]) -> dict[str, str]:
+    """The values that anyone with the link may see: those that the business register publishes."""
+    return {name: value for name, value in form_values(buyer).items() if name not in _personal(buyer)}
 
 
 def _personal(buyer: Mapping[str, str]) -> dict[str, str]:
-    """By input: the parts of a buyer that are a person's own."""
+    """The personal fields of a buyer, under the names of the form's fields."""
     if not buyer:
         return {}
     names = ("email", "phone") if buyer["kind"] in ORGANISATIONS else tuple(f.name for f in FIELDS)
@@ -126,39 +126,39 @@ def _personal(buyer: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the template needs: the chosen kind, and each field with text, problem, and what stays if it is empty."""
+    """For the template."""
 
     kind: str
-    rows: list[tuple[Field, str, Any, str]]
+    rows: list[tuple[Field, str, Any, str]]  # field, value, problem, masked value that stays if left empty
     problems: dict[str, Any]
 
     @property
     def labelled(self) -> list[tuple[str, Any, Any]]:
-        """Input, label and problem, for the summary at the top."""
-        labels = {"kind": WHO, **{f.name: f.label for f in FIELDS}}
+        """Field name, label and problem, for the summary at the top."""
+        labels = {"kind": KIND_LABEL, **{f.name: f.label for f in FIELDS}}
         return [(name, labels[name], problem) for name, problem in self.problems.items()]
 
 
-def refused(at: str) -> dict[str, Any]:
-    """The problem of a refused document's field, "buyer.tax_code"."""
-    first, *words = at.removeprefix("buyer.").split("_")
+def problem_of_refused_field(path: str) -> dict[str, Any]:
+    """For the field that a provider refused. `path` is in the document: "buyer.tax_code"."""
+    first, *words = path.removeprefix("buyer.").split("_")
     name = "".join([first, *(word.title() for word in words)])
     return {name: _("This was not accepted.")} if name in {f.name for f in FIELDS} else {}
 
 
-def form_of(values: Mapping[str, str], problems: Mapping[str, Any], known: Mapping[str, str]) -> Form:
+def build_form(values: Mapping[str, str], problems: Mapping[str, Any], known: Mapping[str, str]) -> Form:
     kept = masked(dict(known))
     kept = {name: kept[name] for name in _personal(known)}
-    kind = values.get("kind") if values.get("kind") in KINDS else EVERYBODY[0]
-    at_inputs = _at_inputs(problems, values.get("kind", ""))
-    rows = [(f, values.get(f.name, ""), at_inputs.get(f.name), kept.get(f.name, "")) for f in FIELDS]
-    return Form(str(kind), rows, at_inputs)
+    kind = values.get("kind") if values.get("kind") in KINDS else ALL_KINDS[0]
+    by_field = _by_field(problems, values.get("kind", ""))
+    rows = [(f, values.get(f.name, ""), by_field.get(f.name), kept.get(f.name, "")) for f in FIELDS]
+    return Form(str(kind), rows, by_field)
 
 
-def _at_inputs(problems: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Each problem at the input where it can be mended, in the order of the form."""
-    at = {
+def _by_field(problems: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Each problem at the field where the buyer can correct it, in the order of the form."""
+    moved = {
         ("legalName" if field == "name" and kind in ORGANISATIONS else field): text for field, text in problems.items()
     }
     order = ["kind", *(f.name for f in FIELDS)]
-    return {field: at[field] for field in sorted(at, key=order.index)}
+    return {field: moved[field] for field in sorted(moved, key=order.index)}

@@ -1,4 +1,4 @@
-"""Buyers read Vietnamese, until they ask for English."""
+"""The buyer page's language: Vietnamese, unless the buyer chooses English."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -6,13 +6,13 @@ from django.http.response import HttpResponseBase
 
 LANGUAGES = dict(settings.LANGUAGES)
 DEFAULT = "vi"
-COOKIE = "claim_language"  # not Django's own: an operator's console keeps its language
+COOKIE = "claim_language"  # not Django's own, which the operators' console uses
 A_YEAR = 365 * 24 * 3600
 
 
 def language_of(request: HttpRequest) -> str:
-    """By the link that was pressed, else by the one pressed before. What a browser sends by itself decides nothing:
-    many telephones in Việt Nam are set to English by people who read Vietnamese."""
+    """From the language link that was pressed now or earlier. Accept-Language is ignored: many phones in Việt Nam are
+    set to English although their owners read Vietnamese."""
     for wanted in (request.GET.get("lang"), request.COOKIES.get(COOKIE)):
         if wanted in LANGUAGES:
             return str(wanted)

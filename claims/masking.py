@@ -1,13 +1,13 @@
-"""The buyer as holders of the link may see them: enough to recognise oneself, too little to be of use to others.
+"""The buyer as anyone with the claim link may see them: enough to recognise, too little to misuse.
 
-A claim link is printed on receipts and opened on shared telephones.
+A claim link is printed on receipts and opened on shared phones.
 """
 
 HIDDEN = "•••"
 
 
 def masked(buyer: dict[str, str]) -> dict[str, str]:
-    """The same fields. A company's name is public and stays; a person's keeps the given name."""
+    """The same fields. A company's name is public and stays; of a person's name the given name stays."""
     person = buyer.get("kind") == "individual"
     hide = {
         "name": _initials if person else str,
@@ -26,13 +26,13 @@ def _tail(text: str) -> str:
 
 
 def _initials(name: str) -> str:
-    """Nguyễn Thị Mai → N. T. Mai: in Vietnam the last word is the given name."""
+    """Nguyễn Thị Mai → N. T. Mai: the last word is the given name."""
     *others, given = name.split()
     return " ".join([*(f"{word[0]}." for word in others), given])
 
 
 def _district(address: str) -> str:
-    """Without house and street."""
+    """Without house number and street."""
     _, _, rest = address.partition(",")
     return f"{HIDDEN},{rest}" if rest.strip() else HIDDEN
 

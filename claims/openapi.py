@@ -1,4 +1,4 @@
-"""The page's JSON twin in the OpenAPI document: the claim link's secret is the key."""
+"""The page's JSON twin in the OpenAPI document. The claim link's token authenticates."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ def _object(**properties: Any) -> dict[str, Any]:
 CLAIM = _object(
     sourceId=TEXT,
     state={"enum": [state.value for state in State]},
-    editable={"type": "boolean", "description": "May the buyer still be named or changed?"},
+    editable={"type": "boolean", "description": "Can the invoice still be claimed, or its claim edited?"},
     claimUrl=TEXT,
     claimDeadline=TIME,
     claimedAt=TIME,
     seller=_object(name=TEXT, legalName=TEXT, taxCode=TEXT, address=TEXT),
-    buyer={"type": ["object", "null"], "description": "Masked: whoever has the link may read this."},
+    buyer={"type": ["object", "null"], "description": "Masked: anyone who has the link can read this."},
     lines={
         "type": "array",
         "items": _object(
@@ -48,7 +48,7 @@ CLAIM = _object(
     issuedAt=TIME,
     lookupCode=NULLABLE,
     lookupUrl=NULLABLE,
-    files={"type": "object", "additionalProperties": TEXT, "description": "Where PDF and XML are, once there."},
+    files={"type": "object", "additionalProperties": TEXT, "description": "Links to the PDF and XML, once they exist."},
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def describe(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         "put": {
             **_operation(
                 "claim",
-                "Say who the buyer is, or say it anew. 409 `taken`, 410 `closed`.",
+                "Claim the invoice, or edit the claim. 409 `taken`, 410 `closed`.",
                 ("400", "404", "409", "410", "413", "422", "429", "503"),
             ),
             "requestBody": {
@@ -76,12 +76,12 @@ def describe(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-def _operation(name: str, told: str, problems: tuple[str, ...]) -> dict[str, Any]:
+def _operation(name: str, description: str, problems: tuple[str, ...]) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Claim"}}}
     return {
         "operationId": f"claims_{name}",
         "tags": ["claims"],
-        "description": told,
+        "description": description,
         "parameters": [TOKEN],
         "security": [],
         "responses": {

@@ -1,43 +1,43 @@
-// What makes the page gentler. Without it everything works: the page reloads by itself, the address is a plain line.
+// Optional comfort: without this script the page reloads itself, and the address is a plain text field.
 
-// While something is under way: look again, and put in what changed.
-const follow = (act) => {
-  const pace = act.dataset.again * 1000; // of a page that has to reload itself whole
+// While the invoice may still change: poll, and swap in what changed.
+const follow = (section) => {
+  const pace = section.dataset.refresh * 1000; // of the reload without a script
   let wait = pace / 4;
   let etag = "";
-  const look = async () => {
-    if (document.hidden) return document.addEventListener("visibilitychange", look, { once: true });
+  const poll = async () => {
+    if (document.hidden) return document.addEventListener("visibilitychange", poll, { once: true });
     try {
-      const answer = await fetch(location.href, { cache: "no-store", headers: etag ? { "If-None-Match": etag } : {} });
-      if (answer.status === 200) {
-        etag = answer.headers.get("ETag") ?? "";
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const next = page.querySelector(".act");
-        if (next && next.innerHTML !== act.innerHTML) {
-          const held = act.contains(document.activeElement) && document.activeElement.getAttribute("href");
-          act.replaceWith(next);
-          act = next;
-          if (held) act.querySelector(`a[href="${CSS.escape(held)}"]`)?.focus();
-          const [headline, was] = [act.querySelector("h1").textContent, document.title];
+      const response = await fetch(location.href, { cache: "no-store", headers: etag ? { "If-None-Match": etag } : {} });
+      if (response.status === 200) {
+        etag = response.headers.get("ETag") ?? "";
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        const next = page.querySelector(".status");
+        if (next && next.innerHTML !== section.innerHTML) {
+          const focused = section.contains(document.activeElement) && document.activeElement.getAttribute("href");
+          section.replaceWith(next);
+          section = next;
+          if (focused) section.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+          const [headline, before] = [section.querySelector("h1").textContent, document.title];
           document.title = page.title;
-          if (was !== page.title) document.getElementById("news").textContent = headline;
+          if (before !== page.title) document.getElementById("live-status").textContent = headline;
         }
-        if (!act.dataset.again) return; // it is final
+        if (!section.dataset.refresh) return; // final
       }
     } catch {
-      // a bad line: later
+      // offline: try later
     }
     wait = Math.min(wait * 1.2, pace * 3);
-    setTimeout(look, wait);
+    setTimeout(poll, wait);
   };
-  setTimeout(look, wait);
+  setTimeout(poll, wait);
 };
 
-// Suggests communes below the address while it is typed.
+// Suggests communes below the address field.
 const suggest = (address, list) => {
-  let asked = 0;
-  let pause;
-  // What stands after the last comma is the commune; before it, house and street.
+  let latest = 0;
+  let timer;
+  // After the last comma: the commune. Before it: house and street.
   const split = () => {
     const at = address.value.lastIndexOf(",") + 1;
     return [address.value.slice(0, at), address.value.slice(at).trim()];
@@ -58,28 +58,28 @@ const suggest = (address, list) => {
     list.hidden = names.length === 0;
   };
   address.addEventListener("input", () => {
-    clearTimeout(pause);
+    clearTimeout(timer);
     const [before, typed] = split();
-    const turn = ++asked;
+    const turn = ++latest;
     if (!before || typed.length < 2) return show([]);
-    pause = setTimeout(async () => {
+    timer = setTimeout(async () => {
       try {
-        const answer = await fetch(`${list.dataset.url}?q=${encodeURIComponent(typed)}`);
-        const { communes } = await answer.json();
-        if (turn === asked) show(communes);
+        const response = await fetch(`${list.dataset.url}?q=${encodeURIComponent(typed)}`);
+        const { communes } = await response.json();
+        if (turn === latest) show(communes);
       } catch {
-        show([]); // a bad line: the buyer types on
+        show([]); // offline: no suggestions
       }
     }, 150);
   });
 };
 
-// On a shared telephone "back" brings nothing typed back: only what the server would show.
+// On a shared phone the "back" button must not bring back what was typed.
 addEventListener("pageshow", () => {
   for (const form of document.forms) form.reset();
 });
 
-const act = document.querySelector("[data-again]");
-if (act) follow(act);
+const section = document.querySelector("[data-refresh]");
+if (section) follow(section);
 const list = document.getElementById("communes");
 if (list) suggest(document.getElementById("address"), list);

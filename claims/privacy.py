@@ -1,4 +1,4 @@
-"""The address of a claim page is its key: it stays out of caches, indexes and other sites' logs."""
+"""A claim page's address authenticates, so it is kept out of caches, search indexes and other sites' logs."""
 
 import base64
 import hashlib
@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.safestring import mark_safe
 
-T = TypeVar("T", bound=HttpResponseBase)
+ResponseType = TypeVar("T", bound=HttpResponseBase)
 
-# The page brings its style and its script along, one round trip on a bad line; the policy knows them by their hashes.
+# Style and script are inline: one round trip on a slow line. The Content-Security-Policy allows them by hash.
 STYLE, SCRIPT = (mark_safe((Path(__file__).parent / name).read_text()) for name in ("page.css", "page.js"))  # noqa: S308  (our own files)
 
 
@@ -30,17 +30,17 @@ HEADERS = {
 }
 
 
-def keep_private(response: T) -> T:
+def keep_private(response: ResponseType) -> ResponseType:
     for name, value in HEADERS.items():
         response.headers[name] = value
     return response
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    """Whether another site had the browser send this.
+    """Did another site make the browser send this request?
 
-    Browsers say so themselves, so forms need no session and no cookie, which matters inside chat apps. (Django's own
-    check cannot go with no-referrer: browsers then send `Origin: null`.) Old browsers say nothing; but whoever can
-    forge the address holds the token and needs nobody's browser.
+    Browsers say so themselves, so forms need no session and no cookie, which chat apps often block. Django's own check
+    does not work with no-referrer, because browsers then send `Origin: null`. Old browsers send no such header; but an
+    attacker who knows the address has the token and does not need the buyer's browser.
     """
     return request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
 from invoices.lifecycle import CLAIMABLE, NUMBERED, State
 from invoices.models import Invoice
-from invoices.operations.claim import is_between_sends, is_open, may_mend
+from invoices.operations.claim import is_open, is_requeued, may_correct_buyer
 
-SOON, LATER = 10, 60  # seconds until the page reloads itself; its script looks oftener, and at what changed only
+# Seconds until the page reloads itself without JavaScript. Its script looks more often, and transfers changes only.
+SOON, LATER = 10, 60
 
 STEPS = (
     _("Details received"),
@@ -20,83 +21,105 @@ STEPS = (
 )
 DONE = {State.QUEUED: 1, State.SENDING: 1, State.UNCERTAIN: 1, State.SUBMITTED: 2, State.ISSUED: 3}  # steps of these
 
-ON_ITS_WAY = _("Your invoice is on its way")
-TOLD = {
-    State.SENDING: (ON_ITS_WAY, _("It is being issued now and can no longer change.")),
-    State.UNCERTAIN: (
-        ON_ITS_WAY,
-        _("The provider has not confirmed it yet. We keep asking; you need not do anything."),
+
+class Message(NamedTuple):
+    headline: Any
+    text: Any = ""
+
+
+# A claim is possible.
+NO_BUYER_YET = Message(_("Get your invoice"), _("Please enter the buyer's details."))
+BUYER_KNOWN = Message(
+    _("Your invoice is being prepared"), _("It will be issued with the details below unless you change them in time.")
+)
+CLAIMED = Message(_("We have your details"))
+BUYER_REFUSED = Message(
+    _("Please check your details"),
+    _("The tax authority's rules do not accept them as they are. Correct them and we will send the invoice again."),
+)
+
+# The window has closed and no worker has taken the invoice yet.
+CLOSED = Message(_("The deadline for requesting this invoice has passed"))
+CLOSED_FOR_CONSUMER = Message(CLOSED.headline, _("The invoice will be issued without a buyer's name."))
+CLOSED_FOR_BUYER = Message(
+    _("The deadline for changes has passed"), _("The invoice will be issued with the details below.")
+)
+
+BY_STATE = {
+    State.SENDING: Message(_("Your invoice is on its way"), _("It is being issued now and can no longer be changed.")),
+    State.UNCERTAIN: Message(
+        _("Your invoice is on its way"),
+        _("The e-invoice provider has not confirmed it yet. We keep checking; you do not need to do anything."),
     ),
-    State.SUBMITTED: (_("The tax authority is checking it"), _("It has a number. The tax authority's code follows.")),
-    State.ISSUED: (_("Your invoice is issued"), ""),
-    State.FAILED: (
-        _("The seller is looking into it"),
-        _("The invoice could not be issued yet and somebody is looking at why. In a hurry, please ask the seller."),
+    State.SUBMITTED: Message(
+        _("The tax authority is checking your invoice"), _("It has a number. The tax authority's code will follow.")
     ),
-    State.CANCELLED: (_("There is no invoice for this order"), _("The order was refunded, or nothing was paid.")),
-    State.EXPIRED: (_("The time to claim is over"), _("Nobody claimed this invoice in time.")),
-    State.REPLACED: (
+    State.ISSUED: Message(_("Your invoice has been issued")),
+    State.FAILED: Message(
+        _("Your invoice is delayed"),
+        _("It could not be issued yet; the cause is being checked. If it is urgent, please contact the seller."),
+    ),
+    State.CANCELLED: Message(
+        _("There is no invoice for this order"), _("The order was refunded, or nothing was paid.")
+    ),
+    State.EXPIRED: Message(CLOSED.headline, _("It was not requested in time.")),
+    State.REPLACED: Message(
         _("This invoice was replaced"),
-        _("The seller issued another one instead. Please ask them for it if you did not get it."),
+        _("The seller has issued another invoice instead. If you have not received it, please contact the seller."),
     ),
-    State.ADJUSTED: (
+    State.ADJUSTED: Message(
         _("This invoice was adjusted"),
-        _("The seller issued an adjustment to it. Please ask them for it if you did not get it."),
+        _("The seller has issued an adjustment invoice. If you have not received it, please contact the seller."),
     ),
 }
-OPEN = (_("Get your invoice"), _("Tell us whom it is for."))
-KNOWN = (_("Your invoice is prepared"), _("It is issued to these details unless you change them in time."))
-CLAIMED = (_("We have your details"), "")
-REFUSED = (
-    _("Please check your details"),
-    _("The tax authority's rules do not accept them as they are. Mend them and the invoice is sent again."),
-)
-JUST_OVER = (_("The time to claim is over"), "")
-TOO_LATE = (_("The time to claim is over"), _("The invoice is issued without a buyer's name."))
-TOO_LATE_KNOWN = (_("The time to change is over"), _("The invoice is issued to the details below."))
-
-HELPS = (State.EXPIRED, State.FAILED, State.CANCELLED, State.REPLACED, State.ADJUSTED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    headline: Any
-    text: Any
+    message: Message
     is_open: bool  # for a claim or an edit
     until: datetime | None  # the last moment of that, where it is known
     steps: list[tuple[Any, str]]  # what, and "done", "current" or ""
     refresh: int | None  # seconds
-    is_late: bool  # the buyer can only turn to the seller
+    needs_seller: bool  # only the seller can help the buyer now
 
 
 def progress_of(invoice: Invoice, *, has_files: bool, now: datetime) -> Progress:
-    state = State.SENDING if is_between_sends(invoice) else State(invoice.state)
+    state = State.SENDING if is_requeued(invoice) else State(invoice.state)
     open_now = is_open(invoice, now)
-    headline: Any
-    text: Any
-    if may_mend(invoice):
-        headline, text = REFUSED
-    elif state not in CLAIMABLE:
-        headline, text = TOLD[state]
-    elif open_now:
-        headline, text = CLAIMED if invoice.claimed_at else KNOWN if invoice.buyer else OPEN
-    else:
-        headline, text = TOO_LATE_KNOWN if invoice.buyer else TOO_LATE if state == State.QUEUED else JUST_OVER
     return Progress(
-        headline,
-        text,
+        message=_message(invoice, state, open_now),
         is_open=open_now,
         until=_until(invoice) if open_now else None,
         steps=_steps(invoice, state, has_files),
         refresh=_refresh(state, has_files),
-        is_late=(state in HELPS and not open_now)
-        or (state in CLAIMABLE and not open_now)
-        or (state in NUMBERED and not invoice.buyer),
+        needs_seller=_needs_seller(invoice, state, open_now),
     )
 
 
+def _message(invoice: Invoice, state: State, open_now: bool) -> Message:
+    if may_correct_buyer(invoice):
+        return BUYER_REFUSED
+    if state not in CLAIMABLE:
+        return BY_STATE[state]
+    if open_now:
+        if invoice.claimed_at:
+            return CLAIMED
+        return BUYER_KNOWN if invoice.buyer else NO_BUYER_YET
+    if invoice.buyer:
+        return CLOSED_FOR_BUYER
+    return CLOSED_FOR_CONSUMER if state == State.QUEUED else CLOSED
+
+
+def _needs_seller(invoice: Invoice, state: State, open_now: bool) -> bool:
+    if state in NUMBERED and not invoice.buyer:
+        return True
+    without_help = (*CLAIMABLE, State.EXPIRED, State.FAILED, State.CANCELLED, State.REPLACED, State.ADJUSTED)
+    return state in without_help and not open_now
+
+
 def _until(invoice: Invoice) -> datetime | None:
-    """A claim may be edited until a worker takes it; that is told in other words."""
+    """None for a claim: it may be edited until a worker takes it, which the page says in other words."""
     if invoice.state == State.FAILED:
         return invoice.issue_until
     return None if invoice.claimed_at else invoice.claim_deadline

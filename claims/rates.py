@@ -1,15 +1,15 @@
-"""One claim link answers so often a minute and no oftener: whoever has it may be a machine that lost its way."""
+"""The rate limit of one claim link: a script that loops must not slow the others down."""
 
 from config.rest.rates import seconds_to_wait
 
 
-class TooOften(Exception):
+class TooManyRequests(Exception):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Try again in {seconds} seconds.")
         self.seconds = seconds
 
 
-def count(token: str) -> None:
-    """Count a visit. Raises TooOften."""
+def count_visit(token: str) -> None:
+    """Raises TooManyRequests."""
     if seconds := seconds_to_wait("claim", token):
-        raise TooOften(seconds)
+        raise TooManyRequests(seconds)

@@ -18,7 +18,7 @@ from django.views.decorators.http import conditional_page, require_GET, require_
 from structlog.stdlib import get_logger
 
 from claims import form, language, rates
-from claims.communes import suggest
+from claims.communes import suggest_communes
 from claims.masking import masked
 from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
@@ -29,7 +29,7 @@ from invoices.models import Invoice, InvoiceFile
 from invoices.opening.buyers import InvalidBuyer
 from invoices.opening.money import Bill
 from invoices.operations import claim
-from invoices.operations.claim import Closed, Unknown, find
+from invoices.operations.claim import Closed, UnknownToken, find_claimable
 from merchants.models import Logo
 
 log = get_logger(__name__)
@@ -38,79 +38,81 @@ TYPES = {"pdf": "application/pdf", "xml": "application/xml"}
 
 
 def for_buyers(view: View) -> View:
-    """In the buyer's language, kept private, and in plain words where something is missing."""
+    """Sets the buyer's language and the private headers, and turns errors into pages."""
 
     @csrf_exempt  # see privacy.is_cross_site
     @wraps(view)
-    def answer(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         chosen = language.language_of(request)
         with translation.override(chosen):
             try:
-                rates.count(kwargs["token"])
+                rates.count_visit(kwargs["token"])
                 response = view(request, **kwargs)
-            except rates.TooOften as error:
-                told = gettext("Please try again in a moment.")
-                response = only_words(request, 429, gettext("We cannot look this up right now"), told)
+            except rates.TooManyRequests as error:
+                text = gettext("Please try again in a moment.")
+                response = message_page(request, 429, gettext("This page is not available right now"), text)
                 response.headers["Retry-After"] = str(error.seconds)
-            except (Unknown, Http404):
-                told = gettext("Please scan the code on your receipt again, or ask the seller for the link.")
-                response = only_words(request, 404, gettext("This link leads to no invoice."), told)
+            except (UnknownToken, Http404):
+                text = gettext("Please scan the code on your receipt again, or ask the seller for the link.")
+                response = message_page(request, 404, gettext("This link does not lead to an invoice."), text)
             except (OperationalError, InterfaceError):
                 log.exception("[claimPageUnavailable]")
-                told = gettext("Please reload this page in a moment. If you sent a form, it is sent again.")
-                response = only_words(request, 503, gettext("We cannot look this up right now"), told)
+                text = gettext(
+                    "Please reload this page in a moment. If you have just sent the form, it will be sent again."
+                )
+                response = message_page(request, 503, gettext("This page is not available right now"), text)
         response.headers["Content-Language"] = chosen
         if request.GET.get("lang") == chosen:
             language.remember(response, chosen)
         return keep_private(response)
 
-    return answer
+    return wrapped
 
 
 @for_buyers
-@gzip_page  # a long receipt; the page answers nothing that another site could have typed
-@conditional_page  # the page's script asks whether anything changed
+@gzip_page  # for long receipts; safe, because the page reflects no input of other sites
+@conditional_page  # for the page's script, which polls
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest, token: str) -> HttpResponseBase:
-    """GET shows, POST claims or edits: 303 to the page, 422 with every problem, 409 taken, 410 closed."""
+    """GET shows; POST claims or edits: 303 to the page, 422 with every problem, 409 taken, 410 closed."""
     if request.method != "POST":
-        return _page(request, find(token))
+        return _page(request, find_claimable(token))
     if is_cross_site(request):
-        told = gettext("Please open the link and fill in the form there.")
-        return only_words(request, 403, gettext("This form was sent by another site"), told)
+        text = gettext("Please open the link and fill in the form there.")
+        return message_page(request, 403, gettext("This form was sent from another site"), text)
     values = {key: str(value) for key, value in request.POST.items()}
     try:
-        claim.claim(token, form.buyer_of(values, find(token).buyer))
+        claim.claim(token, form.read_buyer(values, find_claimable(token).buyer))
     except InvalidBuyer as error:
-        return _page(request, find(token), status=422, values=values, problems=error.problems)
+        return _page(request, find_claimable(token), status=422, values=values, problems=error.problems)
     except Closed:
-        return _page(request, find(token), status=410, refused=True)
+        return _page(request, find_claimable(token), status=410, too_late=True)
     except WrongState:
-        return _page(request, find(token), status=409, refused=True)
-    done = redirect("claim-page", token=token)
-    done.status_code = 303  # a reload shows the page and sends nothing twice
-    return done
+        return _page(request, find_claimable(token), status=409, too_late=True)
+    response = redirect("claim-page", token=token)
+    response.status_code = 303  # a reload then shows the page and does not send the form again
+    return response
 
 
 @for_buyers
 @require_safe
 def stub(request: HttpRequest, token: str) -> HttpResponseBase:
-    """A slip for the till's printer, with the QR code of the claim link."""
-    invoice = find(token)
-    return show(request, "claims/stub.html", {"invoice": invoice, "logo": _logo(invoice), "qr": _qr(invoice)})
+    """A slip for the receipt printer, with the QR code of the claim link."""
+    invoice = find_claimable(token)
+    return render_page(request, "claims/stub.html", {"invoice": invoice, "logo": _logo(invoice), "qr": _qr(invoice)})
 
 
 @for_buyers
 @require_safe
 def qr(request: HttpRequest, token: str) -> HttpResponseBase:
-    return HttpResponse(_qr(find(token)), content_type="image/svg+xml")
+    return HttpResponse(_qr(find_claimable(token)), content_type="image/svg+xml")
 
 
 @for_buyers
 @require_safe
 def file(request: HttpRequest, token: str, kind: str) -> HttpResponseBase:
     """The issued invoice's PDF or XML."""
-    invoice = find(token)
+    invoice = find_claimable(token)
     stored = InvoiceFile.objects.living().filter(invoice=invoice, kind=kind).first()
     if stored is None:
         raise Http404
@@ -119,7 +121,7 @@ def file(request: HttpRequest, token: str, kind: str) -> HttpResponseBase:
 
 
 def _qr(invoice: Invoice) -> SafeString:
-    """The claim link's QR code as an SVG, scalable: its size is for the page to say."""
+    """The claim link's QR code as an SVG. Its size is set by the page."""
     picture = io.BytesIO()
     code = segno.make(invoice.claim_url, error="m")
     code.save(picture, kind="svg", border=4, light="white", xmldecl=False, omitsize=True, svgclass="qr", lineclass=None)
@@ -128,18 +130,19 @@ def _qr(invoice: Invoice) -> SafeString:
 
 @require_GET
 def communes(request: HttpRequest) -> HttpResponse:
-    answer = JsonResponse({"communes": suggest(request.GET.get("q", ""))}, json_dumps_params={"ensure_ascii": False})
-    answer.headers["Cache-Control"] = "public, max-age=86400"  # they change by law, not by the day
-    return answer
+    names = suggest_communes(request.GET.get("q", ""))
+    response = JsonResponse({"communes": names}, json_dumps_params={"ensure_ascii": False})
+    response.headers["Cache-Control"] = "public, max-age=86400"  # they change by law, not daily
+    return response
 
 
-def show(request: HttpRequest, template: str, more: dict[str, Any] | None = None, *, status: int = 200) -> HttpResponse:
+def render_page(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     shared = {"style": STYLE, "script": SCRIPT, "language": translation.get_language(), "languages": language.LANGUAGES}
-    return render(request, template, shared | (more or {}), status=status)
+    return render(request, template, shared | context, status=status)
 
 
-def only_words(request: HttpRequest, status: int, headline: str, text: str) -> HttpResponse:
-    return show(request, "claims/only_words.html", {"headline": headline, "text": text}, status=status)
+def message_page(request: HttpRequest, status: int, headline: str, text: str) -> HttpResponse:
+    return render_page(request, "claims/message.html", {"headline": headline, "text": text}, status=status)
 
 
 def _page(
@@ -149,37 +152,44 @@ def _page(
     status: int = 200,
     values: dict[str, str] | None = None,
     problems: dict[str, Any] | None = None,
-    refused: bool = False,
+    too_late: bool = False,
 ) -> HttpResponse:
     files = set(InvoiceFile.objects.living().filter(invoice=invoice).values_list("kind", flat=True))
     progress = progress_of(invoice, has_files=len(files) == len(TYPES), now=clock.now())
-    asked = values is not None or not invoice.buyer or "edit" in request.GET or invoice.state == State.FAILED
-    editing = progress.is_open and asked
-    more = {
+    wants_form = values is not None or not invoice.buyer or "edit" in request.GET or invoice.state == State.FAILED
+    editing = progress.is_open and wants_form
+    context = {
         "invoice": invoice,
         "seller": invoice.config_snapshot["seller"],
         "bill": Bill.from_json(invoice.bill),
         "progress": progress,
-        "refused": refused,
+        "too_late": too_late,
         "files": sorted(files),
         "logo": _logo(invoice),
-        "still": "still" in request.GET,
+        "paused": "paused" in request.GET,
         "notice": _notice(),
-        "refresh": None if editing else progress.refresh,  # never under somebody's fingers
+        "refresh": None if editing else progress.refresh,  # never while a form is open
     }
     if editing:
         if values is None:
-            values, problems = form.public_values_of(invoice.buyer), form.refused(invoice.failure_field)
-        more |= {"form": form.form_of(values, problems or {}, invoice.buyer), "kinds": form.KINDS, "who": form.WHO}
+            values, problems = (
+                form.public_form_values(invoice.buyer),
+                form.problem_of_refused_field(invoice.failure_field),
+            )
+        context |= {
+            "form": form.build_form(values, problems or {}, invoice.buyer),
+            "kinds": form.KINDS,
+            "kind_label": form.KIND_LABEL,
+        }
     elif invoice.buyer:
-        more["summary"] = _summary(invoice.buyer)
-    return show(request, "claims/page.html", more, status=status)
+        context["summary"] = _summary(invoice.buyer)
+    return render_page(request, "claims/page.html", context, status=status)
 
 
 def _notice() -> str:
-    """What operators have to tell every buyer, such as a planned pause; a secret setting is told to nobody."""
-    told = Configuration.objects.living().filter(key="claims.notice", is_secret=False)
-    return told.values_list("value", flat=True).first() or ""
+    """The operators' notice to every buyer, such as planned maintenance. A secret setting is never shown."""
+    notices = Configuration.objects.living().filter(key="claims.notice", is_secret=False)
+    return notices.values_list("value", flat=True).first() or ""
 
 
 def _logo(invoice: Invoice) -> Logo | None:
@@ -187,6 +197,6 @@ def _logo(invoice: Invoice) -> Logo | None:
 
 
 def _summary(buyer: dict[str, str]) -> list[tuple[Any, str]]:
-    """Label and masked value, in the order of the form."""
-    shown = form.values_of(masked(buyer))
-    return [(f.label, shown[f.name]) for f in form.FIELDS if shown.get(f.name) and buyer["kind"] in f.kinds]
+    """Labels and masked values, in the order of the form."""
+    values = form.form_values(masked(buyer))
+    return [(f.label, values[f.name]) for f in form.FIELDS if values.get(f.name) and buyer["kind"] in f.kinds]

@@ -1,4 +1,4 @@
-"""Numbers as people in Việt Nam write them, in both languages: the invoice itself is Vietnamese."""
+"""Numbers in Vietnamese notation, in both languages: the invoice itself is Vietnamese."""
 
 from django import template
 
@@ -7,7 +7,7 @@ register = template.Library()
 
 @register.filter
 def dong(amount: int) -> str:
-    """1234567 → 1.234.567 ₫, in one piece."""
+    """1234567 → 1.234.567 ₫, with a no-break space."""
     return f"{amount:,}".replace(",", ".") + "\u00a0₫"
 
 

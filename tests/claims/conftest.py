@@ -1,4 +1,4 @@
-"""Chromium on a telephone's screen, which hears everything that a page asks for and says."""
+"""Chromium at phone size. It records every request and every console error."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,21 +12,21 @@ PHONE = {"width": 375, "height": 812}
 
 
 @pytest.fixture
-def asked() -> list[str]:
-    """The addresses that the page asked for, in order."""
+def requests() -> list[str]:
+    """The addresses that the page requested, in order."""
     return []
 
 
 @pytest.fixture
-def phone(browser: Any, live_server: Any, asked: list[str]) -> Iterator[Page]:
-    """A page that may ask our own server only, and of which the browser may complain of nothing."""
+def phone(browser: Any, live_server: Any, requests: list[str]) -> Iterator[Page]:
+    """A page that requests from our own server only and breaks no Content-Security-Policy."""
     context = browser.new_context(viewport=PHONE, device_scale_factor=2, locale="en-US", base_url=live_server.url)
     page = context.new_page()
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.set_default_timeout(TIMEOUT)
     yield page
     context.close()
-    assert [url for url in asked if not url.startswith((live_server.url, "data:"))] == []
-    assert [text for text in said if "Content Security" in text] == []
+    assert [url for url in requests if not url.startswith((live_server.url, "data:"))] == []
+    assert [text for text in errors if "Content Security" in text] == []

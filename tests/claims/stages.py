@@ -1,4 +1,4 @@
-"""Invoices as a buyer may meet them, and what the tests of this room ask of them."""
+"""Invoices at every stage that a buyer may see, and helpers for tests of claims."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,13 +9,13 @@ from django.core.files.base import ContentFile
 from config.base import clock
 from invoices.models import Invoice, InvoiceFile
 from invoices.opening.claim_window import expire_claims
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import refund
 from invoices.operations.claim import claim
 from tests import cast
 
 
-def again(invoice: Invoice) -> Invoice:
+def reload_invoice(invoice: Invoice) -> Invoice:
     return Invoice.objects.get(pk=invoice.pk)
 
 
@@ -23,10 +23,10 @@ def overdue(**overrides: Any) -> Invoice:
     """WAITING, and its window has closed."""
     invoice = cast.waiting(cast.seller(**overrides))
     Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=clock.now() - timedelta(seconds=1))
-    return again(invoice)
+    return reload_invoice(invoice)
 
 
-def events(invoice: Invoice) -> list[str]:
+def event_types(invoice: Invoice) -> list[str]:
     return list(invoice.tracings.values_list("event_type", flat=True))
 
 
@@ -42,33 +42,33 @@ def with_files(invoice: Invoice) -> Invoice:
     return invoice
 
 
-def link(invoice: Invoice) -> str:
+def page_path(invoice: Invoice) -> str:
     return f"/claims/{invoice.claim_token}"
 
 
-def twin(invoice: Invoice) -> str:
+def twin_path(invoice: Invoice) -> str:
     return f"/v1/api/claims/{invoice.claim_token}"
 
 
 def expired() -> Invoice:
     invoice = overdue(unclaimed="lapse")
     expire_claims(invoice.partition)
-    return again(invoice)
+    return reload_invoice(invoice)
 
 
-def to_be_mended() -> Invoice:
+def buyer_refused() -> Invoice:
     """The provider refused the buyer's address."""
     invoice = cast.failed(buyer=cast.PERSON)
     Invoice.objects.filter(pk=invoice.pk).update(failure_field="buyer.address")
-    return again(invoice)
+    return reload_invoice(invoice)
 
 
 def partly_refunded() -> Invoice:
-    """The provider refused the buyer, and then a part of the money went back."""
+    """The provider refused the buyer, and then part of the payment was refunded."""
     sale = cast.payment(cast.seller())
     invoice = cast.refused(**sale)
-    learn(refund(cast.refund(sale, amount=1000, full=False)), actor="test")
-    return again(invoice)
+    apply_facts(refund(cast.refund(sale, amount=1000, full=False)), actor="test")
+    return reload_invoice(invoice)
 
 
 STAGES: dict[str, Callable[[], Invoice]] = {
@@ -80,7 +80,7 @@ STAGES: dict[str, Callable[[], Invoice]] = {
     "queued": lambda: cast.queued(cast.seller(claim_window=0)),
     "sending": lambda: cast.sending(buyer=cast.PERSON),
     "failed": cast.failed,
-    "to be mended": to_be_mended,
+    "buyer refused": buyer_refused,
     "partly refunded": partly_refunded,
     "issued": lambda: cast.issued(buyer=cast.COMPANY),
     "consumer": cast.issued,

@@ -1,4 +1,4 @@
-"""A claim link answers so often a minute and no oftener."""
+"""The rate limit of a claim link."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ from django.test import Client
 
 from tests import cast
 from tests.api.client import problem
-from tests.claims.stages import link, twin
+from tests.claims.stages import page_path, twin_path
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_claim_link_that_is_asked_too_often_says_when_to_come_back(client: Client, settings: Any) -> None:
+def test_too_many_requests_are_429_with_retry_after(client: Client, settings: Any) -> None:
     settings.RATES = {**settings.RATES, "claim": 2}
     invoice, other = cast.waiting(), cast.waiting()
-    answers = [client.get(address) for _ in range(4) for address in (link(invoice), twin(invoice))]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert len(refused) >= 4 and {answer["Cache-Control"] for answer in refused} == {"no-store"}
-    assert all(0 < int(answer["Retry-After"]) <= 60 for answer in refused)
+    responses = [client.get(address) for _ in range(4) for address in (page_path(invoice), twin_path(invoice))]
+    refused = [response for response in responses if response.status_code == 429]
+    assert len(refused) >= 4 and {response["Cache-Control"] for response in refused} == {"no-store"}
+    assert all(0 < int(response["Retry-After"]) <= 60 for response in refused)
     assert problem(next(a for a in refused if "json" in a["Content-Type"])) == (429, "too_many_requests")
-    assert client.get(link(other)).status_code == 200
+    assert client.get(page_path(other)).status_code == 200
 
 
-def test_a_body_that_is_too_large_is_a_problem_too(client: Client) -> None:
+def test_a_body_that_is_too_large_is_413(client: Client) -> None:
     body = b'{"buyer": "' + b"x" * (1024 * 1024) + b'"}'
-    answer = client.put(twin(cast.waiting()), body, content_type="application/json")
-    assert problem(answer) == (413, "too_large")
+    response = client.put(twin_path(cast.waiting()), body, content_type="application/json")
+    assert problem(response) == (413, "too_large")

@@ -1,4 +1,4 @@
-"""Every word that a buyer reads exists in Vietnamese and English, and the compiled catalogues are the written ones."""
+"""Every text of the buyer's page exists in Vietnamese and English, and the compiled catalogues are current."""
 
 import ast
 import gettext
@@ -10,7 +10,7 @@ from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).parents[2]
 LOCALE = ROOT / "claims" / "locale"
-ROOMS = ("claims", "invoices", "merchants")
+APPS = ("claims", "invoices", "merchants")
 ENTRY = re.compile(r'^(msgid|msgid_plural|msgstr|msgstr\[\d\]) (".*")$|^(".*")$', re.MULTILINE)
 CALL = re.compile(r"""\b(?:_|gettext|gettext_lazy|ngettext)\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 
@@ -31,13 +31,13 @@ def written(language: str) -> dict[str, list[str]]:
 
 def used() -> set[str]:
     """The msgids in Python and in templates."""
-    texts = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    texts = [path.read_text() for app in APPS for path in (ROOT / app).rglob("*.py")]
     texts += [templatize(path.read_text()) for path in (ROOT / "claims" / "templates").rglob("*.html")]
     return {ast.literal_eval(literal) for text in texts for literal in CALL.findall(text)}
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
-def test_the_compiled_catalogue_is_the_written_one(language: str) -> None:
+def test_the_compiled_catalogue_is_current(language: str) -> None:
     with (LOCALE / language / "LC_MESSAGES" / "django.mo").open("rb") as file:
         catalogue = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
     compiled: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def test_the_compiled_catalogue_is_the_written_one(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
-def test_every_text_is_translated_and_none_is_left_over(language: str) -> None:
+def test_every_text_is_translated_and_no_translation_is_unused(language: str) -> None:
     entries = written(language)
     assert set(entries) - {""} == used()
     assert not [msgid for msgid, texts in entries.items() if not all(texts)]
@@ -55,12 +55,12 @@ def test_every_text_is_translated_and_none_is_left_over(language: str) -> None:
 
 def test_vietnamese_is_not_english() -> None:
     same = {msgid for msgid, texts in written("vi").items() if texts == [msgid]}
-    assert same == {"E-mail"}
+    assert same == {"Email"}
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
-def test_a_translation_keeps_the_blanks_to_fill_in(language: str) -> None:
-    blank = re.compile(r"%\(\w+\)[sd]")
+def test_a_translation_keeps_its_placeholders(language: str) -> None:
+    placeholder = re.compile(r"%\(\w+\)[sd]")
     for msgid, texts in written(language).items():
         for text in texts:
-            assert msgid == "" or set(blank.findall(text)) == set(blank.findall(msgid)), msgid
+            assert msgid == "" or set(placeholder.findall(text)) == set(placeholder.findall(msgid)), msgid
