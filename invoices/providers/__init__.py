@@ -1,4 +1,4 @@
-"""The vendors that we speak to, by the name that an account carries."""
+"""The supported vendors, by the provider name of an account."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,14 +10,14 @@ from invoices.providers.viettel import Viettel
 PROVIDERS: dict[str, type[Provider]] = {"viettel": Viettel}
 
 
-def build(provider_name: str, account: Account, http: Http, **limits: Any) -> Provider:
+def build_provider(provider_name: str, account: Account, http: Http, **limits: Any) -> Provider:
     """An adapter for one account, in the thread of the event loop that `http` belongs to.
 
-    `limits` override single fields of the vendor's Limits (`settle=5`). KeyError: no such vendor.
-    Refused: there is no login, or it opens with none of our keys; nothing was sent.
+    `limits` override single fields of the vendor's Limits (`settle=5`). Raises KeyError where there is no such vendor,
+    and Refused where the account has no login or none of our keys decrypts it; nothing was sent then.
     """
     if not account.credentials:
-        raise Refused("no_login", "it must be given anew", scope=Scope.ACCOUNT, login=True)
+        raise Refused("no_login", "the login must be entered again", scope=Scope.ACCOUNT, login=True)
     provider = PROVIDERS[provider_name](account, http)
     provider.limits = replace(provider.limits, **limits)
     return provider

@@ -1,4 +1,4 @@
-"""What the core asks of an e-invoice provider, and what a provider may answer.
+"""The interface of an e-invoice provider: what the core calls, and what a provider may answer.
 
 An adapter sees an `Account` and a `Document` and nothing else: no model, no transaction, no audit.
 """
@@ -13,19 +13,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a vendor can bear. Times in seconds, `key_unique_for` apart."""
+    """The limits of one vendor. Times in seconds, except `key_unique_for`."""
 
-    in_flight: int  # sends open at once on one lane
-    asks_in_flight: int  # look-ups open at once on one lane
-    settle: float  # after the last byte of a send, how long a "not found" still proves nothing
-    key_unique_for: timedelta  # how long the vendor refuses to issue one reference twice
+    in_flight: int  # sends open at once on one account
+    lookups_in_flight: int  # look-ups open at once on one account
+    settle: float  # how long after the last byte of a send a "not found" proves nothing
+    key_unique_for: timedelta  # how long the vendor refuses a second invoice for one reference
     connect: float  # name look-up, TCP and TLS
     total: float  # a whole call, from its first byte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One lane: a login, a form and a symbol. `credentials` are in clear and live only in memory."""
+    """A login, a form and a symbol. `credentials` are decrypted and kept in memory only."""
 
     id: int
     base_url: str  # scheme and host; the adapter adds its paths
@@ -47,7 +47,7 @@ class Seller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buyer:
-    """`name` is a person or the consumer's text, `legal_name` an organisation: never the same words in both."""
+    """`name` is a person or the consumer's text, `legal_name` an organisation. They are never the same text."""
 
     name: str = ""
     legal_name: str = ""
@@ -57,7 +57,7 @@ class Buyer:
     address: str = ""
     email: str = ""
     phone: str = ""
-    is_consumer: bool = False  # the buyer asked for no invoice of their own
+    is_consumer: bool = False  # the buyer requested no invoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """All that the law wants printed, frozen. Rendering it for a vendor is pure: same document, same bytes."""
+    """Everything that the law requires on the invoice. The same document always gives the same bytes for a vendor."""
 
     reference: str  # the provider-side key, a UUID in 36 characters, the same for ever
     kind: str  # "original", "replacement", "adjustment"
@@ -117,7 +117,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """The legal invoice exists and has its tax-authority code (or needs none)."""
+    """The legal invoice exists and has its tax authority code, or needs none."""
 
     number: str  # digits only, without the symbol
     symbol: str
@@ -138,23 +138,23 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the vendor tells of a reference. None means "not told"; what is told must match our document."""
+    """What the vendor reports about a reference. None: not reported. What is reported must match our document."""
 
     number: str
     symbol: str
-    code: str = ""  # "" while the tax authority is silent
+    code: str = ""  # "" until the tax authority answers
     lookup_code: str = ""
     lookup_url: str = ""
     issued_on: date | None = None
     seller_tax_code: str | None = None
     buyer_tax_code: str | None = None
     total: int | None = None
-    rejected: str = ""  # the tax authority's reason, if it refused
+    rejected: str = ""  # the tax authority's reason, if it rejected the invoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One row of the vendor's list of a day. `reference` is empty where the vendor does not tell it."""
+    """One row of the vendor's list of a day. `reference` is empty where the vendor does not report it."""
 
     number: str
     symbol: str
@@ -169,13 +169,13 @@ class Files:
 
 
 class Scope(StrEnum):
-    ORDER = "order"  # this order's data: an amendment may mend it
+    ORDER = "order"  # this order's data: an amendment may fix it
     ACCOUNT = "account"  # login, quota, certificate, permission: every invoice of the account
     LANE = "lane"  # the symbol's order of dates
 
 
 class ProviderError(Exception):
-    """`code` is the vendor's own, `message` is for an operator and holds no personal data."""
+    """`code` is the vendor's; `message` is for operators and holds no personal data."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(f"{code}: {message}" if message else code)
@@ -183,17 +183,17 @@ class ProviderError(Exception):
 
 
 class Refused(ProviderError):
-    """The provider surely did nothing, and will not by itself do otherwise."""
+    """The provider did nothing, and the same request would be refused again."""
 
     def __init__(self, code: str, message: str = "", *, scope: Scope, field: str = "", login: bool = False) -> None:
         super().__init__(code, message)
         self.scope = scope
-        self.field = field  # the document's field that is at fault: "buyer.tax_code"
-        self.login = login  # the account's login failed: `probe` tells when it is mended
+        self.field = field  # the document's field that was refused: "buyer.tax_code"
+        self.login = login  # the account's login failed; `probe` tests whether it works again
 
 
 class Unavailable(ProviderError):
-    """Surely nothing happened; the same may succeed later. `retry_after` in seconds where the vendor says."""
+    """Nothing happened, and the same request may succeed later. `retry_after` in seconds, where the vendor gives it."""
 
     def __init__(self, code: str, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(code, message)
@@ -201,15 +201,15 @@ class Unavailable(ProviderError):
 
 
 class Uncertain(ProviderError):
-    """It may have happened. Ask, never send again."""
+    """The request may have taken effect. Look the reference up; never send again."""
 
-    def __init__(self, code: str, message: str = "", *, ask_now: bool = False) -> None:
+    def __init__(self, code: str, message: str = "", *, look_up_now: bool = False) -> None:
         super().__init__(code, message)
-        self.ask_now = ask_now  # the vendor says that it knows this reference: a look-up will tell
+        self.look_up_now = look_up_now  # the vendor says that it knows this reference
 
 
 class Provider(ABC):
-    """One account at one vendor, built in the event loop's thread from decrypted credentials."""
+    """One account at one vendor. It is built in the event loop's thread."""
 
     limits: Limits
 
@@ -222,16 +222,16 @@ class Provider(ABC):
 
     @abstractmethod
     async def find(self, reference: str) -> Found | None:
-        """Look a reference up; None only where the provider positively does not know it. Any error proves nothing."""
+        """Look a reference up. None: the provider positively does not know it. A ProviderError proves nothing."""
 
     @abstractmethod
     async def files(self, found: Found) -> Files:
-        """The invoice's PDF and XML. Raises Unavailable while the vendor still makes them."""
+        """The invoice's PDF and XML. Raises Unavailable while the vendor is still producing them."""
 
     @abstractmethod
     async def issued_on(self, day: date) -> list[Listed]:
-        """Everything that the vendor numbered under this account's tax code with that issue date, of any symbol."""
+        """All invoices that the vendor numbered for this account's tax code on that issue date, under any symbol."""
 
     @abstractmethod
     async def probe(self) -> None:
-        """A read-only test of login and symbol. Raises what is wrong."""
+        """Test login and symbol, read-only. Raises the ProviderError that a send would meet."""

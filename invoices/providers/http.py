@@ -1,8 +1,8 @@
-"""The one HTTP session of the event loop's thread, and the line between "surely not sent" and "perhaps done".
+"""The HTTP session of the event loop's thread. It tells "not sent" from "may have been received".
 
-The line is the first byte: whatever fails before it is Unavailable, whatever fails after it is Uncertain.
-aiohttp repeats a request on a dropped connection for idempotent methods only (`IDEMPOTENT_METHODS` in
-aiohttp/client.py); a test holds it to that, because a POST repeated by a library is an invoice issued twice.
+The first byte decides: a failure before it is Unavailable, a failure after it is Uncertain.
+aiohttp repeats a request on a dropped connection only for idempotent methods (`IDEMPOTENT_METHODS` in
+aiohttp/client.py). A test checks this, because a POST that a library repeats can issue an invoice twice.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from invoices.providers.base import Limits, Unavailable, Uncertain
 
 START_BY: ContextVar[float | None] = ContextVar("START_BY", default=None)
-"""time.monotonic() after which no byte of a call may leave any more. The caller sets it; None means whenever."""
+"""time.monotonic() after which a call may no longer start. The caller sets it; None: no limit."""
 
 TRACEPARENT: ContextVar[str] = ContextVar("TRACEPARENT", default="")
-"""W3C: which trace a call belongs to. The caller sets it."""
+"""W3C `traceparent` of the call. The caller sets it."""
 
 MEGABYTE = 1 << 20
 T = TypeVar("T")
@@ -34,10 +34,10 @@ _PERSONAL = re.compile(r"[\w.+-]+@[\w.-]+|\+?\d[\d .-]{6,}\d|\"[^\"]*\"|'[^']*'|
 
 @dataclass(slots=True)
 class Exchange:
-    """What became of the last call of this task: no secret and no personal data in it.
+    """The last call of a task, without secrets and personal data.
 
-    Read `LAST` in the task that called the adapter. `status` is 0 while nothing was answered;
-    `code` and `text` are the vendor's, put here by the adapter.
+    Read `LAST_EXCHANGE` in the task that called the adapter. `status` is 0 without an answer. The adapter sets
+    `code` and `text`, which are the vendor's.
     """
 
     sent: bool = False  # a first byte may have left
@@ -46,51 +46,51 @@ class Exchange:
     text: str = ""
 
 
-LAST: ContextVar[Exchange | None] = ContextVar("LAST", default=None)
+LAST_EXCHANGE: ContextVar[Exchange | None] = ContextVar("LAST_EXCHANGE", default=None)
 _first_byte: ContextVar[Callable[[], None]] = ContextVar("_first_byte")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     status: int
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The body as an object, fractions as Decimal. Uncertain where it is none: a proxy's page, half a text."""
+        """The body as an object, fractions as Decimal. Raises Uncertain for a proxy's page or half a JSON text."""
         try:
             value = json.loads(self.body, parse_float=Decimal)
         except ValueError:
-            raise Uncertain("bad_body", f"HTTP {self.status}, {len(self.body)} bytes that are no JSON") from None
+            raise Uncertain("bad_body", f"HTTP {self.status}, {len(self.body)} bytes that are not JSON") from None
         if not isinstance(value, dict):
-            raise Uncertain("bad_body", f"HTTP {self.status}, JSON but no object")
+            raise Uncertain("bad_body", f"HTTP {self.status}, JSON that is not an object")
         return value
 
 
 class ServerFault(Uncertain):
-    """A 5xx, 503 too: a gateway says it as readily when the request got through."""
+    """A 5xx, including 503: a gateway may answer it although the request got through."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: HttpAnswer) -> None:
         super().__init__(f"http_{answer.status}", "the provider's server failed")
         self.answer = answer
 
 
 class _Request(ClientRequest):
     async def send(self, conn: aiohttp.connector.Connection) -> ClientResponse:
-        # aiohttp calls this with the connection in hand, directly before it writes.
+        # aiohttp calls this when it has the connection, directly before it writes.
         _first_byte.get()()
         return await super().send(conn)
 
 
 class Http:
-    """Made inside the running loop, one for all accounts; `shared` keeps what adapters share (logins)."""
+    """One for all accounts, created inside the running loop. `shared` holds what adapters share: logins."""
 
     def __init__(self, *, connections: int = 1024, keepalive: float = 10.0) -> None:
         self.shared: dict[Hashable, Any] = {}
         self._session = aiohttp.ClientSession(
-            # A short keep-alive: a connection that the server has just closed costs us an Uncertain.
+            # Short, because a connection that the server has just closed makes a call Uncertain.
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=keepalive),
             request_class=_Request,
-            cookie_jar=aiohttp.DummyCookieJar(),  # one merchant's cookie must not reach another's call
+            cookie_jar=aiohttp.DummyCookieJar(),  # one merchant's cookies must not be sent with another's calls
             timeout=_NO_TIMEOUT,
             trust_env=False,
         )
@@ -103,14 +103,14 @@ class Http:
         limits: Limits,
         *,
         cap: int = MEGABYTE,
-    ) -> Answer:
-        """One POST, sent at most once; redirects are not followed. `cap` in bytes of answer.
+    ) -> HttpAnswer:
+        """POST at most once, without following redirects. `cap`: the longest answer, in bytes.
 
-        `limits.connect` bounds everything up to the first byte (the wait for a connection too),
-        `limits.total` everything from it. Raises Unavailable (429 too) or Uncertain.
+        `limits.connect` bounds everything before the first byte, with the wait for a connection; `limits.total`
+        everything after it. Raises Unavailable (also for 429) or Uncertain.
         """
         exchange = Exchange()
-        LAST.set(exchange)
+        LAST_EXCHANGE.set(exchange)
         loop = asyncio.get_running_loop()
 
         def first_byte() -> None:
@@ -127,7 +127,7 @@ class Http:
             async with asyncio.timeout(limits.connect) as bound:
                 async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                     exchange.status = response.status
-                    answer = Answer(response.status, await _read(response, cap))
+                    answer = HttpAnswer(response.status, await _read(response, cap))
         except (aiohttp.ClientError, OSError) as error:
             # "from None": aiohttp's exceptions carry the request's headers, the token among them.
             raise _failure(exchange, error) from None
@@ -147,18 +147,18 @@ class Http:
         await self.close()
 
 
-async def reading(call: Awaitable[T]) -> T:
-    """A call that changes nothing at the provider cannot have happened by half: Uncertain becomes Unavailable."""
+async def read_only(call: Awaitable[T]) -> T:
+    """Await a call that changes nothing at the provider: Uncertain becomes Unavailable."""
     try:
         return await call
     except Uncertain as error:
         raise Unavailable(error.code, error.message) from None
 
 
-def redacted(text: str, limit: int = 200) -> str:
-    """A vendor's words without what looks like a person: addresses of e-mail, long numbers, quotations.
+def redact(text: str, limit: int = 200) -> str:
+    """A vendor's text without likely personal data: e-mail addresses, long numbers, quoted text.
 
-    Half characters and NUL, which JSON can carry and PostgreSQL cannot, become "?" and nothing.
+    Lone surrogates become "?" and NUL is removed: JSON can hold them, PostgreSQL cannot.
     """
     whole = text.encode("utf-8", "replace").decode().replace("\0", "")
     return _PERSONAL.sub("•", whole)[:limit]

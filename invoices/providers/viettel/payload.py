@@ -1,4 +1,4 @@
-"""Document → the body of createInvoice. Pure: the same document gives the same bytes for ever.
+"""Document → the body of createInvoice. The same document always gives the same bytes.
 
 Field names and lengths: reference/vn-providers.md section 2; arithmetic and rates: vn-einvoice-rules.md section 6.
 """
@@ -18,11 +18,11 @@ OTHER_PAYMENT = "5"
 GOODS = 1
 
 
-def payload(document: Document) -> dict[str, Any]:
+def build_payload(document: Document) -> dict[str, Any]:
     """The request as a tree of dict, list, str, bool, int and Decimal; amounts in đồng, times in epoch ms.
 
-    The seller's details are left out: the vendor prints those registered with it. E-mail is left out: it would
-    have the vendor write to the buyer, and that is ours to do.
+    The seller's details are left out: the vendor prints those registered with it. The buyer's e-mail is left out: the
+    vendor would write to the buyer, which is our task.
     """
     adjusts = document.kind == "adjustment"
     body: dict[str, Any] = {
@@ -42,8 +42,8 @@ def payload(document: Document) -> dict[str, Any]:
     return body
 
 
-def encode(value: Any) -> str:
-    """JSON text in which a Decimal is a number, digit for digit: json.dumps would want a float."""
+def encode_json(value: Any) -> str:
+    """JSON text in which a Decimal is a number with all its digits; json.dumps would need a float."""
     match value:
         case str():
             return encode_basestring(value)
@@ -54,14 +54,16 @@ def encode(value: Any) -> str:
         case Decimal():
             return format(value, "f")
         case dict():
-            return "{" + ",".join([f"{encode_basestring(key)}:{encode(item)}" for key, item in value.items()]) + "}"
+            return (
+                "{" + ",".join([f"{encode_basestring(key)}:{encode_json(item)}" for key, item in value.items()]) + "}"
+            )
         case list():
-            return "[" + ",".join([encode(item) for item in value]) + "]"
-    raise TypeError(f"{type(value).__name__} has no place in a payload")
+            return "[" + ",".join([encode_json(item) for item in value]) + "]"
+    raise TypeError(f"a payload cannot contain {type(value).__name__}")
 
 
 def midnight(day: date) -> int:
-    """00:00 of that day in Việt Nam, in epoch milliseconds: a law's day, sent where the vendor wants an instant."""
+    """00:00 of that day in Việt Nam, in epoch milliseconds: the vendor expects an instant where the law has a day."""
     return int(at_vn(day).timestamp()) * 1000
 
 
@@ -83,7 +85,7 @@ def _general(document: Document) -> dict[str, Any]:
             "originalInvoiceId": related.symbol + related.number,
             "originalInvoiceIssueDate": midnight(related.issue_date),
             "originalInvoiceType": related.form,
-            # A correction stays on the form that it corrects; the vendor's name of another form we do not know.
+            # A correction has the form of the invoice that it corrects; we do not know the template of another form.
             "originalTemplateCode": document.template if related.form == document.form else f"{related.form}/001",
             "additionalReferenceDesc": related.reason[:225],
             "additionalReferenceDate": midnight(document.issue_date),
@@ -98,7 +100,7 @@ def _buyer(buyer: Buyer) -> dict[str, Any]:
     digits = "".join(character for character in buyer.phone if character.isdecimal())
     if buyer.phone.lstrip().startswith("+84"):
         digits = "0" + digits[2:]
-    told = {
+    texts = {
         "buyerName": buyer.name,
         "buyerLegalName": buyer.legal_name,
         "buyerTaxCode": buyer.tax_code,
@@ -110,7 +112,7 @@ def _buyer(buyer: Buyer) -> dict[str, Any]:
         "buyerIdNo": buyer.personal_id,
         "buyerBudgetCode": buyer.budget_code,
     }
-    return {name: text for name, text in told.items() if text} | {"buyerNotGetInvoice": int(buyer.is_consumer)}
+    return {name: text for name, text in texts.items() if text} | {"buyerNotGetInvoice": int(buyer.is_consumer)}
 
 
 def _item(number: int, line: Line, adjusts: bool) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def _item(number: int, line: Line, adjusts: bool) -> dict[str, Any]:
     }
     if line.vat_rate:
         item |= {"taxPercentage": TAX_PERCENTAGE[line.vat_rate], "taxAmount": abs(line.vat)}
-    if adjusts:  # amounts without a sign, and the sign beside them
+    if adjusts:  # amounts have no sign; a flag beside them carries it
         item |= {"isIncreaseItem": line.gross >= 0, "adjustmentTaxAmount": abs(line.vat)}
     return item
 

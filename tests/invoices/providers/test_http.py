@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from invoices.providers.base import Limits, ProviderError, Unavailable, Uncertain
-from invoices.providers.http import LAST, START_BY, Http, redacted
+from invoices.providers.http import LAST_EXCHANGE, START_BY, Http, redact
 from invoices.providers.viettel import Viettel
 from tests.invoices.providers.wire import Scripted, http, run
 
@@ -34,7 +34,7 @@ def test_a_refused_connection_means_that_nothing_happened() -> None:
             url = f"http://127.0.0.1:{held.getsockname()[1]}"
             async with Http() as client:
                 assert isinstance(await failure(client, url), Unavailable)
-            exchange = LAST.get()
+            exchange = LAST_EXCHANGE.get()
             assert exchange and not exchange.sent
 
     run(journey())
@@ -130,7 +130,7 @@ def test_every_5xx_leaves_us_uncertain(status: int) -> None:
             told = await failure(client, server.url)
             assert isinstance(told, Uncertain)
             assert told.code == f"http_{status}"
-            exchange = LAST.get()
+            exchange = LAST_EXCHANGE.get()
             assert exchange and exchange.sent and exchange.status == status
 
     run(journey())
@@ -219,5 +219,5 @@ def test_a_start_in_time_may_finish_late() -> None:
 
 
 def test_the_words_of_a_vendor_are_kept_without_the_people_in_them() -> None:
-    told = redacted("MST '0319999997' của “Nguyễn Thị Hậu” (hau.nguyen@example.vn, +84 912 345 678) sai, mã 43")
+    told = redact("MST '0319999997' của “Nguyễn Thị Hậu” (hau.nguyen@example.vn, +84 912 345 678) sai, mã 43")
     assert told == "MST • của • (•, •) sai, mã 43"

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from invoices.providers.base import Issued, Refused, Scope, Submitted, Unavailable, Uncertain
-from invoices.providers.http import LAST, START_BY
+from invoices.providers.http import LAST_EXCHANGE, START_BY
 from tests.invoices.providers.wire import (
     REFERENCE,
     TAX_CODE,
@@ -28,7 +28,7 @@ def test_the_code_and_the_redacted_words_of_the_last_answer_can_be_kept() -> Non
     async def journey() -> None:
         async with Scripted(answer_of("refused_http_400")) as server:
             error = await refusal(server)
-            exchange = LAST.get()
+            exchange = LAST_EXCHANGE.get()
         assert exchange
         assert (exchange.status, exchange.code) == (400, "INVOICE_VALID_INPUT_INVALID_BUYER_TAX_CODE")
         assert exchange.text == error.message == "Mã số thuế người mua • không hợp lệ"

@@ -55,7 +55,7 @@ def seen(error: ProviderError) -> tuple[type[ProviderError], object, object]:
         case Unavailable():
             return Unavailable, error.retry_after, None
         case Uncertain():
-            return Uncertain, error.ask_now, None
+            return Uncertain, error.look_up_now, None
     raise AssertionError(error)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import pytest
 
 from config.base.clock import today_vn
-from invoices.providers import build
+from invoices.providers import build_provider
 from invoices.providers.base import Account, Buyer, Document, Found, Line, Provider, ProviderError, RateTotal, Seller
 from invoices.providers.http import Http
 
@@ -94,7 +94,7 @@ def account(url: str, **changes: Any) -> Account:
 @asynccontextmanager
 async def viettel(url: str, *, limits: dict[str, Any] | None = None, **changes: Any) -> AsyncIterator[Provider]:
     async with Http() as http:
-        yield build("viettel", account(url, **changes), http, **limits or {})
+        yield build_provider("viettel", account(url, **changes), http, **limits or {})
 
 
 async def failure(provider: Provider, sent: Document) -> ProviderError:
