@@ -4,7 +4,7 @@ from celery.signals import worker_shutting_down
 from config.processes.shutdown import shutdown
 from invoices.issuing import files, final_lookups, parked_accounts, pump
 from invoices.opening import claim_window
-from invoices.operations import bulk
+from invoices.operations import bulk_worker
 from invoices.upkeep import numbers_left
 from invoices.upkeep import reconcile as reconciling
 from invoices.upkeep import sweep as sweeping
@@ -56,9 +56,9 @@ def count_numbers_left() -> None:
     numbers_left.count_numbers_left()
 
 
-@shared_task(name="invoices.work_on_bulk_runs")
-def work_on_bulk_runs() -> None:
-    bulk.work()
+@shared_task(name="invoices.advance_bulk_runs")
+def advance_bulk_runs() -> None:
+    bulk_worker.advance_runs()
 
 
 @worker_shutting_down.connect

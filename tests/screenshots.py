@@ -31,7 +31,7 @@ from invoices.dev.demo.processes import Processes, free_port  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from invoices.moving import move_one  # noqa: E402
-from invoices.operations import bulk  # noqa: E402
+from invoices.operations import bulk, bulk_worker  # noqa: E402
 from tests import DAY, cast  # noqa: E402
 from tests.browser import CHROMIUM, CHROMIUM_ARGS  # noqa: E402
 from tests.invoices.operations.test_bulk import dead_letters  # noqa: E402
@@ -58,7 +58,7 @@ def main() -> int:
                 shoot(page, f"/claims/{waiting.claim_token}", f"claim-phone-{scheme}", PHONE, scheme)
                 shoot(page, f"/claims/{waiting.claim_token}", f"claim-desktop-{scheme}", LAPTOP, scheme)
             shoot(page, reverse("admin:invoices_invoice_change", args=[refused.pk]), "invoice", DESK)
-            act = reverse("admin:invoices_invoice_act", args=["replay"])
+            act = reverse("admin:invoices_invoice_action", args=["replay"])
             shoot(page, f"{act}?row={refused.pk}", "replay-diff", DESK)
             shoot(page, reverse("admin:invoices_bulkrun_change", args=[run.pk]), "bulk-dry-run", DESK)
     return 0
@@ -79,9 +79,10 @@ def dry_run() -> Any:
     """What a worker has tried of every dead letter, before anybody confirms it."""
     user = User.objects.create_superuser("thu")
     dead_letters(80)
-    run = bulk.choose("replay", Invoice.objects.filter(state=State.FAILED), user_id=user.pk, chosen="state=FAILED")
-    while run.state == run.State.REHEARSING:
-        bulk.work()
+    failed = Invoice.objects.filter(state=State.FAILED)
+    run = bulk.create_run("replay", failed, user_id=user.pk, selection="state=FAILED")
+    while run.state == run.State.PREVIEWING:
+        bulk_worker.advance_runs()
         run.refresh_from_db()
     return run
 

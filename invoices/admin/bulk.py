@@ -15,6 +15,7 @@ from config.console.actions import ReasonForm
 from config.console.admins import ReadOnlyAdmin
 from invoices.models import BulkItem, BulkRun, Invoice
 from invoices.operations import bulk
+from invoices.operations.bulk_verbs import VERBS
 
 
 def page_of(run: BulkRun) -> str:
@@ -27,7 +28,7 @@ class Bulk(admin.ModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         runs = {
             f"bulk_{name}": (_choose(name), f"bulk_{name}", f"{verb.label} all of them …")
-            for name, verb in bulk.VERBS.items()
+            for name, verb in VERBS.items()
             if request.user.has_perm(verb.permission)
         }
         return {**super().get_actions(request), **runs}
@@ -36,13 +37,13 @@ class Bulk(admin.ModelAdmin):
 def _choose(verb: str) -> Callable[[Any, HttpRequest, QuerySet[Invoice]], HttpResponse | None]:
     def choose(page: Any, request: HttpRequest, invoices: QuerySet[Invoice]) -> HttpResponse | None:
         by_hand = request.POST.get("select_across", "0") != "1"
-        chosen = "by hand" if by_hand else request.GET.urlencode() or "every invoice"
+        selection = "by hand" if by_hand else request.GET.urlencode() or "every invoice"
         try:
-            run = bulk.choose(verb, invoices, user_id=int(request.user.pk or 0), chosen=chosen)
+            run = bulk.create_run(verb, invoices, user_id=int(request.user.pk or 0), selection=selection)
         except bulk.TooMany as error:
             messages.error(request, str(error))
             return None
-        action_log.write(int(request.user.pk or 0), run, f"Chosen: {chosen}")
+        action_log.write(int(request.user.pk or 0), run, f"Chosen: {selection}")
         return HttpResponseRedirect(page_of(run))
 
     return choose
@@ -50,7 +51,7 @@ def _choose(verb: str) -> Callable[[Any, HttpRequest, QuerySet[Invoice]], HttpRe
 
 @admin.register(BulkRun)
 class BulkRunAdmin(ReadOnlyAdmin):
-    list_display = ("__str__", "user", "reason", "chosen", "created_at", "ended_at")
+    list_display = ("__str__", "user", "reason", "selection", "created_at", "ended_at")
     list_filter = ("state",)
     list_select_related = ("user",)
     change_form_template = "invoices/bulk_run.html"
@@ -65,23 +66,25 @@ class BulkRunAdmin(ReadOnlyAdmin):
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         run = kwargs["obj"]
-        counts = run.tally()
-        tried = run.state == BulkRun.State.REHEARSING
-        of, done = (counts["total"], counts["tried"]) if tried else (counts["would"], _dealt_with(counts))
-        would, done_items = run.items.filter(would=True), run.items.exclude(outcome="")
+        counts = run.counts()
+        tried = run.state == BulkRun.State.PREVIEWING
+        of, done = (counts["total"], counts["previewed"]) if tried else (counts["would_act"], _dealt_with(counts))
+        would, done_items = run.items.filter(would_act=True), run.items.exclude(outcome="")
         context |= {
             "run": run,
-            "verb": bulk.VERBS[run.verb],
+            "verb": VERBS[run.verb],
             "counts": counts,
             "of": of,
             "done": done,
-            "would": bulk.reasons(would.filter(outcome="")),
-            "would_not": bulk.reasons(run.items.filter(would=False)),
-            "outcomes": [(name, bulk.reasons(done_items.filter(outcome=name))) for name in BulkItem.Outcome.values],
+            "would": bulk.count_reasons(would.filter(outcome="")),
+            "would_not": bulk.count_reasons(run.items.filter(would_act=False)),
+            "outcomes": [
+                (name, bulk.count_reasons(done_items.filter(outcome=name))) for name in BulkItem.Outcome.values
+            ],
             "form": ReasonForm(),
             "still": "still" in request.GET,
-            "may": request.user.has_perm(bulk.VERBS[run.verb].permission),
-            "title": f"{bulk.VERBS[run.verb].label}: {counts['total']:,} invoices",
+            "may": request.user.has_perm(VERBS[run.verb].permission),
+            "title": f"{VERBS[run.verb].label}: {counts['total']:,} invoices",
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -105,7 +108,7 @@ class BulkRunAdmin(ReadOnlyAdmin):
 
     def _asked(self, request: HttpRequest, pk: int) -> BulkRun:
         run = get_object_or_404(BulkRun, pk=pk)
-        if not request.user.has_perm(bulk.VERBS[run.verb].permission) or request.method != "POST":
+        if not request.user.has_perm(VERBS[run.verb].permission) or request.method != "POST":
             raise PermissionDenied
         return run
 

@@ -250,18 +250,18 @@ class Migration(migrations.Migration):
                 ("updated_at", models.DateTimeField(default=config.base.clock.now, editable=False)),
                 ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("verb", models.CharField(max_length=10)),
-                ("chosen", models.TextField(blank=True)),
+                ("selection", models.TextField(blank=True)),
                 (
                     "state",
                     models.CharField(
                         choices=[
-                            ("rehearsing", "Rehearsing"),
+                            ("previewing", "Previewing"),
                             ("ready", "Ready"),
                             ("running", "Running"),
                             ("done", "Done"),
                             ("aborted", "Aborted"),
                         ],
-                        default="rehearsing",
+                        default="previewing",
                         max_length=10,
                     ),
                 ),
@@ -296,7 +296,7 @@ class Migration(migrations.Migration):
             name="BulkItem",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("would", models.BooleanField(null=True)),
+                ("would_act", models.BooleanField(null=True)),
                 (
                     "outcome",
                     models.CharField(
@@ -783,9 +783,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="bulkrun",
             index=models.Index(
-                condition=models.Q(("state__in", ["rehearsing", "running"])),
+                condition=models.Q(("state__in", ["previewing", "running"])),
                 fields=["updated_at"],
-                name="bulk_runs_at_work",
+                name="active_bulk_runs",
             ),
         ),
         migrations.AddIndex(
@@ -1030,7 +1030,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="bulkitem",
-            index=models.Index(fields=["run", "would", "outcome", "id"], name="bulk_items_to_do"),
+            index=models.Index(fields=["run", "would_act", "outcome", "id"], name="bulk_items_to_do"),
         ),
         migrations.AddConstraint(
             model_name="bulkitem",

@@ -1,4 +1,4 @@
-"""One verb for many invoices: chosen once, tried dry, confirmed with a reason, then done one by one by a worker."""
+"""Bulk runs: one verb for many invoices, previewed, confirmed with a reason, then performed by a worker."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from config.base.records import Record
 
 class BulkRun(Record):
     class State(models.TextChoices):
-        REHEARSING = "rehearsing"  # each is tried dry
-        READY = "ready"  # for a person to confirm
+        PREVIEWING = "previewing"  # a dry run of each item
+        READY = "ready"  # to be confirmed
         RUNNING = "running"
         DONE = "done"
         ABORTED = "aborted"
 
     verb = models.CharField(max_length=10)
-    chosen = models.TextField(blank=True)  # the list's filters, as its address has them
-    state = models.CharField(max_length=10, choices=State.choices, default=State.REHEARSING)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")  # who confirmed, or chose
+    selection = models.TextField(blank=True)  # the query string of the list that the invoices were selected from
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PREVIEWING)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")  # who confirmed it, or created it
     reason = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -27,51 +27,51 @@ class BulkRun(Record):
     class Meta:
         indexes = [
             models.Index(
-                fields=["updated_at"], condition=models.Q(state__in=["rehearsing", "running"]), name="bulk_runs_at_work"
+                fields=["updated_at"], condition=models.Q(state__in=["previewing", "running"]), name="active_bulk_runs"
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.verb} of many, {self.state}"
+        return f"{self.verb}, {self.state}"
 
     @property
-    def is_at_work(self) -> bool:
-        return self.state in (self.State.REHEARSING, self.State.RUNNING)
+    def is_active(self) -> bool:
+        return self.state in (self.State.PREVIEWING, self.State.RUNNING)
 
     @property
     def actor(self) -> str:
         return f"user:{self.user_id}"
 
-    def tally(self) -> dict[str, int]:
-        """How far it is. Items are counted, no counter is kept, so that no crash can leave it wrong."""
+    def counts(self) -> dict[str, int]:
+        """The progress, counted from the items: a stored counter could be wrong after a crash."""
 
         def count(**of: Any) -> models.Count:
             return models.Count("id", filter=models.Q(**of))
 
         outcomes = {outcome.value: count(outcome=outcome) for outcome in BulkItem.Outcome}
         return self.items.aggregate(
-            total=models.Count("id"), tried=count(would__isnull=False), would=count(would=True), **outcomes
+            total=models.Count("id"), previewed=count(would_act__isnull=False), would_act=count(would_act=True), **outcomes
         )
 
 
 class BulkItem(models.Model):
-    """One invoice of a run. The act and its outcome are written in one transaction: nothing is done twice."""
+    """One invoice of a run. The verb and its outcome are written in one transaction, so nothing is done twice."""
 
     class Outcome(models.TextChoices):
         ACTED = "acted"
-        DECLINED = "declined"  # it was possible at the dry run and is not any more
-        FAILED = "failed"  # our own fault: see the log
+        DECLINED = "declined"  # it was possible at the dry run and no longer is
+        FAILED = "failed"  # an internal error: see the log
 
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(BulkRun, models.PROTECT, related_name="items", db_index=False)
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="+", db_index=False)
-    would = models.BooleanField(null=True)  # act, as the dry run found
+    would_act = models.BooleanField(null=True)  # the dry run's finding; NULL: not previewed yet
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)
     why = models.CharField(max_length=200, blank=True)  # of the outcome, or of the dry run
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "invoice"], name="one_item_an_invoice")]
-        indexes = [models.Index(fields=["run", "would", "outcome", "id"], name="bulk_items_to_do")]
+        indexes = [models.Index(fields=["run", "would_act", "outcome", "id"], name="bulk_items_to_do")]
 
     def __str__(self) -> str:
         return f"{self.invoice_id} {self.outcome}".strip()

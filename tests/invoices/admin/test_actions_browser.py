@@ -11,7 +11,7 @@ from invoices.dev.simulator import Simulator
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.operations import bulk
+from invoices.operations import bulk_worker
 from tests import cast
 from tests.browser import SCREENS, assert_no_overflow, needs_chromium, signed_in
 from tests.invoices.admin.action_rows import ALLOWED_GROUPS, GROUPS, dead_letters, every_action, member_of, rows
@@ -39,16 +39,16 @@ def test_a_group_has_its_buttons_and_no_other(browser: Any, live_server: Any, pr
 def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
     page = f"admin:{row._meta.app_label}_{row._meta.model_name}"
     acts = {act.name: act for of, act in every_action() if of.opts.object_name == key[0]}
-    act, url = acts[key[1]], reverse(f"{page}_act", args=[key[1]]) + f"?row={row.pk}"
+    act, url = acts[key[1]], reverse(f"{page}_action", args=[key[1]]) + f"?row={row.pk}"
     answer = desk.goto(reverse(f"{page}_change", args=[row.pk]))
     if answer and answer.status == 200:
-        shown = [text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.acts li").all_inner_texts()]
+        shown = [text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.operator-actions li").all_inner_texts()]
         assert sorted(shown) == sorted(acts[name].label for name in acts if group in ALLOWED_GROUPS[key[0], name]), key
     if group not in ALLOWED_GROUPS[key]:
         assert desk.request.get(live(desk, url)).status == 403, key
         assert desk.request.post(live(desk, url)).status == 403, key
         return
-    desk.locator("ul.acts").get_by_role("link", name=f"{act.label} …", exact=True).click()
+    desk.locator("ul.operator-actions").get_by_role("link", name=f"{act.label} …", exact=True).click()
     if key[1] == "amend":
         desk.get_by_label("Name", exact=True).fill("Công ty TNHH Hoa Sen Hồng")
     desk.get_by_label("Reason").fill("the buyer called")
@@ -73,7 +73,7 @@ def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
         desk.goto(f"{live_server.url}/admin/")
         desk.get_by_role("link", name="exhausted 1").click()
         desk.get_by_role("link", name=invoice.order_id, exact=True).click()
-        desk.locator("ul.acts").get_by_role("link", name="Replay …", exact=True).click()
+        desk.locator("ul.operator-actions").get_by_role("link", name="Replay …", exact=True).click()
         desk.get_by_label("Reason").fill("the provider is back")
         desk.get_by_role("button", name="Replay", exact=True).click()
         expect(desk.locator(".messagelist .success")).to_be_visible()
@@ -94,7 +94,7 @@ def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, liv
         desk.get_by_role("button", name="Go").click()
         expect(desk.get_by_role("heading", name="Dry run: nothing is done yet")).to_be_visible()
         assert_no_overflow(desk, *SCREENS)
-        while bulk.work():
+        while bulk_worker.advance_runs():
             pass
         expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page looks again by itself
         desk.get_by_label("Reason").fill("the provider is back")
@@ -102,7 +102,7 @@ def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, liv
         desk.get_by_role("button", name="Replay 30").click()
         expect(desk.get_by_role("button", name="Stop here")).to_be_visible()
         assert_no_overflow(desk, *SCREENS)
-        while bulk.work():
+        while bulk_worker.advance_runs():
             pass
         expect(desk.get_by_text("It ended")).to_be_visible()
         expect(desk.get_by_role("button", name="Stop here")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""Bulk runs: what the dry run counts is what the run does, once, whatever happens to its worker, and nobody waits."""
+"""Bulk runs: the run does what its dry run counted, once, whatever happens to its worker, and nothing waits for it."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ from invoices.dev.simulator import Simulator
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
-from invoices.operations import bulk
+from invoices.operations import bulk, bulk_verbs, bulk_worker
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.admin.action_rows import dead_letters, member_of
@@ -32,26 +32,26 @@ WHY = "the provider is back"
 S = BulkRun.State
 
 
-def chosen(verb: str = "replay", **of: Any) -> BulkRun:
+def created(verb: str = "replay", **of: Any) -> BulkRun:
     user, _ = User.objects.get_or_create(username="thu")
-    return bulk.choose(verb, Invoice.objects.filter(**of), user_id=user.pk, chosen="state=FAILED")
+    return bulk.create_run(verb, Invoice.objects.filter(**of), user_id=user.pk, selection="state=FAILED")
 
 
-def tried(verb: str = "replay", **of: Any) -> BulkRun:
-    run = chosen(verb, **of)
+def previewed(verb: str = "replay", **of: Any) -> BulkRun:
+    run = created(verb, **of)
     until(run, S.READY)
     return run
 
 
 def started(verb: str = "replay", **of: Any) -> BulkRun:
-    run = tried(verb, **of)
+    run = previewed(verb, **of)
     assert bulk.confirm(run, user_id=run.user_id, reason=WHY)
     return run
 
 
 def until(run: BulkRun, state: str) -> None:
     for _ in range(1000):
-        bulk.work()
+        bulk_worker.advance_runs()
         run.refresh_from_db()
         if run.state == state:
             return
@@ -61,13 +61,13 @@ def until(run: BulkRun, state: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_dead_letters_are_replayed_as_the_dry_run_said_while_an_ordinary_invoice_is_issued(provider: Simulator) -> None:
     dead_letters(MANY)
-    run = tried(state=State.FAILED)
-    foreseen = run.tally()
+    run = previewed(state=State.FAILED)
+    preview = run.counts()
     half = MANY // 2
-    assert (foreseen["total"], foreseen["would"], foreseen["acted"]) == (MANY, half, 0)
-    assert bulk.reasons(run.items.filter(would=False)) == [
-        ("A send of the order was in doubt: it may change after the last look.", MANY // 4),
-        ("The order was partly refunded: amend its lines first.", MANY // 4),
+    assert (preview["total"], preview["would_act"], preview["acted"]) == (MANY, half, 0)
+    assert bulk.count_reasons(run.items.filter(would_act=False)) == [
+        ("A send of the order was uncertain. It may change after the final look-up.", MANY // 4),
+        ("The order was partly refunded. Amend its lines first.", MANY // 4),
     ]
     assert Invoice.objects.filter(state=State.QUEUED).count() == 0  # nothing was done yet
     bulk.confirm(run, user_id=run.user_id, reason=WHY)
@@ -78,7 +78,7 @@ def test_dead_letters_are_replayed_as_the_dry_run_said_while_an_ordinary_invoice
     ordinary.refresh_from_db()
     assert ordinary.state == State.ISSUED
     worker.join()
-    done = run.tally()
+    done = run.counts()
     assert (done["acted"], done["declined"], done["failed"]) == (half, 0, 0)
     assert Invoice.objects.filter(order_id__startswith="dead-", failure="").count() == half
     acts = InvoiceAuditTracing.objects.filter(event_type="replayed", actor=run.actor)
@@ -89,45 +89,45 @@ def test_dead_letters_are_replayed_as_the_dry_run_said_while_an_ordinary_invoice
 def test_a_worker_that_is_killed_between_two_items_leaves_nothing_done_twice(monkeypatch: Any) -> None:
     dead_letters(12)
     run = started(state=State.FAILED)
-    monkeypatch.setattr(bulk, "ACTS", 2)
-    bulk._act_on_some(run)
-    verb = bulk.VERBS["replay"]
+    monkeypatch.setattr(bulk_worker, "ITEMS_PER_STEP", 2)
+    bulk_worker._perform_some(run)
+    verb = bulk_verbs.VERBS["replay"]
 
     def die(*args: Any, **how: Any) -> str:
-        verb.act(*args, **how)
+        verb.perform(*args, **how)
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(bulk.VERBS, "replay", replace(verb, act=die))
+    monkeypatch.setitem(bulk_verbs.VERBS, "replay", replace(verb, perform=die))
     with pytest.raises(KeyboardInterrupt):
-        bulk._act_on_some(run)
+        bulk_worker._perform_some(run)
     monkeypatch.undo()
-    assert run.tally()["acted"] == 2
+    assert run.counts()["acted"] == 2
     until(run, S.DONE)
-    assert run.tally()["acted"] == 6
+    assert run.counts()["acted"] == 6
     assert InvoiceAuditTracing.objects.filter(event_type="replayed").count() == 6
 
 
 def test_an_abort_keeps_what_is_done_and_begins_nothing_more(monkeypatch: Any) -> None:
     dead_letters(12)
     run = started(state=State.FAILED)
-    monkeypatch.setattr(bulk, "ACTS", 1)
-    bulk._act_on_some(run)
+    monkeypatch.setattr(bulk_worker, "ITEMS_PER_STEP", 1)
+    bulk_worker._perform_some(run)
     assert bulk.abort(run) and not bulk.abort(run)
-    assert bulk.work() == 0
+    assert bulk_worker.advance_runs() == 0
     run.refresh_from_db()
-    assert (run.state, run.tally()["acted"], Invoice.objects.filter(state=State.QUEUED).count()) == (S.ABORTED, 1, 1)
+    assert (run.state, run.counts()["acted"], Invoice.objects.filter(state=State.QUEUED).count()) == (S.ABORTED, 1, 1)
 
 
 def test_what_is_chosen_stays_chosen_and_what_changed_since_the_dry_run_is_declined() -> None:
     dead_letters(8)
     run = started(state=State.FAILED)
-    first = run.items.filter(would=True).order_by("pk")[0].invoice_id
+    first = run.items.filter(would_act=True).order_by("pk")[0].invoice_id
     Invoice.objects.filter(pk=first).update(state=State.CANCELLED, failure="")
     late = cast.failed(failure="exhausted")
     until(run, S.DONE)
-    assert (run.tally()["declined"], run.tally()["acted"]) == (1, 3)
-    assert bulk.reasons(run.items.filter(outcome="declined")) == [
-        ("The order is CANCELLED: there is nothing to replay.", 1)
+    assert (run.counts()["declined"], run.counts()["acted"]) == (1, 3)
+    assert bulk.count_reasons(run.items.filter(outcome="declined")) == [
+        ("The order is CANCELLED. There is nothing to replay.", 1)
     ]
     late.refresh_from_db()
     assert late.state == State.FAILED
@@ -135,27 +135,27 @@ def test_what_is_chosen_stays_chosen_and_what_changed_since_the_dry_run_is_decli
 
 def test_reasons_that_nobody_reads_are_told_in_one(monkeypatch: Any) -> None:
     dead_letters(8)
-    run = tried(state=State.FAILED)
-    all_of_them = bulk.reasons(run.items.all())
+    run = previewed(state=State.FAILED)
+    all_of_them = bulk.count_reasons(run.items.all())
     assert len(all_of_them) > 1
-    monkeypatch.setattr(bulk, "REASONS", 1)
-    first, rest = bulk.reasons(run.items.all())
+    monkeypatch.setattr(bulk, "MAX_REASONS", 1)
+    first, rest = bulk.count_reasons(run.items.all())
     assert first == all_of_them[0] and rest == ("other reasons", 8 - first[1])
 
 
 def test_one_invoice_that_breaks_stops_no_other(monkeypatch: Any) -> None:
     dead_letters(8)
     run = started(state=State.FAILED)
-    verb, broken = bulk.VERBS["replay"], run.items.filter(would=True)[0].invoice_id
+    verb, broken = bulk_verbs.VERBS["replay"], run.items.filter(would_act=True)[0].invoice_id
 
     def breaks(invoice: Invoice, **how: Any) -> str:
         if invoice.pk == broken:
             raise ZeroDivisionError
-        return verb.act(invoice, **how)
+        return verb.perform(invoice, **how)
 
-    monkeypatch.setitem(bulk.VERBS, "replay", replace(verb, act=breaks))
+    monkeypatch.setitem(bulk_verbs.VERBS, "replay", replace(verb, perform=breaks))
     until(run, S.DONE)
-    assert (run.tally()["failed"], run.tally()["acted"]) == (1, 3)
+    assert (run.counts()["failed"], run.counts()["acted"]) == (1, 3)
     assert run.items.get(outcome="failed").why == "ZeroDivisionError"
 
 
@@ -164,7 +164,7 @@ def test_a_login_that_does_not_open_declines_its_own_invoices_and_stops_no_run(p
     there, later, foreseen = (cast.in_doubt(merchant=seller_at(provider)) for _ in range(3))
     lose_login(foreseen)
     dead_letters(4)
-    other = tried(state=State.FAILED)
+    other = previewed(state=State.FAILED)
     asking = started("look_up", pk__in=[there.pk, later.pk, foreseen.pk])
     lose_login(later)  # after its dry run
     bulk.confirm(other, user_id=other.user_id, reason=WHY)
@@ -173,8 +173,8 @@ def test_a_login_that_does_not_open_declines_its_own_invoices_and_stops_no_run(p
     why = "was sealed with key x, which is not in the key ring."
     for invoice, would, outcome in ((foreseen, False, ""), (later, True, "declined")):
         item = asking.items.get(invoice=invoice)
-        assert (item.would, item.outcome) == (would, outcome) and item.why.endswith(why)
-    assert (asking.tally()["acted"], other.tally()["acted"]) == (1, 2)
+        assert (item.would_act, item.outcome) == (would, outcome) and item.why.endswith(why)
+    assert (asking.counts()["acted"], other.counts()["acted"]) == (1, 2)
 
 
 def lose_login(invoice: Invoice) -> None:
@@ -183,7 +183,7 @@ def lose_login(invoice: Invoice) -> None:
 
 def test_a_run_that_breaks_is_heard_of_and_the_next_turn_is_anothers() -> None:
     dead_letters(4)
-    other = tried(state=State.FAILED)
+    other = previewed(state=State.FAILED)
     unreadable = cast.in_doubt()
     broken = started("look_up", pk=unreadable.pk)
     account = ProviderAccount.objects.get(pk=unreadable.account_id)
@@ -192,23 +192,23 @@ def test_a_run_that_breaks_is_heard_of_and_the_next_turn_is_anothers() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="Expecting value"):
             until(other, S.DONE)
-    assert (other.tally()["acted"], broken.tally()["acted"]) == (2, 0)
+    assert (other.counts()["acted"], broken.counts()["acted"]) == (2, 0)
 
 
 def test_a_worker_that_is_told_to_stop_stops(monkeypatch: Any) -> None:
     dead_letters(4)
-    run = chosen(state=State.FAILED)
+    run = created(state=State.FAILED)
     monkeypatch.setattr(shutdown, "is_set", lambda: True)
-    assert bulk.work() == 0
+    assert bulk_worker.advance_runs() == 0
     run.refresh_from_db()
-    assert run.state == S.REHEARSING
+    assert run.state == S.PREVIEWING
 
 
 def test_a_run_is_no_larger_than_it_may_be(monkeypatch: Any) -> None:
     dead_letters(4)
-    monkeypatch.setattr(bulk, "MOST", 3)
+    monkeypatch.setattr(bulk, "MAX_INVOICES", 3)
     with pytest.raises(bulk.TooMany, match="more than 3"):
-        chosen(state=State.FAILED)
+        created(state=State.FAILED)
     assert not BulkRun.objects.exists() and not BulkItem.objects.exists()
 
 
@@ -216,9 +216,9 @@ def test_a_dry_run_asks_as_often_for_few_as_for_many() -> None:
     dead_letters(40)
 
     def queries(count: int) -> int:
-        run = chosen(pk__in=list(Invoice.objects.filter(state=State.FAILED).values_list("pk", flat=True)[:count]))
+        run = created(pk__in=list(Invoice.objects.filter(state=State.FAILED).values_list("pk", flat=True)[:count]))
         with CaptureQueriesContext(connection) as seen:
-            bulk._rehearse_some(run)
+            bulk_worker._preview_some(run)
         return len(seen)
 
     assert queries(4) == queries(40) <= 4
@@ -231,7 +231,7 @@ def test_what_waits_is_issued_or_cancelled_in_bulk(verb: str, state: State) -> N
     until(run, S.DONE)
     assert Invoice.objects.get(pk=waiting.pk).state == state
     assert Invoice.objects.get(pk=failed.pk).state == State.SENDING
-    assert run.tally()["acted"] == 1
+    assert run.counts()["acted"] == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -240,14 +240,16 @@ def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provide
     there, nowhere, never = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant), cast.queued()
     issue_at_provider(there)
     run = started("look_up")
-    assert bulk.reasons(run.items.filter(would=False)) == [("The order was never sent: no provider can know it.", 1)]
+    assert bulk.count_reasons(run.items.filter(would_act=False)) == [
+        ("The order was never sent. No provider can know it.", 1)
+    ]
     until(run, S.DONE)
     assert Invoice.objects.get(pk=there.pk).state == State.ISSUED
     assert Invoice.objects.get(pk=nowhere.pk).state == State.UNCERTAIN
     for invoice in (there, nowhere):
         assert invoice.tracings.get(event_type="looked_up").reason.startswith(WHY)
     assert not never.tracings.filter(event_type="looked_up").exists()
-    told = bulk.reasons(run.items.filter(outcome="acted"))  # without numbers, or each would be a line of its own
+    told = bulk.count_reasons(run.items.filter(outcome="acted"))  # without numbers, or each would be a line of its own
     assert sorted(told) == [("the provider does not know it", 1), ("the provider has it: ISSUED", 1)]
 
 
@@ -272,7 +274,7 @@ def test_all_that_the_filters_leave_are_chosen_not_only_the_page(operator: Any) 
     answer = press(operator, "replay", page, across=True, query="?state__exact=FAILED")
     run = BulkRun.objects.get()
     assert answer["Location"] == f"/admin/invoices/bulkrun/{run.pk}/change/"
-    assert (run.items.count(), run.chosen, run.user.username) == (60, "state__exact=FAILED", "operator")
+    assert (run.items.count(), run.selection, run.user.username) == (60, "state__exact=FAILED", "operator")
     press(operator, "replay", page[:3])
     assert BulkRun.objects.order_by("-pk")[0].items.count() == 3
 
@@ -303,18 +305,18 @@ def test_the_page_shows_the_dry_run_takes_a_reason_and_tells_what_happened(opera
 
 @pytest.mark.parametrize(
     ("group", "verbs"),
-    [("support", {"look_up"}), ("operator", set(bulk.VERBS)), ("finance", set()), ("security", None)],
+    [("support", {"look_up"}), ("operator", set(bulk_verbs.VERBS)), ("finance", set()), ("security", None)],
 )
 def test_each_group_has_its_verbs_and_the_others_are_refused(client: Any, group: str, verbs: set[str] | None) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     invoice = cast.waiting()
-    run = chosen("replay")
+    run = created("replay")
     client.force_login(member_of(group))
     shown = client.get(LIST)
     assert (shown.status_code == 200) == (verbs is not None)
     if verbs is not None:
-        assert {name for name in bulk.VERBS if f'value="bulk_{name}"' in shown.text} == verbs
-        for name in set(bulk.VERBS) - verbs:
+        assert {name for name in bulk_verbs.VERBS if f'value="bulk_{name}"' in shown.text} == verbs
+        for name in set(bulk_verbs.VERBS) - verbs:
             press(client, name, [invoice])
     assert BulkRun.objects.count() == 1
     for step in ("confirm", "abort"):
