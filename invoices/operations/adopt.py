@@ -1,4 +1,4 @@
-"""Record the provider's invoice as ours, by an operator's word: for what the rules alone may not decide."""
+"""Record the provider's invoice as ours, by an operator's decision: for cases that the rules may not decide alone."""
 
 import copy
 from typing import Any
@@ -10,23 +10,23 @@ from invoices.issuing.decide.conflicts import mismatch
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one
-from invoices.operations.look_up import ask, latest
+from invoices.operations.look_up import latest_attempt, look_up_attempts
 from invoices.providers.base import Found, ProviderError
 
 
 def adopt(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
-    """FAILED → ISSUED with the number that the provider tells. Raises WrongState, ProviderError."""
+    """FAILED → ISSUED with the number that the provider reports. Raises WrongState, ProviderError."""
     _check_failed(invoice)
-    (answered,) = ask([latest(invoice)])
+    (answered,) = look_up_attempts([latest_attempt(invoice)])
     found = _adoptable(invoice, answered.answer)
 
     def decide(row: Invoice) -> Step:
         _check_failed(row)
         now = clock.now()
         facts = {"symbol": found.symbol, "number": found.number, "code": found.code, "lookup_code": found.lookup_code}
-        after = {"issued_at": now, "files_due": now, "files_tries": 0, "look_again_at": None}
+        after = {"issued_at": now, "files_due": now, "files_tries": 0, "final_lookup_at": None}
         owed = {"correction_owed": True} if row.open_refund else {}
-        attempt = latest(row)
+        attempt = latest_attempt(row)
         known = {} if row.exposed else {"exposed_at": attempt.taken_at, "exposed_by": attempt.pk}
         changes = facts | after | owed | known | _as_issued(row, found)
         return Step(State.ISSUED, "adopted", reason=reason, changes=changes)
@@ -38,20 +38,20 @@ def _adoptable(invoice: Invoice, answer: Answer) -> Found:
     if isinstance(answer, ProviderError):
         raise answer
     if not isinstance(answer, Found):
-        raise WrongState(f"The provider does not know order {invoice.order_id}: there is nothing to adopt.")
+        raise WrongState(f"The provider does not know order {invoice.order_id}. There is nothing to adopt.")
     if answer.rejected:
-        raise WrongState(f"The tax authority refused order {invoice.order_id}: it is no legal invoice.")
+        raise WrongState(f"The tax authority rejected order {invoice.order_id}. It is not a legal invoice.")
     if not answer.code and not answer.symbol.startswith("K"):
-        raise WrongState(f"Order {invoice.order_id} has no code of the tax authority yet: adopt it when it has one.")
+        raise WrongState(f"Order {invoice.order_id} has no tax authority code yet. Adopt it when it has one.")
     return answer
 
 
 def _as_issued(row: Invoice, found: Found) -> dict[str, Any]:
-    """Our date and document, as the provider's invoice has them. Raises WrongState where it is not this sale's."""
+    """The date and document of the provider's invoice. Raises WrongState where it is not this sale's invoice."""
     if found.total not in (None, row.total):
         raise WrongState(
-            f"The provider has order {row.order_id} as {found.number} for {found.total} đồng, we have {row.total}: "
-            "have it cancelled there, or amend the lines."
+            f"The provider has order {row.order_id} as {found.number} for {found.total} đồng, we have {row.total}. "
+            "Have it cancelled there, or amend the lines."
         )
     day = found.issued_on or row.issue_date
     ours = documents.read(row.document) if row.document else None
@@ -62,10 +62,10 @@ def _as_issued(row: Invoice, found: Found) -> dict[str, Any]:
         drawn = documents.drawn_up(issued)
         ours = documents.read(drawn["document"])
     if wrong := mismatch(found, ours):
-        raise WrongState(f"The provider's invoice {found.number} differs from order {row.order_id} in its {wrong}.")
+        raise WrongState(f"The provider's invoice {found.number} differs from order {row.order_id}: {wrong}.")
     return {"issue_date": day, **drawn}
 
 
 def _check_failed(row: Invoice) -> None:
     if row.state != State.FAILED:
-        raise WrongState(f"Order {row.order_id} is {row.state}: only a failed invoice can be adopted.")
+        raise WrongState(f"Order {row.order_id} is {row.state}. Only a failed invoice can be adopted.")

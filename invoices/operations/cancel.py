@@ -1,4 +1,4 @@
-"""Owe no invoice for an order after all: by an operator's word, and only while no provider can know it."""
+"""Decide that an order needs no invoice: an operator's decision, and only while no provider can know the invoice."""
 
 from django.db import transaction
 
@@ -6,18 +6,18 @@ from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one
 from invoices.opening.conclude import lock_order
-from invoices.operations.amend import check_redrawable
+from invoices.operations.amend import check_document_may_change
 
 BEFORE_ISSUE = (State.WAITING, State.QUEUED, State.FAILED)
 
 
 def cancel(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
-    """WAITING, QUEUED, FAILED → CANCELLED, for good. Raises WrongState, with the time when that may change."""
+    """WAITING, QUEUED, FAILED → CANCELLED, for good. Raises WrongState, with the time when it may be allowed."""
 
     def decide(row: Invoice) -> Step:
         if row.state not in BEFORE_ISSUE:
-            raise WrongState(f"Order {row.order_id} is {row.state}: it cannot be cancelled any more.")
-        check_redrawable(row)
+            raise WrongState(f"Order {row.order_id} is {row.state}. It cannot be cancelled any more.")
+        check_document_may_change(row)
         return Step(State.CANCELLED, "cancelled", reason=reason)
 
     with transaction.atomic():

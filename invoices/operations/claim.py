@@ -103,11 +103,11 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
             buyer=buyer,
         )
         if locked.state == State.FAILED:
-            said.invoice = locked
-            said.save()
-            claimed: Invoice | None = amend(locked, actor="buyer", reason="mended by the buyer", buyer=buyer)
+            request.invoice = locked
+            request.save()
+            claimed: Invoice | None = amend(locked, actor="buyer", reason="corrected by the buyer", buyer=buyer)
         else:
-            claimed = apply_facts(said, actor="buyer").invoice
+            claimed = apply_facts(request, actor="buyer").invoice
         counters.count({(CLAIMED, "edited" if locked.claimed_at else "first"): 1})
     assert claimed is not None
     log.info("[claimed]", edited=locked.claimed_at is not None, **invoice.about)

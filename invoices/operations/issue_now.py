@@ -1,4 +1,4 @@
-"""Issue without waiting for the claim window: by an operator's word, to the buyer that is known by now."""
+"""Issue without waiting for the claim window to close: an operator's decision, to the buyer known so far."""
 
 from django.db import transaction
 
@@ -14,7 +14,7 @@ def issue_now(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = Fals
 
     def decide(row: Invoice) -> Step:
         if row.state != State.WAITING:
-            raise WrongState(f"Order {row.order_id} is {row.state}: it does not wait for its buyer.")
+            raise WrongState(f"Order {row.order_id} is {row.state}. It is not waiting for its buyer.")
         return Step(State.QUEUED, "issued_now", reason=reason, changes={"not_before": clock.now()})
 
     with transaction.atomic():

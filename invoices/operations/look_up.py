@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from config.base import clock
 from invoices.issuing import wire
-from invoices.issuing.calls import Answer, FinishedCall, Call, limits_of
+from invoices.issuing.calls import Answer, Call, FinishedCall, limits_of
 from invoices.issuing.lookups import build_lookups
 from invoices.issuing.record import record
 from invoices.lifecycle import State, WrongState
@@ -90,13 +90,15 @@ def check_key_remembered(row: Invoice) -> None:
     since = clock.now() - limits_of(row.provider).key_unique_for
     if row.paid_at <= since and not row.issuances.filter(not_found_at__gt=since).exists():
         raise WrongState(
-            f"The provider may have forgotten the key of order {row.order_id}. Look it up first, or it may be issued twice."
+            f"The provider may have forgotten the key of order {row.order_id}: it could issue it twice. Look it up first."
         )
 
 
 def describe_answer(answer: Answer) -> str:
     """The result of a look-up, in words."""
     if isinstance(answer, Found):
-        how = f"rejected by the tax authority: {answer.rejected}" if answer.rejected else f"code {answer.code or 'none'}"
+        how = (
+            f"rejected by the tax authority: {answer.rejected}" if answer.rejected else f"code {answer.code or 'none'}"
+        )
         return f"the provider has it as {answer.symbol} {answer.number}, {how}"
     return f"the look-up failed: {answer}" if isinstance(answer, ProviderError) else "the provider does not know it"

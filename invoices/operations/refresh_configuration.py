@@ -1,4 +1,4 @@
-"""Draw a failed invoice up from today's configuration: its merchant's tax data, policy and account."""
+"""Give a failed invoice today's configuration: its merchant's tax data, policy and account."""
 
 from datetime import date
 from typing import Any
@@ -9,28 +9,31 @@ from config.base import clock
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, LegalRules
 from invoices.moving import Step, move_one
-from invoices.opening.conclude import lock_order, settle
+from invoices.opening.conclude import lock_order, settle_sale
 from invoices.opening.snapshots import beside, day_of, snapshot
-from invoices.operations.amend import REDRAWN, check_redrawable
+from invoices.operations.amend import RENDER_AGAIN, check_document_may_change
 from merchants.models import ProviderAccount
 
 
-def resnapshot(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
+def refresh_configuration(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
     """FAILED stays FAILED; a replay then sends a new document under the same reference.
 
-    Raises WrongState, Unacceptable (the sale does not add up on the form that the merchant issues today).
+    Raises WrongState, and Unacceptable where the sale does not add up on the form that the merchant uses today.
     """
 
     def decide(row: Invoice) -> Step:
         if row.state != State.FAILED:
-            raise WrongState(f"Order {row.order_id} is {row.state}: only a failed invoice takes another configuration.")
-        check_redrawable(row)
-        changes = _as_of(row, day_of(row))
+            raise WrongState(f"Order {row.order_id} is {row.state}. Only a failed invoice can get a new configuration.")
+        check_document_may_change(row)
+        changes = _read_configuration(row, day_of(row))
         names = [value.name for value in beside(row.config_snapshot, changes["config_snapshot"]) if value.differs]
         if not names and row.account_id == changes["account"].pk:
-            raise WrongState(f"Order {row.order_id} has today's configuration already.")
+            raise WrongState(f"Order {row.order_id} already has today's configuration.")
         return Step(
-            State.FAILED, "resnapshot", reason=f"{reason} (new: {', '.join(names)})", changes={**changes, **REDRAWN}
+            State.FAILED,
+            "resnapshot",
+            reason=f"{reason} (new: {', '.join(names)})",
+            changes={**changes, **RENDER_AGAIN},
         )
 
     with transaction.atomic():
@@ -38,8 +41,8 @@ def resnapshot(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = Fal
         return move_one(invoice, decide, actor=actor, dry_run=dry_run)
 
 
-def _as_of(row: Invoice, day: date) -> dict[str, Any]:
-    """What follows from the merchant as they are now, for an invoice of that day."""
+def _read_configuration(row: Invoice, day: date) -> dict[str, Any]:
+    """The fields that follow from the merchant's configuration of now, for an invoice of that day."""
     merchant = row.merchant
     if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
         raise WrongState("The merchant has no tax data.")
@@ -55,6 +58,6 @@ def _as_of(row: Invoice, day: date) -> dict[str, Any]:
         "symbol": account.symbol,
     }
     if account.form != row.form:
-        bill = settle({**row.sold, "total": row.total}, account.form, LegalRules.on(clock.day_vn(row.paid_at)))
+        bill = settle_sale({**row.sold, "total": row.total}, account.form, LegalRules.on(clock.day_vn(row.paid_at)))
         changes |= {"bill": bill.to_json(), "vat": bill.vat}
     return changes

@@ -1,20 +1,26 @@
-"""An operator's act on an invoice that did not come through: once more, in the one way that cannot issue twice."""
+"""Try an invoice again, in the one way that cannot issue it twice: send what no provider knows, look up the rest."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
 from config.base import clock
 from invoices.issuing import documents
-from invoices.lifecycle import ASKED, State, WrongState
+from invoices.lifecycle import AWAITING_LOOKUP, State, WrongState
 from invoices.models import Invoice, Partition
 from invoices.moving import Step, move_one
 from invoices.opening.conclude import lock_order
 from invoices.operations.amend import is_account_closed, prepare_resend
 from invoices.queues import wake
 
-NEVER_HELPED = (State.WAITING, State.EXPIRED, State.CANCELLED)
+NOT_REPLAYABLE = (State.WAITING, State.EXPIRED, State.CANCELLED)
+
+
+class Plan(NamedTuple):
+    acts: bool
+    to: State
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,61 +28,61 @@ class ReplayResult:
     acted: bool
     state: State
     why: str
-    invoice: Invoice  # as it is, or with `dry_run` as it would be
+    invoice: Invoice  # afterwards, or with `dry_run` as it would be
 
 
 def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> ReplayResult:
-    """Send again what no provider can know, ask about the rest. Idempotent. Raises WrongState where no replay helps."""
-    plan = _plan(invoice)
-
-    def decide(row: Invoice) -> Step | None:
-        nonlocal plan
-        acts, to, _ = plan = _plan(row)
-        if not acts:
-            return None
-        changes: dict[str, Any] = {"not_before": clock.now()}
-        if row.state == State.FAILED:
-            changes |= {"attempts": 0} | (_asked_again(row) if row.exposed else prepare_resend(row))
-        return Step(to, "replayed", reason=reason, changes=changes)
-
-    if dry_run or not plan[0]:
-        foreseen = move_one(invoice, decide, actor=actor, dry_run=True)
-        return ReplayResult(*plan, foreseen)
+    """Idempotent. Raises WrongState where a replay cannot help."""
+    if dry_run:
+        return _replay_row(invoice, actor=actor, reason=reason, dry_run=True)
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
-        row = move_one(invoice, decide, actor=actor)
-        transaction.on_commit(lambda: wake(row.partition))
-    return ReplayResult(*plan, row)
+        row = Invoice.objects.select_for_update(no_key=True).get(pk=invoice.pk)
+        result = _replay_row(row, actor=actor, reason=reason, dry_run=False)
+        if result.acted:
+            transaction.on_commit(lambda: wake(row.partition))
+    return result
 
 
-def _plan(row: Invoice) -> tuple[bool, State, str]:
-    """Whether a replay does anything, where it leads, and why."""
+def _replay_row(row: Invoice, *, actor: str, reason: str, dry_run: bool) -> ReplayResult:
+    plan = _plan(row)
+    if not plan.acts:
+        return ReplayResult(*plan, row)
+    changes: dict[str, Any] = {"not_before": clock.now()}
+    if row.state == State.FAILED:
+        changes |= {"attempts": 0} | (_prepare_lookup(row) if row.exposed else prepare_resend(row))
+    step = Step(to=plan.to, event="replayed", reason=reason, changes=changes)
+    return ReplayResult(*plan, move_one(row, lambda _: step, actor=actor, dry_run=dry_run))
+
+
+def _plan(row: Invoice) -> Plan:
+    """Whether a replay does anything, the state it leads to, and why."""
     state = State(row.state)
-    if state in NEVER_HELPED:
-        raise WrongState(f"Order {row.order_id} is {state}: there is nothing to replay.")
+    if state in NOT_REPLAYABLE:
+        raise WrongState(f"Order {row.order_id} is {state}. There is nothing to replay.")
     if state == State.FAILED and row.exposed:
-        return True, State.UNCERTAIN, "a provider may know it: it is asked now"
+        return Plan(True, State.UNCERTAIN, "a provider may know it: it is looked up now")
     if state == State.FAILED:
         if row.open_refund:
-            raise WrongState(f"Order {row.order_id} was partly refunded: amend its lines first.")
-        return True, State.QUEUED, "no provider knows it: it is sent again"
+            raise WrongState(f"Order {row.order_id} was partly refunded. Amend its lines first.")
+        return Plan(True, State.QUEUED, "no provider knows it: it is sent again")
     if state == State.QUEUED:
-        return True, state, f"it is due{_held_by(row) or ': a worker is rung'}"
-    if state in ASKED:
-        return True, state, "it is asked about now"
-    return False, state, "a worker has it open" if state == State.SENDING else "it has its number"
+        return Plan(True, state, f"it is due{_why_not_taken(row) or ': a worker is woken'}")
+    if state in AWAITING_LOOKUP:
+        return Plan(True, state, "it is looked up now")
+    return Plan(False, state, "a worker is sending it" if state == State.SENDING else "it has its number")
 
 
-def _asked_again(row: Invoice) -> dict[str, Any]:
-    """What is found is compared with our document: one that was never sent from here has none yet."""
-    return {"asks": 0, **({} if row.document else documents.drawn_up(row))}
+def _prepare_lookup(row: Invoice) -> dict[str, Any]:
+    """The provider's invoice is compared with our document, so an invoice that was never sent from here needs one."""
+    return {"lookups": 0, **({} if row.document else documents.drawn_up(row))}
 
 
-def _held_by(row: Invoice) -> str:
-    """Why no worker takes it although it is due, or nothing."""
+def _why_not_taken(row: Invoice) -> str:
+    """Why no worker takes it although it is due; empty: one will."""
     account = row.account
     if account is None or is_account_closed(account):
-        return ", but its account is closed: skip it, and let it take today's configuration"
+        return ", but its account is closed: skip it, then refresh its configuration"
     if account.paused or row.merchant.paused:
         return f", but its {'account' if account.paused else 'merchant'} is paused"
     if Partition.objects.filter(number=row.partition, paused=True).exists():

@@ -1,4 +1,4 @@
-"""Let a lane go on without an invoice that is stuck in it; the invoice stays for an operator."""
+"""Let an account continue without an invoice that blocks it; the invoice stays FAILED for an operator."""
 
 from invoices.lifecycle import Reason, State, WrongState
 from invoices.models import Invoice
@@ -10,7 +10,7 @@ def skip(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) ->
 
     def decide(row: Invoice) -> Step:
         if row.state not in (State.QUEUED, State.UNCERTAIN):
-            raise WrongState(f"Order {row.order_id} is {row.state}: it holds up no lane.")
+            raise WrongState(f"Order {row.order_id} is {row.state}. It does not block its account.")
         why = {"failure": Reason.SKIPPED.value, "failure_message": f"Skipped: {reason}"}
         return Step(State.FAILED, "skipped", "skipped", reason, why)
 

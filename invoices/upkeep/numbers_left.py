@@ -1,8 +1,8 @@
-"""How many numbers an account has left, where people told us how many were bought: vendors do not tell."""
+"""How many invoice numbers an account has left. Vendors do not report it; operators enter `last_number`."""
 
 from django.db import connection
 
-# Numbers rise in the order of issue, all but those in flight: the newest few rows of a lane hold its highest.
+# Numbers rise in the order of issue except for invoices in flight, so an account's newest rows hold its highest number.
 COUNT_LEFT = """
 UPDATE merchants_provideraccount AS account SET numbers_left = greatest(0, account.last_number - used.highest)
 FROM merchants_provideraccount AS lane CROSS JOIN LATERAL (
@@ -14,7 +14,7 @@ WHERE account.id = lane.id AND lane.last_number IS NOT NULL AND lane.deleted_at 
 """
 
 
-def count_left() -> int:
+def count_numbers_left() -> int:
     """Write `numbers_left` of the accounts with a `last_number`; returns how many those are."""
     with connection.cursor() as cursor:
         cursor.execute(COUNT_LEFT)

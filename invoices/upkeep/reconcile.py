@@ -1,4 +1,4 @@
-"""Our books against the providers' for one day, account by account. Reads only; what differs is for people to mend."""
+"""Compare our invoices of one day with the providers' lists, account by account. Reads only."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from invoices.issuing import wire
 from invoices.issuing.calls import account_of, overrides
 from invoices.lifecycle import NUMBERED
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.providers import build
+from invoices.providers import build_provider
 from invoices.providers.base import Listed, ProviderError
 from invoices.providers.http import Http
 from merchants.models import ProviderAccount
@@ -27,7 +27,7 @@ KINDS = ("only_ours", "only_theirs", "total", "foreign", "unread")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`kind`: one of KINDS; foreign is a number in our symbol whose reference we never made."""
+    """`kind`: one of KINDS. "foreign" is a number under our symbol with a reference that we never made."""
 
     kind: str
     account: str
@@ -50,12 +50,13 @@ class Reconciliation:
 def reconcile(
     day: date,
     *,
-    told: Callable[[int, int], None] = lambda done, total: None,
-    differs: Callable[[Difference], None] = lambda difference: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_difference: Callable[[Difference], None] = lambda difference: None,
 ) -> Reconciliation:
-    """Compare every account that could have issued on that day; `told(done, total)` after each.
+    """Compare every account that could have issued on that day.
 
-    `differs` hears each difference as it is found. An account that cannot be compared is one, and stops no other.
+    Calls `on_progress(done, total)` after each account, and `on_difference` for each difference as it is found. An
+    account that cannot be compared is a difference too, and does not stop the others.
     """
     accounts = list(_accounts(day))
     ours = theirs = 0
@@ -63,70 +64,71 @@ def reconcile(
     for done, account in enumerate(accounts, start=1):
         if stopped := shutdown.is_set():
             left = f"{len(accounts) - done + 1} accounts"
-            found = [Difference("unread", left, f"a restart came first: manage.py reconcile --date {day}")]
+            found = [Difference("unread", left, f"interrupted by a restart; run manage.py reconcile --date {day}")]
         else:
-            found, mine, listed = _account(account, day)
-            ours, theirs = ours + mine, theirs + listed
+            found, our_count, their_count = _compare_account(account, day)
+            ours, theirs = ours + our_count, theirs + their_count
         for difference in found:
-            differs(difference)
+            on_difference(difference)
         differences += found
         if stopped:
             break
-        told(done, len(accounts))
+        on_progress(done, len(accounts))
     return Reconciliation(day, len(accounts), ours, theirs, differences)
 
 
 def reconcile_yesterday() -> None:
-    """Each night: what differs is an alarm in the log, and counted for the alert."""
+    """Runs each night. Differences are logged as errors and counted for the alert."""
     day = clock.today_vn() - timedelta(days=1)
 
-    def differs(found: Difference) -> None:
-        log.error("[reconcile]", day=day, kind=found.kind, account=found.account, why=found.what)
-        counters.add({(DIFFERED, found.kind): 1})
+    def report(difference: Difference) -> None:
+        log.error("[reconcile]", day=day, kind=difference.kind, account=difference.account, why=difference.what)
+        counters.count({(DIFFERED, difference.kind): 1})
 
-    result = reconcile(day, differs=differs)
+    result = reconcile(day, on_difference=report)
     log.info("[reconcile]", day=day, accounts=result.accounts, ours=result.ours, theirs=result.theirs)
 
 
 def _accounts(day: date) -> Iterator[ProviderAccount]:
-    """Those of the day's year, removed ones too where they were there on the day."""
-    there = ProviderAccount.objects.filter(Q(deleted_at=None) | Q(deleted_at__gte=clock.at_vn(day)))
-    for account in there.select_related("merchant__tax_info").order_by("pk"):
-        if account.year == day.year and account.sealed_credentials:
+    """The accounts of the day's year, with those that were removed on that day or later."""
+    accounts = ProviderAccount.objects.filter(Q(deleted_at=None) | Q(deleted_at__gte=clock.at_vn(day)))
+    for account in accounts.select_related("merchant__tax_info").order_by("pk"):
+        if account.year == day.year and account.encrypted_credentials:
             yield account
 
 
-def _account(account: ProviderAccount, day: date) -> tuple[list[Difference], int, int]:
-    """What differs, and how many invoices each side has."""
-    mine: dict[str, Invoice] = {}
+def _compare_account(account: ProviderAccount, day: date) -> tuple[list[Difference], int, int]:
+    """The differences, and how many invoices we and the provider have."""
+    ours: dict[str, Invoice] = {}
     try:
-        mine = _ours(account, day)
-        tax_codes = {invoice.seller_tax_code for invoice in mine.values()} or {account.merchant.tax_info.tax_code}
-        listed = [row for code in sorted(tax_codes) for row in _theirs(account, code, day)]
+        ours = _our_invoices(account, day)
+        tax_codes = {invoice.seller_tax_code for invoice in ours.values()} or {account.merchant.tax_info.tax_code}
+        listed = [row for code in sorted(tax_codes) for row in _fetch_list(account, code, day)]
         theirs = {row.number: row for row in listed if row.symbol == account.symbol}
-        return list(_compare(account, mine, theirs)), len(mine), len(theirs)
+        return list(_compare(account, ours, theirs)), len(ours), len(theirs)
     except ProviderError as error:
         why = f"its list could not be read: {error}"
-    except Exception as error:  # whatever it is, the other accounts are compared
+    except Exception as error:  # the other accounts are compared all the same
         log.exception("[reconcile]", day=day, account=f"{account}")
         if isinstance(error, OperationalError | InterfaceError):
             connection.close()
         why = f"it could not be compared: {type(error).__name__}"
-    return [Difference("unread", f"{account}", why)], len(mine), 0
+    return [Difference("unread", f"{account}", why)], len(ours), 0
 
 
-def _ours(account: ProviderAccount, day: date) -> dict[str, Invoice]:
-    of_the_day = Invoice.objects.filter(merchant=account.merchant_id, issue_date=day)  # this has an index
+def _our_invoices(account: ProviderAccount, day: date) -> dict[str, Invoice]:
+    """By number."""
+    of_the_day = Invoice.objects.filter(merchant=account.merchant_id, issue_date=day)  # uses the index by_issue_date
     fields = ("pk", "order_id", "number", "total", "state", "reference", "seller_tax_code")
     numbered = of_the_day.filter(account=account).exclude(number="").only(*fields)
     return {invoice.number: invoice for invoice in numbered.iterator()}
 
 
-def _theirs(account: ProviderAccount, tax_code: str, day: date) -> list[Listed]:
+def _fetch_list(account: ProviderAccount, tax_code: str, day: date) -> list[Listed]:
     seen = account_of(account, tax_code, account.form, account.symbol, account.template)
 
     async def ask(http: Http) -> list[Listed]:
-        return await build(account.provider, seen, http, **overrides()).issued_on(day)
+        return await build_provider(account.provider, seen, http, **overrides()).issued_on(day)
 
     return wire.http_loop.run(ask)
 
@@ -146,11 +148,11 @@ def _compare(lane: ProviderAccount, ours: dict[str, Invoice], theirs: dict[str, 
         if known := made.get(row.reference):
             yield Difference("only_theirs", account, f"number {number} is order {known.order_id}, here {known.state}")
         else:
-            yield Difference("foreign", account, f"number {number} ({row.total} đồng) is not of our making")
+            yield Difference("foreign", account, f"number {number} ({row.total} đồng) was not issued by us")
 
 
 def _made(references: set[str]) -> dict[str, Invoice]:
-    """The invoices that have these references: by their attempts, or by themselves where no attempt is known here."""
+    """Invoices by reference: of their attempts, or their own where no attempt is recorded."""
     if not references:
         return {}
     attempts = InvoiceIssuance.objects.filter(reference__in=references).select_related("invoice")

@@ -19,7 +19,7 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.models import AuditVerification, Invoice, InvoiceAuditTracing
-from invoices.models.audit import chain
+from invoices.audit import chain_hash
 
 log = get_logger(__name__)
 SLICE = 1_000  # invoices; their rows are sorted in memory
@@ -76,18 +76,18 @@ DIFFERS = Broken(
 )  # fmt: skip
 
 
-def new_round() -> AuditVerification:
+def new_verification() -> AuditVerification:
     now = clock.now()
     return AuditVerification(started_at=now, until=now - SETTLED)
 
 
-def go_on(verification: AuditVerification) -> None:
+def verify_next_slice(verification: AuditVerification) -> None:
     """Verify the next slice of invoices; after the last one the verification has ended."""
     first = LOWEST if verification.position is None else verification.position + 1
     with connection.cursor() as cursor:
         cursor.execute(_LAST, [first, SLICE])
         last, count = cursor.fetchone()
-    look(verification, first, last if count == SLICE else HIGHEST)
+    verify_range(verification, first, last if count == SLICE else HIGHEST)
     if verification.position == HIGHEST:
         verification.ended_at = clock.now()
         if verification.before and verification.again != verification.before.digest:
@@ -95,7 +95,7 @@ def go_on(verification: AuditVerification) -> None:
             verification.first_broken.append(DIFFERS._asdict())  # however many are named already
 
 
-def look(verification: AuditVerification, first: int, last: int) -> None:
+def verify_range(verification: AuditVerification, first: int, last: int) -> None:
     """Verify the invoices whose ids lie between, both included."""
     with connection.cursor() as cursor:
         cursor.execute(_ROWS, [first, last] * 3)
@@ -157,7 +157,7 @@ def _wrong(row: Row, previous: str) -> str:
         for name, column, word in zip(COLUMNS, (*here, at), (*said, said_at), strict=True):
             if column != word:
                 return f'its {name} is "{str(column)[:60]}", its record says "{str(word)[:60]}"'
-    if row.hash != chain(previous, row.record):
+    if row.hash != chain_hash(previous, row.record):
         return "its hash does not fit: the record, the hash or the row before it was changed"
     return ""
 
@@ -178,18 +178,18 @@ def _instant(text: str) -> datetime:
         return NEVER
 
 
-def verify_by_night() -> None:
+def verify_nightly() -> None:
     """One bite of the night's round. Where an audit outgrows a night, the next night goes on with it."""
     latest = AuditVerification.objects.order_by("-started_at").first()
     if latest and latest.ended_at and clock.day_vn(latest.started_at) == clock.today_vn():
         return
-    verification = latest if latest and not latest.ended_at else new_round()
+    verification = latest if latest and not latest.ended_at else new_verification()
     if verification._state.adding:
         verification.save()
     enough = time.monotonic() + settings.AUDIT_BITE
     while not verification.ended_at:
         known, position = len(verification.first_broken), verification.position
-        go_on(verification)
+        verify_next_slice(verification)
         if not _keep(verification, position):
             return  # another worker went on from here: the round is theirs
         for broken in verification.first_broken[known:]:
