@@ -1,4 +1,4 @@
-"""The settings that operators may change while we run, and the counters' and sign-in tables."""
+"""The settings that operators change at run time, and the tables of the counters and the sign-in tries."""
 
 from django.db import models
 from simple_history.models import HistoricalRecords
@@ -9,14 +9,14 @@ from config.base.records import Record
 
 
 class Configuration(Record):
-    """One setting that operators may change while we run. A secret one is sealed and never shown."""
+    """A setting that operators change at run time. A secret value is encrypted and never shown."""
 
     key = models.CharField(max_length=100, unique=True)
     value = models.TextField(blank=True)
     is_secret = models.BooleanField(default=False)
     description = models.TextField(blank=True)
     history = HistoricalRecords(excluded_fields=["value"])
-    seed_only = True  # see loaddata
+    seed_only = True  # see the command loaddata
 
     class Meta:
         verbose_name = "setting"
@@ -32,37 +32,37 @@ class Configuration(Record):
         return crypto.unseal(self.value, self.place) if self.is_secret else self.value
 
     def write(self, value: str) -> None:
-        """Keep a value, sealed where it is secret."""
+        """Save a value, encrypted if it is secret."""
         if not isinstance(self.pk, int):
             self.pk = new_ids(1)[0]
         self.value = crypto.seal(value, self.place) if self.is_secret else value
         self.save()
 
 
-class Total(models.Model):
-    """How often something happened, ever: what the tallies of slots that are over came to (see tallies)."""
+class CounterTotal(models.Model):
+    """Counts of all slots before `until` (see config.monitoring.counters)."""
 
     pk = models.CompositePrimaryKey("name", "label")
     name = models.CharField(max_length=20)
     label = models.CharField(max_length=60)
     count = models.BigIntegerField()
-    until = models.DateTimeField(db_index=True)  # the tallies from here on are not in it
+    until = models.DateTimeField(db_index=True)
 
 
 class SignInTries(models.Model):
-    """How often one user name or one address failed to sign in (see signin)."""
+    """Failed sign-ins of one user name or one address (see config.console.sign_in)."""
 
     mark = models.CharField(primary_key=True, max_length=8)
     tries = models.IntegerField()
-    until = models.DateTimeField(db_index=True)  # then it is forgotten
+    until = models.DateTimeField(db_index=True)  # then the row is deleted
 
 
-class Tally(models.Model):
-    """How often something happened in five minutes, as one database connection counted it (see tallies)."""
+class CounterSlot(models.Model):
+    """Counts of five minutes by one database connection (see config.monitoring.counters)."""
 
-    pk = models.CompositePrimaryKey("at", "name", "label", "teller")
+    pk = models.CompositePrimaryKey("at", "name", "label", "backend_pid")
     at = models.DateTimeField()
     name = models.CharField(max_length=20)
     label = models.CharField(max_length=60)
-    teller = models.IntegerField()
+    backend_pid = models.IntegerField()
     count = models.BigIntegerField()

@@ -1,13 +1,15 @@
+"""Celery tasks of the project itself."""
+
 from celery import shared_task
 
 from config.monitoring import counters
 
 
-@shared_task(name="config.forget_tallies")
-def forget_tallies() -> None:
-    counters.forget()
+@shared_task(name="config.prune_counters")
+def prune_counters() -> None:
+    counters.prune()
 
 
-@shared_task(name="config.fold_tallies")
-def fold_tallies() -> None:
+@shared_task(name="config.fold_counters")
+def fold_counters() -> None:
     counters.fold()

@@ -10,7 +10,7 @@ urlpatterns = [
     path("v1/api/", include("merchants.urls")),
     path("v1/api/", include("invoices.urls")),
     path("v1/api/", include("webhooks.urls")),
-    path("metrics", metrics.scraped, name="metrics"),
+    path("metrics", metrics.metrics_view, name="metrics"),
     path("v1/api/health", health.health, name="health"),
     path("v1/api/health/live", health.live, name="health-live"),
     path("v1/api/health/ready", health.ready, name="health-ready"),

@@ -47,23 +47,30 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Tally",
+            name="CounterSlot",
             fields=[
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "at", "name", "label", "teller", blank=True, editable=False, primary_key=True, serialize=False
+                        "at",
+                        "name",
+                        "label",
+                        "backend_pid",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("at", models.DateTimeField()),
                 ("name", models.CharField(max_length=20)),
                 ("label", models.CharField(max_length=60)),
-                ("teller", models.IntegerField()),
+                ("backend_pid", models.IntegerField()),
                 ("count", models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name="Total",
+            name="CounterTotal",
             fields=[
                 (
                     "pk",

@@ -1,4 +1,4 @@
-"""How often something happened, in slots of five minutes: what a day's figures are read from instead of its rows.
+"""Counts of events in five-minute slots. The numbers of a day are read from these slots, not from the day's rows.
 
 Each database connection adds to rows of its own, so two workers never wait for each other's count.
 """
@@ -9,89 +9,89 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from config.base import clock
-from config.models import Tally
+from config.models import CounterSlot
 
 SLOT = timedelta(minutes=5)
-LATEST = timedelta(minutes=10)  # no transaction that counts is open for longer
-KEPT = timedelta(days=8)  # today, and the same day a week ago
+LONGEST_TRANSACTION = timedelta(minutes=10)  # more than any transaction that counts
+RETENTION = timedelta(days=8)  # today, and the same day a week ago
 
-ADD = """
-INSERT INTO config_tally (at, name, label, teller, count)
+COUNT = """
+INSERT INTO config_counterslot (at, name, label, backend_pid, count)
 SELECT %s, name, label, pg_backend_pid(), count
 FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS new(name, label, count)
-ON CONFLICT (at, name, label, teller) DO UPDATE SET count = config_tally.count + EXCLUDED.count
+ON CONFLICT (at, name, label, backend_pid) DO UPDATE SET count = config_counterslot.count + EXCLUDED.count
 """
 
-SUM = """
-SELECT name, label, sum(count)::bigint FROM config_tally WHERE at >= %s AND name = ANY(%s) GROUP BY name, label
+SINCE = """
+SELECT name, label, sum(count)::bigint FROM config_counterslot WHERE at >= %s AND name = ANY(%s) GROUP BY name, label
 """
 
 BY_TIME = """
-SELECT date_bin(%s::interval, at, %s), name, label, sum(count)::bigint FROM config_tally
+SELECT date_bin(%s::interval, at, %s), name, label, sum(count)::bigint FROM config_counterslot
 WHERE at >= %s AND name = ANY(%s) GROUP BY 1, 2, 3
 """
 
-
-# What is folded away and what is not, in one snapshot: no count is told twice or left out.
+# Folded and unfolded counts in one snapshot, so that none is missing or counted twice.
 TOTALS = """
 SELECT name, label, sum(count)::bigint FROM (
-    SELECT name, label, count FROM config_total
+    SELECT name, label, count FROM config_countertotal
     UNION ALL
-    SELECT name, label, count FROM config_tally
-    WHERE at >= (SELECT coalesce(max(until), '-infinity') FROM config_total)
+    SELECT name, label, count FROM config_counterslot
+    WHERE at >= (SELECT coalesce(max(until), '-infinity') FROM config_countertotal)
 ) AS counted GROUP BY 1, 2
 """
 
 FOLD = """
-INSERT INTO config_total (name, label, count, until)
-SELECT name, label, sum(count), %(until)s FROM config_tally
-WHERE at >= (SELECT coalesce(max(until), '-infinity') FROM config_total) AND at < %(until)s
+INSERT INTO config_countertotal (name, label, count, until)
+SELECT name, label, sum(count), %(until)s FROM config_counterslot
+WHERE at >= (SELECT coalesce(max(until), '-infinity') FROM config_countertotal) AND at < %(until)s
 GROUP BY 1, 2
-ON CONFLICT (name, label) DO UPDATE SET count = config_total.count + EXCLUDED.count, until = EXCLUDED.until
+ON CONFLICT (name, label) DO UPDATE
+SET count = config_countertotal.count + EXCLUDED.count, until = EXCLUDED.until
 """
 
 
-def add(counts: Mapping[tuple[str, str], int]) -> None:
-    """Count by (name, label): one statement, in the transaction of what is counted."""
+def count(counts: Mapping[tuple[str, str], int]) -> None:
+    """Add counts by (name, label): one statement, in the transaction of what is counted."""
     if not counts:
         return
     names, labels = zip(*counts, strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(ADD, [slot(clock.now()), list(names), list(labels), list(counts.values())])
+        cursor.execute(COUNT, [slot_start(clock.now()), list(names), list(labels), list(counts.values())])
 
 
 def count_since(at: datetime, names: Iterable[str]) -> dict[tuple[str, str], int]:
-    """By (name, label), from the slot of an instant on: up to five minutes more than were asked for."""
+    """Counts by (name, label) from the start of the slot that holds `at`: up to five minutes more than requested."""
     with connection.cursor() as cursor:
-        cursor.execute(SUM, [slot(at), list(names)])
-        return {(name, label): count for name, label, count in cursor.fetchall()}
+        cursor.execute(SINCE, [slot_start(at), list(names)])
+        return {(name, label): number for name, label, number in cursor.fetchall()}
 
 
-def by_time(since: datetime, step: timedelta, names: Iterable[str]) -> list[tuple[datetime, str, str, int]]:
-    """(begin of the step, name, label, count), steps counted from `since`."""
+def counts_by_time(since: datetime, step: timedelta, names: Iterable[str]) -> list[tuple[datetime, str, str, int]]:
+    """(start of the step, name, label, count); the first step starts at `since`."""
     with connection.cursor() as cursor:
         cursor.execute(BY_TIME, [f"{step.total_seconds():.0f} s", since, since, list(names)])
         return cursor.fetchall()
 
 
 def totals() -> dict[tuple[str, str], int]:
-    """Ever, by (name, label): what counters show. Reads the totals and the slots since they were last written."""
+    """Counts by (name, label) since the first start: the totals, and the slots that are not folded yet."""
     with connection.cursor() as cursor:
         cursor.execute(TOTALS)
-        return {(name, label): count for name, label, count in cursor.fetchall()}
+        return {(name, label): number for name, label, number in cursor.fetchall()}
 
 
 def fold() -> None:
-    """Add the slots that are over to the totals. A transaction that counted in one has long ended after LATEST."""
+    """Add finished slots to the totals. No open transaction can still count in a slot LONGEST_TRANSACTION old."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE config_total IN SHARE ROW EXCLUSIVE MODE")  # two at once would count twice
-        cursor.execute(FOLD, {"until": slot(clock.now() - LATEST)})
+        cursor.execute("LOCK TABLE config_countertotal IN SHARE ROW EXCLUSIVE MODE")  # two at once would count twice
+        cursor.execute(FOLD, {"until": slot_start(clock.now() - LONGEST_TRANSACTION)})
 
 
-def slot(at: datetime) -> datetime:
+def slot_start(at: datetime) -> datetime:
     return at - timedelta(seconds=at.timestamp() % SLOT.total_seconds())
 
 
-def forget() -> int:
-    """Remove what no figure reads any more."""
-    return Tally.objects.filter(at__lt=clock.now() - KEPT).delete()[0]
+def prune() -> int:
+    """Delete the slots that no gauge reads any more. Returns their number."""
+    return CounterSlot.objects.filter(at__lt=clock.now() - RETENTION).delete()[0]

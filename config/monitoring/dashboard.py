@@ -120,11 +120,11 @@ ROWS: list[tuple[str, list[Panel]]] = [
     (
         "Providers",
         [
-            graph("Calls a minute", rate("provider_calls", "provider", "act", "outcome")),
+            graph("Calls a minute", rate("provider_calls", "provider", "kind", "outcome")),
             graph(
                 "How long calls take",
-                within("provider_call_seconds", 0.5, "provider", "act"),
-                within("provider_call_seconds", 0.95, "provider", "act"),
+                within("provider_call_seconds", 0.5, "provider", "kind"),
+                within("provider_call_seconds", 0.95, "provider", "kind"),
                 unit="s",
             ),
             figure("Accounts parked", gauge("accounts_parked", "provider"), alarming=1),

@@ -1,7 +1,7 @@
-"""The figures that the home page, /metrics and the alerts show: counted in one place, told three ways.
+"""Gauges: measured values that the home page, /metrics and the alerts all read.
 
-Each app counts its own in its `metrics.py`. Every query there is served by an
-index and grows with the work that is open, never with what is done.
+Each app defines its own in its `metrics.py`. Every query there uses an index, and its cost grows with the open work,
+never with history.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,47 +18,46 @@ Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A number, or one for each combination of labels. `name` is that of /metrics without its `hoadon_`."""
+class Gauge:
+    """A number, or one number per combination of label values. `name` is the name in /metrics without `hoadon_`."""
 
     name: str
     help: str
-    labels: Labels = ()  # their names
-    values: Mapping[Any, float] = field(default_factory=dict)  # by the labels' values: () where there are none
-    link: str = ""  # the console's list of what is counted
-    links: Mapping[Any, str] = field(default_factory=dict)  # the same, narrowed to one combination
-    every: Iterable[Any] = ()  # combinations that /metrics tells though nothing was counted: an alert needs a 0
+    labels: Labels = ()  # names
+    values: Mapping[Any, float] = field(default_factory=dict)  # by label values; the key is () without labels
+    link: str = ""  # to the console's list of the rows that are counted
+    links: Mapping[Any, str] = field(default_factory=dict)  # the same, filtered to one combination
+    combinations: Iterable[Any] = ()  # that /metrics exports as 0 when they have no value: alerts need the 0
 
     @property
     def total(self) -> float:
         return sum(self.values.values())
 
-    def of(self, *labels: str) -> float:
-        """The value of one combination; 0 where nothing was counted."""
+    def value_of(self, *labels: str) -> float:
+        """The value of one combination; 0 if it has none."""
         return self.values.get(labels, 0)
 
     def link_of(self, *labels: str) -> str:
         return self.links.get(labels, self.link)
 
 
-def read() -> dict[str, Figure]:
-    """All figures by name, in the order of the rooms and in a fixed number of queries."""
-    figures = [figure for gauges in offered("metrics", "gauges") for figure in gauges()]
-    return {figure.name: figure for figure in figures}
+def collect_gauges() -> dict[str, Gauge]:
+    """All gauges by name, in the order of the apps. The number of queries is fixed."""
+    return {gauge.name: gauge for gauges_of_app in offered("metrics", "gauges") for gauge in gauges_of_app()}
 
 
-def one(name: str, help: str, value: float, link: str = "") -> Figure:
-    """A figure without labels."""
-    return Figure(name, help, values={(): value}, link=link)
+def scalar_gauge(name: str, help: str, value: float, link: str = "") -> Gauge:
+    """A gauge without labels."""
+    return Gauge(name, help, values={(): value}, link=link)
 
 
-def listed(model: str, **filters: Any) -> str:
-    """The address of a list in the console: listed("invoices_invoice", state__exact="FAILED")."""
-    address = reverse(f"admin:{model}_changelist")
-    return f"{address}?{urlencode(filters)}" if filters else address
+def changelist_url(model: str, **filters: Any) -> str:
+    """The address of a list in the console: changelist_url("invoices_invoice", state__exact="FAILED")."""
+    url = reverse(f"admin:{model}_changelist")
+    return f"{url}?{urlencode(filters)}" if filters else url
 
 
-def rows(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+def fetch_rows(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()

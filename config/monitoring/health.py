@@ -1,7 +1,7 @@
-"""Are we alive, and is everything there that we need? For gateways, orchestrators and people.
+"""The health endpoints: is this process alive, and is everything there that it needs?
 
-`live` asks nobody. `ready` is 503 while anything is missing. `health`, by which a gateway decides whether to send us
-requests, is 503 only for what no payment can be stored without: with Redis away they are stored and issued later.
+`live` checks nothing else. `ready` is 503 while any check fails. `health`, by which a gateway decides whether to send
+us requests, is 503 only while payments cannot be stored: without Redis they are stored now and issued later.
 """
 
 import threading
@@ -22,9 +22,9 @@ from config.base import crypto
 from config.base.ids import written_worker_id
 from config.rest import identity
 
-PATIENCE = 1.0  # seconds for all checks together; they run side by side
-FRESH = 1.0  # seconds: whoever asks oftener is told the same again
-SPARED = {"redis", "jwks"}  # payments are stored without them
+TIMEOUT = 1.0  # seconds for all checks together; they run in parallel
+CACHE_SECONDS = 1.0  # for which results are reused
+OPTIONAL = {"redis", "jwks"}  # payments are stored without them
 
 
 @never_cache
@@ -36,58 +36,59 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    found = checks.read()
-    return _answer(found, 503 if any(found.values()) else 200)
+    results = checks.results()
+    return _response(results, 503 if any(results.values()) else 200)
 
 
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    found = checks.read()
-    return _answer(found, 503 if any(says for name, says in found.items() if name not in SPARED) else 200)
+    results = checks.results()
+    down = any(problem for name, problem in results.items() if name not in OPTIONAL)
+    return _response(results, 503 if down else 200)
 
 
-def _answer(found: dict[str, str], status: int) -> JsonResponse:
-    missing = {name for name, says in found.items() if says}
+def _response(results: dict[str, str], status: int) -> JsonResponse:
+    failed = {name for name, problem in results.items() if problem}
     body = {
-        "status": "ok" if not missing else "degraded" if missing <= SPARED else "down",
+        "status": "ok" if not failed else "degraded" if failed <= OPTIONAL else "down",
         "service": settings.SERVICE_CODE,
         "embedded": settings.EMBEDDED,
-        "checks": {name: {"ok": not says, "says": says} for name, says in found.items()},
+        "checks": {name: {"ok": not problem, "says": problem} for name, problem in results.items()},
     }
     return JsonResponse(body, status=status, json_dumps_params={"ensure_ascii": False})
 
 
-class Checks:
-    """Each in a thread of its own, which may hang for as long as its server does: nobody waits for it."""
+class HealthChecks:
+    """Runs each check in a thread of its own. A thread may hang as long as its server does: no request waits for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked: dict[str, _Asked] = {}
-        self._found: dict[str, str] = {}
-        self._until = 0.0
+        self._threads: dict[str, _CheckThread] = {}
+        self._results: dict[str, str] = {}
+        self._cached_until = 0.0
 
-    def read(self) -> dict[str, str]:
-        """What is wrong, by check; "" where nothing is."""
+    def results(self) -> dict[str, str]:
+        """The problem by name of the check; "" where there is none."""
         with self._lock:
-            if time.monotonic() > self._until:
-                self._found = self._ask()
-                self._until = time.monotonic() + FRESH
-            return self._found
+            if time.monotonic() > self._cached_until:
+                self._results = self._run()
+                self._cached_until = time.monotonic() + CACHE_SECONDS
+            return self._results
 
-    def _ask(self) -> dict[str, str]:
+    def _run(self) -> dict[str, str]:
         for name, check in CHECKS.items():
-            if name not in self._asked or not self._asked[name].is_alive():
-                self._asked[name] = _Asked(check)
-                self._asked[name].start()
-        end = time.monotonic() + PATIENCE
-        for asked in self._asked.values():
-            asked.join(max(0.0, end - time.monotonic()))
-        return {name: asked.says for name, asked in self._asked.items()}
+            if name not in self._threads or not self._threads[name].is_alive():
+                self._threads[name] = _CheckThread(check)
+                self._threads[name].start()
+        deadline = time.monotonic() + TIMEOUT
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return {name: thread.problem for name, thread in self._threads.items()}
 
 
-class _Asked(threading.Thread):
-    says = f"No answer within {PATIENCE:g} s."
+class _CheckThread(threading.Thread):
+    problem = f"No answer within {TIMEOUT:g} s."  # until the check ends
 
     def __init__(self, check: Callable[[], str]) -> None:
         super().__init__(name="health", daemon=True)
@@ -95,17 +96,17 @@ class _Asked(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.says = self.check()
-        except Exception as error:  # noqa: BLE001  (a check that breaks is something wrong; its words may hold secrets)
-            self.says = f"The check itself failed: {type(error).__name__}."
+            self.problem = self.check()
+        except Exception as error:  # noqa: BLE001  (a broken check is a problem too; its message may hold secrets)
+            self.problem = f"The check itself failed: {type(error).__name__}."
         finally:
-            connection.close()  # this thread's own
+            connection.close()  # of this thread
 
 
-checks = Checks()
+checks = HealthChecks()
 
 
-def database() -> str:
+def check_database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -114,48 +115,48 @@ def database() -> str:
     return ""
 
 
-def migrations() -> str:
-    """Are the tables those of this release, and the ids those of this process?"""
+def check_migrations() -> str:
+    """Do the tables belong to this release, and is the worker id of the database ours?"""
     try:
         applied = set(MigrationRecorder(connection).applied_migrations())
         written = written_worker_id()
     except DatabaseError:
         return "Unknown: PostgreSQL does not answer."
-    if missing := sorted(wanted() - applied):
-        return f"{len(missing)} migrations are not applied, {'.'.join(missing[0])} first. Run: manage.py migrate"
+    if missing := sorted(release_migrations() - applied):
+        return f"{len(missing)} migrations are not applied, first {'.'.join(missing[0])}. Run: manage.py migrate"
     if written != settings.WORKER_ID:
         return f"The database makes ids as worker {written}, this process is worker {settings.WORKER_ID}."
     return ""
 
 
 @cache
-def wanted() -> set[tuple[str, str]]:
+def release_migrations() -> set[tuple[str, str]]:
     """The migrations of this release."""
     return set(MigrationLoader(None).disk_migrations)
 
 
-def secrets() -> str:
-    """Can a secret be sealed and opened, and can both routes of webhooks be verified?"""
+def check_secrets() -> str:
+    """Can a secret be encrypted and decrypted, and can both webhook routes be verified?"""
     if crypto.unseal(crypto.seal("x", "health"), "health") != "x":
-        return "APP_ENV_INVOICE_CREDENTIALS_KEY opens nothing."
-    silent = [route for route, held in settings.WEBHOOK_SECRETS.items() if not held]
-    return f"No secret for the webhook route {silent[0]}: all of its events are refused." if silent else ""
+        return "APP_ENV_INVOICE_CREDENTIALS_KEY does not decrypt what it encrypted."
+    without = [route for route, secrets in settings.WEBHOOK_SECRETS.items() if not secrets]
+    return f"The webhook route {without[0]} has no secret: all of its events are refused." if without else ""
 
 
 def check_redis() -> str:
-    patience = {"socket_timeout": PATIENCE / 2, "socket_connect_timeout": PATIENCE / 2}
+    timeouts = {"socket_timeout": TIMEOUT / 2, "socket_connect_timeout": TIMEOUT / 2}
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, **patience) as client:
+        with redis.Redis.from_url(settings.REDIS_URL, **timeouts) as client:
             client.ping()
     except redis.RedisError as error:
         return f"Redis does not answer: {type(error).__name__}. Payments are stored and issued when it is back."
     return ""
 
 
-CHECKS: dict[str, Callable[[], str]] = {  # what must be there, and what finds out
-    "database": database,
-    "migrations": migrations,
-    "secrets": secrets,
+CHECKS: dict[str, Callable[[], str]] = {  # each returns the problem, "" where there is none
+    "database": check_database,
+    "migrations": check_migrations,
+    "secrets": check_secrets,
     "redis": check_redis,
-    "jwks": identity.health,
+    "jwks": identity.check_identity,
 }

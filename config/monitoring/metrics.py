@@ -1,7 +1,7 @@
-"""/metrics for Prometheus: the figures as gauges, the tallies as counters and histograms.
+"""/metrics for Prometheus: gauges, counters and histograms.
 
-All of it comes from PostgreSQL, so it is right with no worker up, never absent, and the same whichever process is
-asked: aggregate over instances with `max`, never with `sum`. With PostgreSQL away it says `hoadon_up 0`.
+All values come from PostgreSQL. They are right while no worker runs, and every process exports the same ones: aggregate
+over instances with `max`, never with `sum`. While PostgreSQL is down the only metric is `hoadon_up 0`.
 """
 
 import hmac
@@ -23,96 +23,95 @@ from config.base.discovery import offered
 from config.monitoring import counters, gauges, health
 
 log = get_logger(__name__)
-FRESH = 2.0  # seconds: whoever asks oftener is told the same again
-WAIT = 5.0  # seconds for another's scrape
-PATIENCE = 2000  # ms for each statement of a scrape
+CACHE_SECONDS = 2.0  # for which a scrape's result is reused
+LOCK_WAIT = 5.0  # seconds that a scrape waits for another one
+STATEMENT_TIMEOUT = 2000  # ms, of each statement of a scrape
 Totals = Mapping[tuple[str, str], int]
 
 
 @never_cache
 @require_safe
-def scraped(request: HttpRequest) -> HttpResponse:
-    wanted = f"Bearer {settings.METRICS_TOKEN}"
+def metrics_view(request: HttpRequest) -> HttpResponse:
+    expected = f"Bearer {settings.METRICS_TOKEN}"
     given = request.headers.get("Authorization", "")
-    if settings.METRICS_TOKEN and not hmac.compare_digest(given.encode(), wanted.encode()):
-        return HttpResponse("A bearer token is needed: METRICS_TOKEN.\n", status=401, content_type="text/plain")
+    if settings.METRICS_TOKEN and not hmac.compare_digest(given.encode(), expected.encode()):
+        return HttpResponse("Send METRICS_TOKEN as a bearer token.\n", status=401, content_type="text/plain")
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     registry = CollectorRegistry()
-    registry.register(told)
+    registry.register(collector)
     return HttpResponse(encode(registry), content_type=content_type)
 
 
-class Told:
-    """What is told, read once for all who ask at the same time."""
+class MetricsCollector:
+    """Collects all metrics, once for all scrapes that run at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until = 0.0
+        self._cached_until = 0.0
         self._families: list[Metric] = []
 
     def describe(self) -> Iterable[Metric]:
-        return []  # or the registry would collect when it is made
+        return []  # otherwise the registry would collect when it is created
 
     def collect(self) -> Iterable[Metric]:
-        if not self._lock.acquire(timeout=WAIT):
-            return [up(False)]  # somebody's scrape hangs, with PostgreSQL; no second thread shall
+        if not self._lock.acquire(timeout=LOCK_WAIT):
+            return [up_family(False)]  # another scrape hangs on PostgreSQL; this thread must not hang too
         try:
-            if time.monotonic() > self._until:
-                self._families = families()
-                self._until = time.monotonic() + FRESH
+            if time.monotonic() > self._cached_until:
+                self._families = collect_families()
+                self._cached_until = time.monotonic() + CACHE_SECONDS
             return self._families
         finally:
             self._lock.release()
 
 
-told = Told()
+collector = MetricsCollector()
 
 
-def families() -> list[Metric]:
-    if health.checks.read().get("database"):  # asked in a thread that may hang
-        return [up(False)]
-    found: list[Metric] = []
+def collect_families() -> list[Metric]:
+    if health.checks.results().get("database"):  # that check runs in a thread that may hang
+        return [up_family(False)]
+    collected: list[Metric] = []
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE)])
-            found += [gauge(figure) for figure in gauges.read().values()]
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT)])
+            collected += [gauge_family(gauge) for gauge in gauges.collect_gauges().values()]
             totals = counters.totals()
-            found += [family for counters_of in offered("metrics", "counters") for family in counters_of(totals)]
+            collected += [family for counters_of in offered("metrics", "counters") for family in counters_of(totals)]
     except (DatabaseError, InterfaceError):
         log.exception("[metricsUnavailable]")
-        return [up(False)]
-    return [up(True), *found]
+        return [up_family(False)]
+    return [up_family(True), *collected]
 
 
-def up(well: bool) -> Metric:
-    return GaugeMetricFamily(
-        "hoadon_up", "1 where PostgreSQL told the rest in time, 0 without the rest.", value=int(well)
-    )
+def up_family(up: bool) -> Metric:
+    help = "1 if PostgreSQL answered in time; 0 if not, then no other metric is exported."
+    return GaugeMetricFamily("hoadon_up", help, value=int(up))
 
 
-def gauge(figure: gauges.Figure) -> Metric:
-    family = GaugeMetricFamily(f"hoadon_{figure.name}", figure.help, labels=figure.labels)
-    for labels, value in {**dict.fromkeys(figure.every, 0), **figure.values}.items():
+def gauge_family(gauge: gauges.Gauge) -> Metric:
+    family = GaugeMetricFamily(f"hoadon_{gauge.name}", gauge.help, labels=gauge.labels)
+    for labels, value in {**dict.fromkeys(gauge.combinations, 0), **gauge.values}.items():
         family.add_metric([str(label) for label in labels], value)
     return family
 
 
-def counter(
+def counter_family(
     name: str,
     help: str,
     labels: Sequence[str],
     values: Mapping[tuple[str, ...], float],
-    every: Iterable[tuple[str, ...]] = (),
+    combinations: Iterable[tuple[str, ...]] = (),
 ) -> Metric:
-    """A counter that tells every combination from the start, so that its first increase is one."""
+    """Exports all `combinations` from the start, so that Prometheus sees the first increase."""
     family = CounterMetricFamily(f"hoadon_{name}", help, labels=labels)
-    for combination, value in {**dict.fromkeys(every, 0), **values}.items():
+    for combination, value in {**dict.fromkeys(combinations, 0), **values}.items():
         family.add_metric(combination, value)
     return family
 
 
-def histogram(
+def histogram_family(
     name: str,
     help: str,
     labels: Sequence[str],
@@ -120,9 +119,9 @@ def histogram(
     bounds: Sequence[int],
     step: float,
 ) -> Metric:
-    """From counts by bucket n, which is step**n seconds and more. `bounds`: the n whose begin is an upper bound here.
+    """From counts by bucket n, which starts at step**n seconds. `bounds` are the n whose start is a bound in /metrics.
 
-    The sum is an estimate: each count in the middle of its bucket.
+    The sum is an estimate that puts each count in the middle of its bucket.
     """
     family = HistogramMetricFamily(f"hoadon_{name}", help, labels=labels)
     for combination, counts in seconds.items():
@@ -132,15 +131,15 @@ def histogram(
     return family
 
 
-def labelled(totals: Totals, name: str) -> dict[tuple[str, ...], int]:
-    """What was counted under a name, by the parts of its label."""
+def counts_by_label(totals: Totals, name: str) -> dict[tuple[str, ...], int]:
+    """The counts of one name, by the parts of their label."""
     return {tuple(label.split(":")): count for (counted, label), count in totals.items() if counted == name}
 
 
-def summed(counts: Mapping[tuple[str, ...], int], *parts: int) -> dict[tuple[str, ...], int]:
-    """The same by some parts of the label only."""
-    found: dict[tuple[str, ...], int] = {}
+def sum_by_parts(counts: Mapping[tuple[str, ...], int], *parts: int) -> dict[tuple[str, ...], int]:
+    """The sums of counts by some parts of their label."""
+    sums: dict[tuple[str, ...], int] = {}
     for label, count in counts.items():
         key = tuple(label[part] for part in parts)
-        found[key] = found.get(key, 0) + count
-    return found
+        sums[key] = sums.get(key, 0) + count
+    return sums

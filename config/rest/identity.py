@@ -105,7 +105,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
     return Principal(sub, frozenset(permissions), "*" if "*" in merchants else frozenset(merchants))
 
 
-def health() -> str:
+def check_identity() -> str:
     """Can tokens be judged? "" where they can."""
     parts = urlsplit(settings.JWKS_URL)
     if parts.scheme == "file" and not Path(unquote(parts.path)).exists():

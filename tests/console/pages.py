@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config.base import clock
-from config.monitoring.gauges import listed
+from config.monitoring.gauges import changelist_url
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment, Refund
 from invoices.worklists import WORKLISTS
@@ -42,20 +42,20 @@ def visits() -> list[Visit]:
     of_order = {"merchant_code": issued.merchant.code, "order_id": issued.order_id}
     return [
         Visit("home", reverse("admin:index")),
-        Visit("list", listed(LIST)),
-        Visit("list, page 200", listed(LIST, p=200)),
-        Visit("list of ISSUED", listed(LIST, state__exact=State.ISSUED)),
-        Visit("list of FAILED, late", listed(LIST, state__exact=State.FAILED, failure__exact="late")),
-        Visit("list of late", listed(LIST, failure__exact="late")),
-        Visit("list, sorted otherwise", listed(LIST, o=6)),
-        Visit("list of an order", listed(LIST, q=issued.order_id)),
-        Visit("list of a merchant", listed(LIST, merchant=issued.merchant_id)),
-        Visit("list of a partition", listed(LIST, partition=1)),
+        Visit("list", changelist_url(LIST)),
+        Visit("list, page 200", changelist_url(LIST, p=200)),
+        Visit("list of ISSUED", changelist_url(LIST, state__exact=State.ISSUED)),
+        Visit("list of FAILED, late", changelist_url(LIST, state__exact=State.FAILED, failure__exact="late")),
+        Visit("list of late", changelist_url(LIST, failure__exact="late")),
+        Visit("list, sorted otherwise", changelist_url(LIST, o=6)),
+        Visit("list of an order", changelist_url(LIST, q=issued.order_id)),
+        Visit("list of a merchant", changelist_url(LIST, merchant=issued.merchant_id)),
+        Visit("list of a partition", changelist_url(LIST, partition=1)),
         Visit(
             "list of a merchant's day",
-            listed(LIST, merchant=issued.merchant_id, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01"),
+            changelist_url(LIST, merchant=issued.merchant_id, issue_date__gte=issued.issue_date, issue_date__lt="2100-01-01"),
         ),
-        *(Visit(f"list to do: {work}", listed(LIST, worklist=work)) for work in WORKLISTS),
+        *(Visit(f"list to do: {work}", changelist_url(LIST, worklist=work)) for work in WORKLISTS),
         Visit("invoice, issued", reverse("admin:invoices_invoice_change", args=[issued.pk])),
         Visit("invoice, not issued", reverse("admin:invoices_invoice_change", args=[other.pk])),
         Visit("search: order", search, issued.order_id),
@@ -65,22 +65,22 @@ def visits() -> list[Visit]:
         Visit("search: tax code", search, company.buyer["taxCode"]),
         Visit("search: buyer", search, company.buyer["name"]),
         Visit("search: nothing there", search, "nobody knows this"),
-        Visit("audit records", listed("invoices_invoiceaudittracing")),
-        Visit("issuances", listed("invoices_invoiceissuance")),
-        Visit("issuances of an order", listed("invoices_invoiceissuance", q=issued.order_id)),
-        Visit("issuances of an invoice", listed("invoices_invoiceissuance", invoice__id__exact=issued.pk)),
-        Visit("payments", listed("invoices_payment")),
-        Visit("payments, parked", listed("invoices_payment", parked__isempty=0)),
-        Visit("payments of an order", listed("invoices_payment", **of_order)),
-        Visit("refunds of an order", listed("invoices_refund", **of_order)),
-        Visit("requests of an order", listed("invoices_invoicerequest", **of_order)),
-        Visit("requests, too late", listed("invoices_invoicerequest", too_late__exact=1)),
-        Visit("events of an order", listed("webhooks_webhookevent", **of_order)),
-        Visit("events found", listed("webhooks_webhookevent", q="internal-7")),
-        Visit("events, not acted on", listed("webhooks_webhookevent", not_acted="payment.succeeded")),
-        Visit("deliveries of an invoice", listed("webhooks_webhookdelivery", invoice__id__exact=issued.pk)),
-        Visit("deliveries found", listed("webhooks_webhookdelivery", q=f"{issued.pk}-3")),
-        Visit("deliveries, to be sent", listed("webhooks_webhookdelivery", worklist="send")),
+        Visit("audit records", changelist_url("invoices_invoiceaudittracing")),
+        Visit("issuances", changelist_url("invoices_invoiceissuance")),
+        Visit("issuances of an order", changelist_url("invoices_invoiceissuance", q=issued.order_id)),
+        Visit("issuances of an invoice", changelist_url("invoices_invoiceissuance", invoice__id__exact=issued.pk)),
+        Visit("payments", changelist_url("invoices_payment")),
+        Visit("payments, parked", changelist_url("invoices_payment", parked__isempty=0)),
+        Visit("payments of an order", changelist_url("invoices_payment", **of_order)),
+        Visit("refunds of an order", changelist_url("invoices_refund", **of_order)),
+        Visit("requests of an order", changelist_url("invoices_invoicerequest", **of_order)),
+        Visit("requests, too late", changelist_url("invoices_invoicerequest", too_late__exact=1)),
+        Visit("events of an order", changelist_url("webhooks_webhookevent", **of_order)),
+        Visit("events found", changelist_url("webhooks_webhookevent", q="internal-7")),
+        Visit("events, not acted on", changelist_url("webhooks_webhookevent", not_acted="payment.succeeded")),
+        Visit("deliveries of an invoice", changelist_url("webhooks_webhookdelivery", invoice__id__exact=issued.pk)),
+        Visit("deliveries found", changelist_url("webhooks_webhookdelivery", q=f"{issued.pk}-3")),
+        Visit("deliveries, to be sent", changelist_url("webhooks_webhookdelivery", worklist="send")),
     ]
 
 

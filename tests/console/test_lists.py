@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from config.monitoring.gauges import listed
+from config.monitoring.gauges import changelist_url
 from tests import cast
 from tests.invoices import invoice_history
 from tests.invoices.admin.test_admin import as_one_of
@@ -29,10 +29,10 @@ ORACLES = [
     ("invoices_invoiceissuance", {"invoice__claim_token__startswith": "a"}),
 ]
 MORE_ORACLES = [
-    ("merchants_provideraccount", {"sealed_credentials__startswith": "a"}),
-    ("merchants_provideraccount", {"credentials_mark__startswith": "a"}),
+    ("merchants_provideraccount", {"encrypted_credentials__startswith": "a"}),
+    ("merchants_provideraccount", {"credentials_fingerprint__startswith": "a"}),
     ("merchants_taxinfo", {"phone__startswith": "09"}),
-    ("webhooks_webhookendpoint", {"sealed_secrets__startswith": "a"}),
+    ("webhooks_webhookendpoint", {"encrypted_secrets__startswith": "a"}),
     ("webhooks_webhookevent", {"body__contains": "Mai"}),
     ("webhooks_webhookdelivery", {"endpoint__sealed_secrets__startswith": "a"}),
     ("invoices_payment", {"body__buyer__phone__startswith": "09"}),
@@ -54,8 +54,8 @@ def test_an_address_cannot_ask_what_the_page_hides(
     client: Client, groups: None, group: str, model: str, asked: dict[str, str]
 ) -> None:
     as_one_of(client, group)
-    assert client.get(listed(model)).status_code == 200
-    assert client.get(listed(model, **asked)).status_code == 400
+    assert client.get(changelist_url(model)).status_code == 200
+    assert client.get(changelist_url(model, **asked)).status_code == 400
 
 
 def test_no_list_is_narrowed_by_a_column_that_it_does_not_offer(client: Client) -> None:
@@ -64,7 +64,7 @@ def test_no_list_is_narrowed_by_a_column_that_it_does_not_offer(client: Client) 
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         for field in model._meta.concrete_fields:
             asked = f"{field.name}__gt" if field.is_relation else f"{field.name}__startswith"
-            assert client.get(listed(name, **{asked: "1"})).status_code == 400, (page, asked)
+            assert client.get(changelist_url(name, **{asked: "1"})).status_code == 400, (page, asked)
 
 
 def test_every_link_of_the_lists_and_the_sidebar_opens(client: Client) -> None:
@@ -99,7 +99,7 @@ def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, mo
 def test_the_newest_come_first_whatever_the_address_says(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     cast.waiting(), cast.waiting()
-    told = [row.pk for row in client.get(listed("invoices_invoice", o=6)).context["cl"].result_list]
+    told = [row.pk for row in client.get(changelist_url("invoices_invoice", o=6)).context["cl"].result_list]
     assert told == sorted(told, reverse=True) and len(told) == 2
 
 
@@ -107,21 +107,21 @@ def test_days_are_looked_for_within_a_merchant_and_no_list_takes_what_no_row_can
     client.force_login(User.objects.create_superuser("root", password="x"))
     invoice = cast.waiting()
     day = {"issue_date__gte": invoice.issue_date, "issue_date__lt": "2100-01-01"}
-    assert client.get(listed("invoices_invoice", **day)).status_code == 400  # no index leads with the day
-    assert client.get(listed("invoices_invoice", **day, merchant=invoice.merchant_id)).context["cl"].result_count == 1
-    assert "Any date" not in client.get(listed("invoices_invoice")).text
-    assert "Any date" in client.get(listed("invoices_invoice", merchant=invoice.merchant_id)).text
-    assert client.get(listed("invoices_invoice", partition=9)).context["cl"].result_count == 1  # there is no such one
+    assert client.get(changelist_url("invoices_invoice", **day)).status_code == 400  # no index leads with the day
+    assert client.get(changelist_url("invoices_invoice", **day, merchant=invoice.merchant_id)).context["cl"].result_count == 1
+    assert "Any date" not in client.get(changelist_url("invoices_invoice")).text
+    assert "Any date" in client.get(changelist_url("invoices_invoice", merchant=invoice.merchant_id)).text
+    assert client.get(changelist_url("invoices_invoice", partition=9)).context["cl"].result_count == 1  # there is no such one
     for model, name in (("invoice", "state__exact"), ("payment", "merchant_code"), ("payment", "q")):
-        assert client.get(listed(f"invoices_{model}", **{name: "\0"})).status_code in (200, 400)
-    assert client.get(listed("invoices_invoice", state__exact="\0")).status_code == 400
+        assert client.get(changelist_url(f"invoices_{model}", **{name: "\0"})).status_code in (200, 400)
+    assert client.get(changelist_url("invoices_invoice", state__exact="\0")).status_code == 400
     assert client.get("/admin/merchants/merchantchange/%00/change/").status_code == 302  # back to the first page
 
 
 def test_a_failure_alone_narrows_to_failed_ones(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     cast.failed(), cast.failed(failure="late"), cast.waiting()
-    found = client.get(listed("invoices_invoice", failure__exact="late")).context["cl"]
+    found = client.get(changelist_url("invoices_invoice", failure__exact="late")).context["cl"]
     assert [row.failure for row in found.result_list] == ["late"]
     assert "FAILED" in str(found.queryset.query)  # or the index of failures would not serve
 
@@ -136,7 +136,7 @@ def test_events_and_deliveries_are_found_by_their_webhook_id(client: Client) -> 
         WebhookDelivery.objects.create(endpoint=endpoint, type="t", body="{}", **row)
 
     def found(model: str, text: str) -> int:
-        return client.get(listed(model, q=text)).context["cl"].result_count
+        return client.get(changelist_url(model, q=text)).context["cl"].result_count
 
     assert found("webhooks_webhookevent", event.webhook_id) == found("webhooks_webhookevent", "so-") == 1
     assert found("webhooks_webhookdelivery", f"{invoice.pk}-3") == found("webhooks_webhookdelivery", "test-77") == 1

@@ -19,11 +19,11 @@ from django.test import Client
 
 from config.base import clock
 from invoices.dev.simulator import Simulator
-from invoices.issuing.final_lookups import last_looks
+from invoices.issuing.final_lookups import run_final_lookups
 from invoices.issuing.pump import issue_due
 from invoices.models import Invoice
 from invoices.opening import facts
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.operations.adopt import adopt
 from invoices.operations.skip import skip
 from invoices.upkeep import numbers_left
@@ -40,7 +40,7 @@ from tests.invoices.upkeep.test_verify_audit import tamper
 from tests.webhooks.receivers import OK, receiving
 from webhooks.models import WebhookEvent
 from webhooks.outbound.deliveries import deliver_due
-from webhooks.outbound.events import write_test
+from webhooks.outbound.events import write_test_delivery
 
 Scenario = Iterator[None]
 WHO: dict[str, Any] = {"actor": "user:1", "reason": "a test"}
@@ -62,7 +62,7 @@ def send(*invoices: Invoice) -> None:
 
 
 def silent(provider: Simulator) -> Scenario:
-    """The only condition that is not in the database: for `HoadonSilent` the test looks at another process."""
+    """The only condition that is not in the database: for `HoadonDown` the test looks at another process."""
     yield
     yield
 
@@ -96,7 +96,7 @@ def two_numbers(provider: Simulator) -> Scenario:
     send(sent)
     invoice = skip(Invoice.objects.get(pk=sent.pk), **WHO)
     with later(days=2):
-        assert last_looks() == 1
+        assert run_final_lookups() == 1
         yield
         adopt(Invoice.objects.get(pk=invoice.pk), **WHO)
         yield
@@ -125,7 +125,7 @@ def two_payments(provider: Simulator) -> Scenario:
     second = cast.payment(invoice.merchant, orderId=invoice.order_id, total=35000, lines=[
         {"name": "Cà phê sữa đá", "quantity": 1, "unitPrice": 35000, "vatRate": "8%"}
     ])  # fmt: skip
-    learn(*facts.payment(second), actor="test")
+    apply_facts(*facts.payment(second), actor="test")
     yield
     with later(days=1, minutes=5):
         yield
@@ -153,7 +153,7 @@ def no_account(provider: Simulator) -> Scenario:
     for is_active in (False, True):
         account.is_active = is_active
         account.save()
-        learn(*facts.payment(cast.payment(merchant)), actor="test")
+        apply_facts(*facts.payment(cast.payment(merchant)), actor="test")
         with later(minutes=61):
             revive_parked()
             yield
@@ -222,9 +222,9 @@ def new_rates(provider: Simulator) -> Scenario:
 def drifting(provider: Simulator) -> Scenario:
     tax = {"taxCode": "0100109106", "legalName": "Công ty A", "address": "1 Lê Lợi", "method": "deduction"}
     row = {"id": "a", "name": "A", "status": "active", "metadata": {"tax": tax}}
-    changes.apply({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
+    changes.apply_envelope({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
     TaxInfo.objects.update(address="1 Nơi Khác")
-    drift.note()
+    drift.save_drifts()
     yield
     call_command("tax_drift", fix=True, stdout=StringIO())
     yield
@@ -247,14 +247,14 @@ def no_consumer(provider: Simulator) -> Scenario:
     before, settings.KAFKA_BOOTSTRAP_SERVERS = settings.KAFKA_BOOTSTRAP_SERVERS, "kafka:9092"
     try:
         yield
-        lag.write(Kafka())
+        lag.save_lag(Kafka())
         yield
     finally:
         settings.KAFKA_BOOTSTRAP_SERVERS = before
 
 
 def poison(provider: Simulator) -> Scenario:
-    following.keep([Message(settings.KAFKA_MERCHANT_TOPIC, 0, 1, b"k", b"{")])
+    following.apply_messages([Message(settings.KAFKA_MERCHANT_TOPIC, 0, 1, b"k", b"{")])
     yield
     Quarantine.objects.update(value=None)  # as if a release had taught us to read it
     call_command("replay_quarantined", all=True, stdout=StringIO())
@@ -273,7 +273,7 @@ def forged(provider: Simulator) -> Scenario:
 
 def untold(provider: Simulator) -> Scenario:
     with receiving() as receiver:
-        write_test(receiver.endpoint())
+        write_test_delivery(receiver.endpoint())
         with later(minutes=11):
             yield
             assert deliver_due() == 1
@@ -283,7 +283,7 @@ def untold(provider: Simulator) -> Scenario:
 def gone(provider: Simulator) -> Scenario:
     with receiving() as receiver:
         row = receiver.endpoint()
-        write_test(row)
+        write_test_delivery(row)
         receiver.answer = lambda _: (410, {})
         deliver_due()
         yield
@@ -293,28 +293,28 @@ def gone(provider: Simulator) -> Scenario:
 
 
 CAUSES: dict[str, Callable[[Simulator], Scenario]] = {
-    "HoadonSilent": silent,
+    "HoadonDown": silent,
     "IssuanceFailuresSpike": failures,
     "DeadLettersGrow": dead_letters,
     "TwoNumbersForOneDocument": two_numbers,
     "BooksDiffer": books_differ,
     "AuditBroken": tampered,
-    "PaymentsDisagree": two_payments,
-    "PaidSalesNotActedOn": refused_payment,
-    "PaymentsStayParked": no_account,
+    "PaymentConflict": two_payments,
+    "PaymentsNotApplied": refused_payment,
+    "PaymentsParkedTooLong": no_account,
     "IssueLimitNear": near_the_limit,
-    "WorkStandsStill": nobody_works,
+    "InvoicesStuck": nobody_works,
     "UncertainTooLong": in_doubt,
     "AccountParked": parked,
-    "CertificateEnding": certificate,
+    "CertificateExpiring": certificate,
     "NumbersRunningOut": few_numbers,
     "VatRatesChange": new_rates,
     "TaxInfoDrift": drifting,
     "ConsumerSilent": no_consumer,
     "MessagesQuarantined": poison,
     "WebhooksRejected": forged,
-    "DeliveriesStandStill": untold,
-    "EndpointGivenUp": gone,
+    "DeliveriesDelayed": untold,
+    "EndpointDisabled": gone,
 }
 
 

@@ -18,8 +18,8 @@ from django.test import Client
 from config.monitoring import gauges
 from config.monitoring.alerts import ALERTS, RUNBOOK, Alert
 from config.monitoring.dashboard import dashboard
-from config.monitoring.gauges import Figure
-from config.monitoring.metrics import gauge
+from config.monitoring.gauges import Gauge
+from config.monitoring.metrics import gauge_family
 from config.monitoring.prometheus import rules, runbook, within
 from invoices.dev.simulator import Simulator
 from tests.monitoring.alert_causes import CAUSES, without_a_database
@@ -66,12 +66,12 @@ def test_a_database_that_is_down_is_an_alert_too() -> None:
     done = without_a_database()
     assert (done.returncode, firing(done.stdout)) == (1, [SILENT.name]), done.stdout + done.stderr
     assert SILENT.fix in done.stdout
-    assert not SILENT.fires(gauges.read())
+    assert not SILENT.fires(gauges.collect_gauges())
 
 
 def test_a_few_failures_among_many_invoices_are_no_spike() -> None:
     spike = next(alert for alert in ALERTS if alert.name == "IssuanceFailuresSpike")
-    calm = gauges.read()
+    calm = gauges.collect_gauges()
 
     def told(failed: int, issued: int) -> bool:
         few = {"invoices_failed_recently": {("refused",): failed}}
@@ -103,7 +103,7 @@ def test_an_alert_says_what_to_do_with_commands_that_exist(alert: Alert) -> None
 
 @EACH
 def test_an_alert_judges_a_figure_that_exists_by_labels_that_it_has(alert: Alert) -> None:
-    told = gauges.read()
+    told = gauges.collect_gauges()
     figure = told[alert.figure]
     assert set(alert.only) <= set(figure.labels)
     for label, values in alert.only.items():
@@ -116,7 +116,7 @@ def test_an_alert_judges_a_figure_that_exists_by_labels_that_it_has(alert: Alert
 
 
 def test_what_is_committed_is_what_the_lists_say() -> None:
-    told, page = gauges.read(), (configured.ROOT / RUNBOOK).read_text()
+    told, page = gauges.collect_gauges(), (configured.ROOT / RUNBOOK).read_text()
     assert RULES.read_text() == rules(ALERTS, told), "it drifted; write it anew: manage.py alerts --write"
     assert DASHBOARD.read_text() == dashboard(), "it drifted; write it anew: manage.py alerts --write"
     assert page == within(page, runbook(ALERTS)), "it drifted; write it anew: manage.py alerts --write"
@@ -171,7 +171,7 @@ def test_promtool_reads_every_query_of_the_dashboard(promtool: str, tmp_path: Pa
 
 
 def test_prometheus_fires_where_we_do_however_many_processes_tell(promtool: str, tmp_path: Path) -> None:
-    calm = gauges.read()
+    calm = gauges.collect_gauges()
     just, not_quite = world(calm, max, over), world(calm, min, under)
     silent = {name: figure for name, figure in just.items() if name != SILENT.figure}
     worlds = {"calm": calm, "just": just, "not quite": not_quite, "silent": silent}
@@ -185,7 +185,7 @@ def test_prometheus_fires_where_we_do_however_many_processes_tell(promtool: str,
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def world(calm: dict[str, Figure], which: Any, values: Any) -> dict[str, Figure]:
+def world(calm: dict[str, Gauge], which: Any, values: Any) -> dict[str, Gauge]:
     """The calm figures, with those that the alerts judge changed. Where two judge the same value: `which` of both."""
     told = dict(calm)
     for alert in ALERTS[1:]:
@@ -197,7 +197,7 @@ def world(calm: dict[str, Figure], which: Any, values: Any) -> dict[str, Figure]
     return told
 
 
-def over(alert: Alert, figure: Figure) -> dict[tuple[str, ...], float]:
+def over(alert: Alert, figure: Gauge) -> dict[tuple[str, ...], float]:
     """Values at which the alert just fires, in two of its label combinations where it adds up."""
     combinations = [tuple(alert.only.get(label, ("x", "y"))[at] for label in figure.labels) for at in (0, -1)]
     limit = alert.least or alert.threshold
@@ -206,19 +206,19 @@ def over(alert: Alert, figure: Figure) -> dict[tuple[str, ...], float]:
     return dict.fromkeys(combinations, limit)
 
 
-def under(alert: Alert, figure: Figure) -> dict[tuple[str, ...], float]:
+def under(alert: Alert, figure: Gauge) -> dict[tuple[str, ...], float]:
     by = 1.1 if alert.fold == "min" else 0.9
     return {labels: value * by for labels, value in over(alert, figure).items()}
 
 
-def case(told: dict[str, Figure], firing: list[str]) -> dict[str, Any]:
+def case(told: dict[str, Gauge], firing: list[str]) -> dict[str, Any]:
     """A quarter of an hour of figures from two processes, and which alerts we say fire at its end."""
     judged = {alert.figure for alert in ALERTS} | {alert.per for alert in ALERTS}
     series = [
         {"series": series_of(sample.name, {**sample.labels, "instance": process}), "values": f"{sample.value:g}x15"}
         for name, figure in told.items()
         if name in judged
-        for sample in gauge(figure).samples
+        for sample in gauge_family(figure).samples
         for process in ("a", "b")
     ]
     ask = 'count by (alertname) (ALERTS{alertstate="firing"})'

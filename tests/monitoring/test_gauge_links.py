@@ -9,12 +9,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from config.base import clock
-from config.models import Tally
+from config.models import CounterSlot
 from config.monitoring import gauges
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.moving import move_one
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import payment as payment_fact
 from invoices.operations.cancel import cancel
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
@@ -33,7 +33,7 @@ MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def nothing_was_counted(db: None) -> None:
-    Tally.objects.all().delete()
+    CounterSlot.objects.all().delete()
 
 
 def invoice(build: Callable[[], Invoice], **values: Any) -> None:
@@ -84,7 +84,7 @@ def event(status: str, kind: str) -> WebhookEvent:
 
 
 def closed(kind: str) -> None:
-    receiving.close([event("refused", kind).pk])
+    receiving.close_events([event("refused", kind).pk])
 
 
 def change(drift: str) -> None:
@@ -97,7 +97,7 @@ def quarantined(replayed_at: Any) -> None:
 
 
 def parked() -> None:
-    learn(*payment_fact(cast.payment("nobody")), actor="test")
+    apply_facts(*payment_fact(cast.payment("nobody")), actor="test")
 
 
 def held_up(**values: Any) -> None:
@@ -167,10 +167,10 @@ def around() -> dict[str, tuple[Callable[[], Any], ...]]:
 @pytest.mark.parametrize("name", around())
 def test_a_figure_leads_to_what_it_counts_and_to_nothing_else(client: Client, name: str) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    before = gauges.read()[name].total
+    before = gauges.collect_gauges()[name].total
     for build in around()[name]:
         build()
-    figure = gauges.read()[name]
+    figure = gauges.collect_gauges()[name]
     assert figure.total > before
     begins = {labels[:length] for labels in figure.values for length in range(len(labels) + 1)}
     for begin in begins & {(), *figure.values, *figure.links}:
@@ -183,7 +183,7 @@ def test_a_figure_leads_to_what_it_counts_and_to_nothing_else(client: Client, na
 
 def test_every_figure_is_tried_or_leads_nowhere(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    told = gauges.read()
+    told = gauges.collect_gauges()
     linked = {name for name, figure in told.items() if figure.link or figure.links}
     assert linked == {*around(), *NOT_A_COUNT}
     for name in NOT_A_COUNT:

@@ -9,13 +9,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.base import clock
-from config.models import Tally
+from config.models import CounterSlot
 from config.monitoring import counters, gauges
 from invoices.counters import bucket, quantile
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import move
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import payment as payment_fact
 from invoices.upkeep import numbers_left
 from merchants.models import MerchantChange, ProviderAccount
@@ -27,17 +27,17 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def nothing_was_counted(db: None) -> None:
-    Tally.objects.all().delete()  # requests of other tests are counted on a connection of their own
+    CounterSlot.objects.all().delete()  # requests of other tests are counted on a connection of their own
 
 
 def test_open_work_is_counted_by_state_and_partition_with_how_late_it_is() -> None:
     first, _ = cast.queued(orderId="order-1"), cast.queued(orderId="order-1")
     Invoice.objects.filter(pk=first.pk).update(not_before=clock.now() - timedelta(minutes=5))
     cast.waiting(orderId="order-3")
-    told = gauges.read()
+    told = gauges.collect_gauges()
     assert told["invoices_open"].values == {("QUEUED", "2"): 2, ("WAITING", "0"): 1}
-    assert 300 <= told["invoices_oldest_seconds"].of("QUEUED", "2") < 310
-    assert told["invoices_oldest_seconds"].of("WAITING", "0") == 0, "its window is still open"
+    assert 300 <= told["invoices_oldest_seconds"].value_of("QUEUED", "2") < 310
+    assert told["invoices_oldest_seconds"].value_of("WAITING", "0") == 0, "its window is still open"
     assert told["claims_open"].total == 1 and told["claims_closing"].total == 0
 
 
@@ -46,19 +46,19 @@ def test_what_ended_today_is_told_by_outcome_and_what_failed_by_reason() -> None
         cast.issued()
         cast.failed()
         cast.failed(failure="conflict")
-        told = gauges.read()
+        told = gauges.collect_gauges()
         assert told["invoices_ended_today"].values == {
             ("ISSUED",): 1,
             ("FAILED",): 2,
             ("CANCELLED",): 0,
             ("EXPIRED",): 0,
         }
-        assert told["invoices_failed"].of("refused") == told["invoices_failed_recently"].of("conflict") == 1
+        assert told["invoices_failed"].value_of("refused") == told["invoices_failed_recently"].value_of("conflict") == 1
     with clock.frozen(datetime(2026, 11, 23, 10, 21, tzinfo=clock.VIETNAM)):
-        told = gauges.read()
+        told = gauges.collect_gauges()
         assert told["invoices_failed_recently"].total == 0 and told["invoices_failed"].total == 2
     with clock.frozen(datetime(2026, 11, 24, 0, 1, tzinfo=clock.VIETNAM)):
-        assert gauges.read()["invoices_ended_today"].total == 0
+        assert gauges.collect_gauges()["invoices_ended_today"].total == 0
 
 
 def test_the_time_from_payment_to_number_is_told_a_few_per_cent_off() -> None:
@@ -71,7 +71,7 @@ def test_the_time_from_payment_to_number_is_told_a_few_per_cent_off() -> None:
     Invoice.objects.filter(pk=invoice.pk).update(paid_at=clock.now() - timedelta(seconds=60))
     facts = {"number": "1", "issued_at": clock.now()}
     move([invoice.pk], State.ISSUED, actor="worker", event="issued", **facts)
-    assert gauges.read()["paid_to_issued_seconds"].of("0.5") == pytest.approx(60, rel=0.42)
+    assert gauges.collect_gauges()["paid_to_issued_seconds"].value_of("0.5") == pytest.approx(60, rel=0.42)
 
 
 def test_a_move_that_is_rolled_back_was_never_counted() -> None:
@@ -80,21 +80,21 @@ def test_a_move_that_is_rolled_back_was_never_counted() -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         cast.failed()
         raise RuntimeError
-    assert not Tally.objects.exists()
+    assert not CounterSlot.objects.exists()
 
 
 def test_old_tallies_are_forgotten_and_todays_are_kept() -> None:
     with clock.frozen(clock.now() - timedelta(days=9)):
-        counters.add({("x", ""): 1})
-    counters.add({("x", ""): 2})
-    assert counters.forget() == 1 and counters.count_since(clock.now(), ["x"]) == {("x", ""): 2}
+        counters.count({("x", ""): 1})
+    counters.count({("x", ""): 2})
+    assert counters.prune() == 1 and counters.count_since(clock.now(), ["x"]) == {("x", ""): 2}
 
 
 def test_two_counts_of_one_connection_share_a_row() -> None:
     with clock.frozen(clock.now()):
-        counters.add({("x", "a"): 1})
-        counters.add({("x", "a"): 2, ("x", "b"): 1})
-    assert sorted(Tally.objects.values_list("label", "count")) == [("a", 3), ("b", 1)]
+        counters.count({("x", "a"): 1})
+        counters.count({("x", "a"): 2, ("x", "b"): 1})
+    assert sorted(CounterSlot.objects.values_list("label", "count")) == [("a", 3), ("b", 1)]
 
 
 def test_every_body_that_is_turned_away_is_counted_by_its_reason(client: Client) -> None:
@@ -104,7 +104,7 @@ def test_every_body_that_is_turned_away_is_counted_by_its_reason(client: Client)
     client.post(url, **good)
     sale = cast.payment(cast.seller(), total=1)
     client.post("/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", sale)))
-    told = gauges.read()
+    told = gauges.collect_gauges()
     assert told["webhooks_rejected"].values == {
         ("merchant", "signature"): 1,
         ("merchant", "no_type"): 1,
@@ -112,7 +112,7 @@ def test_every_body_that_is_turned_away_is_counted_by_its_reason(client: Client)
     }
     assert told["webhooks_not_acted"].values == {("refused", "payment.succeeded"): 1}
     with clock.frozen(clock.now() + timedelta(minutes=66)):
-        assert gauges.read()["webhooks_rejected"].total == 0
+        assert gauges.collect_gauges()["webhooks_rejected"].total == 0
 
 
 def test_accounts_that_will_stop_are_told_before_they_do() -> None:
@@ -123,10 +123,10 @@ def test_accounts_that_will_stop_are_told_before_they_do() -> None:
     )
     ProviderAccount.objects.filter(pk=short.pk).update(last_number=1000)
     cast.issued(short.merchant, number="990")
-    assert numbers_left.count_left() == 2
+    assert numbers_left.count_numbers_left() == 2
     assert ProviderAccount.objects.get(pk=short.pk).numbers_left == 10
     assert ProviderAccount.objects.get(pk=fine.pk).numbers_left == 90_000
-    told = gauges.read()
+    told = gauges.collect_gauges()
     assert told["certificates_ending"].values == told["accounts_short"].values == {("viettel",): 1}
     assert told["accounts_parked"].total == told["accounts_paused"].total == 0
 
@@ -135,27 +135,27 @@ def test_drift_that_was_found_is_counted_until_it_is_gone() -> None:
     merchant = cast.seller()
     row = {"id": merchant.code, "metadata": {"tax": {"taxCode": "0100109106", "legalName": "Other", "address": "x"}}}
     MerchantChange.objects.create(code=merchant.code, op="u", ts_ms=1, lsn=1, row=row)
-    assert drift.note() == 1 and gauges.read()["tax_drift"].total == 1
+    assert drift.save_drifts() == 1 and gauges.collect_gauges()["tax_drift"].total == 1
     MerchantChange.objects.update(op="d")
-    assert drift.note() == 0 and gauges.read()["tax_drift"].total == 0
+    assert drift.save_drifts() == 0 and gauges.collect_gauges()["tax_drift"].total == 0
 
 
 def test_the_days_until_the_vat_rates_change_are_told() -> None:
     with clock.frozen(datetime(2026, 12, 22, 9, tzinfo=clock.VIETNAM)):
-        assert gauges.read()["vat_rates_change_days"].values == {("2027-01-01",): 10}
+        assert gauges.collect_gauges()["vat_rates_change_days"].values == {("2027-01-01",): 10}
     with clock.frozen(datetime(2027, 1, 2, 9, tzinfo=clock.VIETNAM)):
-        assert gauges.read()["vat_rates_change_days"].values == {}
+        assert gauges.collect_gauges()["vat_rates_change_days"].values == {}
 
 
 def test_parked_payments_are_told_by_what_is_missing() -> None:
-    learn(*payment_fact(cast.payment("nobody")), actor="test")
-    assert gauges.read()["payments_parked"].of("merchant") == 1
+    apply_facts(*payment_fact(cast.payment("nobody")), actor="test")
+    assert gauges.collect_gauges()["payments_parked"].value_of("merchant") == 1
 
 
 def test_the_figures_cost_as_many_queries_whatever_there_is() -> None:
     def asked() -> int:
         with CaptureQueriesContext(connection) as seen:
-            gauges.read()
+            gauges.collect_gauges()
         return len(seen)
 
     few = asked()
@@ -166,7 +166,7 @@ def test_the_figures_cost_as_many_queries_whatever_there_is() -> None:
 
 def test_names_are_unique_and_every_value_has_its_labels() -> None:
     cast.failed()
-    found: list[Any] = list(gauges.read().values())
+    found: list[Any] = list(gauges.collect_gauges().values())
     for figure in found:
         assert figure.help.endswith("."), figure.name
         assert all(len(labels) == len(figure.labels) for labels in figure.values), figure.name

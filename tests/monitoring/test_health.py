@@ -22,7 +22,7 @@ LIVE, READY, HEALTH = "/v1/api/health/live", "/v1/api/health/ready", "/v1/api/he
 
 @pytest.fixture(autouse=True)
 def nobody_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "checks", health.Checks())
+    monkeypatch.setattr(health, "checks", health.HealthChecks())
     monkeypatch.setattr(health, "PATIENCE", 30.0)  # but where a hanging check is what the test is about
 
 
@@ -63,15 +63,15 @@ def test_what_no_payment_can_be_stored_without_is_503_for_the_gateway_too(client
 
 @pytest.mark.django_db
 def test_a_migration_that_is_missing_is_named_and_so_is_a_stranger_s_database(settings: Any) -> None:
-    assert health.migrations() == ""
+    assert health.check_migrations() == ""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'invoices' AND name = '0002_sql'")
-    assert health.migrations().startswith("1 migrations are not applied, invoices.0002_sql first.")
-    health.wanted.cache_clear()
+    assert health.check_migrations().startswith("1 migrations are not applied, invoices.0002_sql first.")
+    health.release_migrations.cache_clear()
     settings.WORKER_ID = 77
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('invoices', '0002_sql', now())")
-    assert "this process is worker 77" in health.migrations()
+    assert "this process is worker 77" in health.check_migrations()
 
 
 @pytest.mark.django_db
@@ -93,8 +93,8 @@ def test_a_check_that_hangs_is_told_within_a_second_and_holds_up_no_other(
     hung, asked, before = threading.Event(), [], threading.active_count()
     monkeypatch.setattr(health, "PATIENCE", 1.0)
     monkeypatch.setattr(health, "secrets", lambda: asked.append(1) or "" if hung.wait(60) else "")
-    monkeypatch.setattr(health, "CHECKS", {"hangs": health.secrets, "well": well})
-    read = health.Checks().read
+    monkeypatch.setattr(health, "CHECKS", {"hangs": health.check_secrets, "well": well})
+    read = health.HealthChecks().read
     found = read()
     assert found == {"hangs": "No answer within 1 s.", "well": ""}
     assert threading.active_count() <= before + 1  # the one that hangs
@@ -107,7 +107,7 @@ def well() -> str:
 
 def test_a_check_that_breaks_says_how_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECKS", {"broken": broken})
-    assert health.Checks().read() == {"broken": "The check itself failed: ValueError."}
+    assert health.HealthChecks().read() == {"broken": "The check itself failed: ValueError."}
 
 
 def broken() -> str:
@@ -116,7 +116,7 @@ def broken() -> str:
 
 def test_whoever_asks_oftener_than_once_a_second_is_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECKS", {"counted": counted})
-    checks = health.Checks()
+    checks = health.HealthChecks()
     assert {checks.read()["counted"] for _ in range(50)} == {"1"}
 
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from config.base import clock
-from config.models import Total
+from config.models import CounterTotal
 from config.monitoring import counters, metrics
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
@@ -27,13 +27,13 @@ WANTED = {
     "failed by reason": "failures_total{reason}",
     "retries": "retries_total",
     "uncertain": "doubts_total",
-    "look-ups": "provider_calls_total{act,outcome,provider}",
+    "look-ups": "provider_calls_total{kind,outcome,provider}",
     "dead letters": "invoices_failed{reason}",
     "depth per partition and state": "invoices_open{partition,state}",
     "oldest age per partition and state": "invoices_oldest_seconds{partition,state}",
     "paid → issued histogram": "time_to_issue_seconds_bucket{le}",
-    "provider call latency": "provider_call_seconds_bucket{act,le,provider}",
-    "provider errors by class": "provider_calls_total{act,outcome,provider}",
+    "provider call latency": "provider_call_seconds_bucket{kind,le,provider}",
+    "provider errors by class": "provider_calls_total{kind,outcome,provider}",
     "accounts parked": "accounts_parked{provider}",
     "certificate expiry": "certificate_days_left",
     "token expiry": "identity_keys_seconds_left",
@@ -49,7 +49,7 @@ WANTED = {
 
 @pytest.fixture(autouse=True)
 def nobody_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "told", metrics.Told())
+    monkeypatch.setattr(metrics, "collector", metrics.MetricsCollector())
 
 
 def scrape(text: str) -> dict[str, dict[tuple[str, ...], float]]:
@@ -64,7 +64,7 @@ def scrape(text: str) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def told(client: Client) -> dict[str, dict[tuple[str, ...], float]]:
-    metrics.told = metrics.Told()
+    metrics.collector = metrics.MetricsCollector()
     answer = client.get("/metrics")
     assert answer.status_code == 200 and answer["Content-Type"].startswith("text/plain")
     return scrape(answer.content.decode())
@@ -77,7 +77,7 @@ def test_every_metric_is_told_of_an_empty_database_with_nothing_running(client: 
     assert found["up"] == {(): 1}
     assert found["invoices_open{partition,state}"][("2", "QUEUED")] == 0
     assert found["failures_total{reason}"][("exhausted",)] == 0
-    assert len(found["provider_calls_total{act,outcome,provider}"]) == 10
+    assert len(found["provider_calls_total{kind,outcome,provider}"]) == 10
 
 
 @pytest.mark.django_db
@@ -104,14 +104,14 @@ def test_a_flow_is_counted_where_it_happens(client: Client, provider: Any, quick
         for partition in range(3):
             issue_due(partition)
     found = told(client)
-    calls = found["provider_calls_total{act,outcome,provider}"]
+    calls = found["provider_calls_total{kind,outcome,provider}"]
     assert found["events_accepted_total{outcome,route}"][("opened", "internal")] == 3
     assert found["opened_total{by}"][("webhook:internal",)] == 3
     assert found["webhook_rejects_total{reason,route}"][("signature", "merchant")] == 1
     assert found["ended_total{state}"][("ISSUED",)] == 3
     assert (calls["send", "issued", "viettel"], calls["send", "uncertain", "viettel"]) == (2, 1)
-    assert calls["ask", "found", "viettel"] == found["doubts_total"][()] == 1
-    sends = found["provider_call_seconds_bucket{act,le,provider}"]
+    assert calls["look_up", "found", "viettel"] == found["doubts_total"][()] == 1
+    sends = found["provider_call_seconds_bucket{kind,le,provider}"]
     assert sends["send", "+Inf", "viettel"] == 3 == found["time_to_issue_seconds_count"][()]
     waits = [value for (le,), value in found["time_to_issue_seconds_bucket{le}"].items()]
     assert waits == sorted(waits) and waits[-1] == 3
@@ -127,34 +127,34 @@ def test_a_scrape_costs_the_same_whatever_there_is(client: Client) -> None:
         for _ in range(3):
             cast.issued()
             cast.failed()
-            counters.add({("provider_call", "viettel:send:issued:1"): 1})
+            counters.count({("provider_call", "viettel:send:issued:1"): 1})
     assert counts[0] == counts[1] <= 40
 
 
 @pytest.mark.django_db
 def test_folding_changes_no_total_and_what_was_forgotten_still_counts(client: Client) -> None:
-    start = counters.slot(clock.now())
+    start = counters.slot_start(clock.now())
     for ago in (9 * 24 * 60, 60, 20, 0):
         with clock.frozen(start - timedelta(minutes=ago)):
-            counters.add({("x", "a"): 1, ("x", str(ago)): 2})
+            counters.count({("x", "a"): 1, ("x", str(ago)): 2})
     before = counters.totals()
     assert before[("x", "a")] == 4
     for _ in range(2):
         counters.fold()
         assert counters.totals() == before
-    assert Total.objects.get(name="x", label="a").count == 3, "the youngest slots may still be added to"
-    assert counters.forget() == 2 and counters.totals() == before
-    counters.add({("x", "a"): 1})
+    assert CounterTotal.objects.get(name="x", label="a").count == 3, "the youngest slots may still be added to"
+    assert counters.prune() == 2 and counters.totals() == before
+    counters.count({("x", "a"): 1})
     with clock.frozen(start + timedelta(minutes=30)):
         counters.fold()
         assert counters.totals() == {**before, ("x", "a"): 5}
-        assert Total.objects.get(name="x", label="a").count == 5
+        assert CounterTotal.objects.get(name="x", label="a").count == 5
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_who_fold_at_once_count_nothing_twice() -> None:
     with clock.frozen(clock.now() - timedelta(hours=1)):
-        counters.add({("x", str(at)): 1 for at in range(50)})
+        counters.count({("x", str(at)): 1 for at in range(50)})
     before, barrier = counters.totals(), threading.Barrier(4)
 
     def fold() -> None:
@@ -167,7 +167,7 @@ def test_two_who_fold_at_once_count_nothing_twice() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert counters.totals() == before and Total.objects.count() == 50
+    assert counters.totals() == before and CounterTotal.objects.count() == 50
 
 
 @pytest.mark.django_db
@@ -181,7 +181,7 @@ def test_it_is_told_to_whoever_holds_the_token_where_there_is_one(client: Client
 @pytest.mark.django_db
 def test_a_statement_that_takes_too_long_is_given_up_and_said(client: Client, settings: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("merchants.metrics.counters", slow, raising=False)
-    monkeypatch.setattr(metrics, "PATIENCE", 50)
+    monkeypatch.setattr(metrics, "STATEMENT_TIMEOUT", 50)
     assert told(client) == {"up": {(): 0}}
 
 

@@ -1,4 +1,4 @@
-"""`manage.py alerts [--once | --write]`: who should be called, and why. It needs no Prometheus."""
+"""`manage.py alerts [--once | --write]`: which alerts fire and what to do. Works without Prometheus."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ from django.db import InterfaceError, OperationalError
 from config.monitoring import gauges
 from config.monitoring.alerts import ALERTS, RUNBOOK, Alert
 from config.monitoring.dashboard import dashboard
-from config.monitoring.gauges import Figure
-from config.monitoring.prometheus import rules, runbook, within
+from config.monitoring.gauges import Gauge
+from config.monitoring.prometheus import render_rules, render_runbook, replace_section
 
 
 class Command(BaseCommand):
-    help = "Every condition and how it stands. With --once: only those that fire, each with what to do; exit 1 if any."
-    requires_system_checks = ()  # a database that is down is one of the conditions
+    help = "List all alerts and their values. --once: list only those that fire, with what to do; exit 1 if any does."
+    requires_system_checks = ()  # a database that is down is an alert too
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        how = parser.add_mutually_exclusive_group()
-        how.add_argument("--once", action="store_true", help="only what fires; exit 1 if anything does")
-        how.add_argument("--write", action="store_true", help="write what deploy/ and the runbook say of them")
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument("--once", action="store_true", help="only alerts that fire; exit 1 if any does")
+        mode.add_argument("--write", action="store_true", help="regenerate the files in deploy/ and the runbook")
 
     def handle(self, *_: Any, **options: Any) -> None:
         if options["write"]:
             return write()
         try:
-            found: Mapping[str, Figure] = gauges.read()
+            collected: Mapping[str, Gauge] = gauges.collect_gauges()
         except (OperationalError, InterfaceError):
-            found = {}  # which is a condition of its own
-        firing = [alert for alert in ALERTS if alert.fires(found)] if found else ALERTS[:1]
+            collected = {}
+        firing = [alert for alert in ALERTS if alert.fires(collected)] if collected else ALERTS[:1]
         for alert in firing if options["once"] else ALERTS:
-            self._tell(alert, found, fires=alert in firing)
+            self._print(alert, collected, fires=alert in firing)
         if not options["once"]:
             return None
         if firing:
@@ -41,12 +41,12 @@ class Command(BaseCommand):
         self.stdout.write("No alert fires.")
         return None
 
-    def _tell(self, alert: Alert, found: Mapping[str, Figure], *, fires: bool) -> None:
-        value = alert.value(found) if alert.figure in found or alert.fold == "absent" else None
-        now = "–" if value is None else f"{value:g}"
-        self.stdout.write(f"{'FIRES' if fires else 'quiet'}  {alert.name}: {now} (threshold {alert.threshold:g})")
+    def _print(self, alert: Alert, collected: Mapping[str, Gauge], *, fires: bool) -> None:
+        value = alert.value(collected) if alert.gauge in collected or alert.aggregate == "absent" else None
+        text = "–" if value is None else f"{value:g}"
+        self.stdout.write(f"{'FIRES' if fires else 'quiet'}  {alert.name}: {text} (threshold {alert.threshold:g})")
         if fires:
-            link = found[alert.figure].link if alert.figure in found else ""
+            link = collected[alert.gauge].link if alert.gauge in collected else ""
             self.stdout.write(f"  {alert.summary}\n  Check: {alert.check}\n  Fix: {alert.fix}")
             self.stdout.write(f"  Escalate to: {alert.escalate}\n  Runbook: {alert.anchor}")
             if link:
@@ -54,8 +54,8 @@ class Command(BaseCommand):
 
 
 def write() -> None:
-    """Prometheus' rules, Grafana's dashboard and the runbook's section."""
+    """Write Prometheus' rules, Grafana's dashboard and the runbook's section."""
     deploy, page = settings.ROOT / "deploy", settings.ROOT / RUNBOOK
-    (deploy / "prometheus" / "rules.yaml").write_text(rules(ALERTS, gauges.read()))
+    (deploy / "prometheus" / "rules.yaml").write_text(render_rules(ALERTS, gauges.collect_gauges()))
     (deploy / "grafana" / "hoadon.json").write_text(dashboard())
-    page.write_text(within(page.read_text(), runbook(ALERTS)))
+    page.write_text(replace_section(page.read_text(), render_runbook(ALERTS)))
