@@ -14,17 +14,19 @@ from tests.simulation import processes
 
 PERSONALITIES = ("strict", "forgetful")
 CHUNK = 20
-TELL = 1000  # runs from one line to the next where no bar is seen
+REPORT_EVERY = 1000  # runs between two lines of output without a terminal
 console = Console()
 
 
 def main() -> int:
     options = argparse.ArgumentParser(prog="simulate")
     options.add_argument("--seeds", type=int, default=10000)
-    options.add_argument("--first", type=int, default=0, help="the seed to begin with")
-    options.add_argument("--seed", type=int)
+    options.add_argument("--first", type=int, default=0, help="the first seed to run")
+    options.add_argument("--seed", type=int, help="run this seed only and print its steps")
     options.add_argument("--personality", choices=PERSONALITIES)
-    options.add_argument("--breaks", action="store_true", help="break the code on purpose and count the seeds")
+    options.add_argument(
+        "--breaks", action="store_true", help="plant each known bug and count the seeds until it is caught"
+    )
     options.add_argument("--processes", type=int, default=os.cpu_count())
     chosen = options.parse_args()
     personalities = [chosen.personality] if chosen.personality else list(PERSONALITIES)
@@ -36,14 +38,14 @@ def main() -> int:
 
 
 def _one(seed: int, personalities: list[str]) -> int:
-    """Tell the story of one seed, step by step."""
+    """Run one seed and print its steps."""
     processes.prepare("one")
-    failed = 0
+    failures = 0
     for personality in personalities:
-        ok, story = processes.run_seed(seed, personality)
-        console.print("\n".join(story), markup=False, highlight=False)
-        failed += not ok
-    return int(failed > 0)
+        ok, journal = processes.run_seed(seed, personality)
+        console.print("\n".join(journal), markup=False, highlight=False)
+        failures += not ok
+    return int(failures > 0)
 
 
 def _many(seeds: range, personalities: list[str], cores: int) -> int:
@@ -53,7 +55,7 @@ def _many(seeds: range, personalities: list[str], cores: int) -> int:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[bad]}"),
+        TextColumn("{task.fields[failed]}"),
     )
     started, failures = time.monotonic(), []
     names = multiprocessing.get_context("spawn").Queue()
@@ -63,41 +65,41 @@ def _many(seeds: range, personalities: list[str], cores: int) -> int:
         multiprocessing.get_context("spawn").Pool(cores, processes.prepare_from, (names,)) as pool,
         Progress(*columns, console=console) as progress,
     ):
-        bar = progress.add_task("seeds", total=len(seeds) * len(personalities), bad="")
+        bar = progress.add_task("seeds", total=len(seeds) * len(personalities), failed="")
         for done, broken in pool.imap_unordered(processes.run_seeds, work):
             failures += broken
-            progress.update(bar, advance=done, bad=f"[red]{len(failures)} broken" if failures else "")
+            progress.update(bar, advance=done, failed=f"[red]{len(failures)} failed" if failures else "")
             ran = int(progress.tasks[bar].completed)
-            if not console.is_terminal and ran % TELL < done:
-                console.print(f"{ran} runs, {len(failures)} broken, {time.monotonic() - started:.0f} s")
+            if not console.is_terminal and ran % REPORT_EVERY < done:
+                console.print(f"{ran} runs, {len(failures)} failed, {time.monotonic() - started:.0f} s")
             for personality, seed, what in broken:
-                progress.console.print(f"[red]broken[/red] make simulate SEED={seed} PERSONALITY={personality}: {what}")
+                progress.console.print(f"[red]failed[/red] make simulate SEED={seed} PERSONALITY={personality}: {what}")
     total, seconds = len(seeds) * len(personalities), time.monotonic() - started
     console.print(
-        f"{total} runs, {len(failures)} broken, {seconds:.0f} s, {seconds * cores / total:.3f} s a seed and core"
+        f"{total} runs, {len(failures)} failed, {seconds:.0f} s, {seconds * cores / total:.3f} s a seed and core"
     )
     return int(bool(failures))
 
 
 def _breaks() -> int:
-    """How many seeds it takes until each break is caught."""
+    """Print after how many seeds each break is caught. Raises BreakHasNoEffect."""
     processes.prepare("breaks")
     from tests.simulation.breaks import BREAKS, seeds_until_caught
 
     table = Table("break", "strict", "forgetful", "caught by")
     missed = 0
     for name in BREAKS:
-        found = {p: seeds_until_caught(name, p, processes.interleaver) for p in PERSONALITIES}
-        told = [str(seeds) if what else f"not in {seeds}" for seeds, what in found.values()]
-        missed += not any(what for _, what in found.values())
-        table.add_row(name, *told, next((what for _, what in found.values() if what), "NOT CAUGHT")[:110])
-        console.print(f"{name}: {told} {[what[:90] for _, what in found.values()]}", markup=False)
+        results = {p: seeds_until_caught(name, p, processes.interleaver) for p in PERSONALITIES}
+        counts = [str(seeds) if what else f"not in {seeds}" for seeds, what in results.values()]
+        missed += not any(what for _, what in results.values())
+        table.add_row(name, *counts, next((what for _, what in results.values() if what), "NOT CAUGHT")[:110])
+        console.print(f"{name}: {counts} {[what[:90] for _, what in results.values()]}", markup=False)
     console.print(table)
     return int(missed > 0)
 
 
 if __name__ == "__main__":
-    # By its name: a spawned process imports no package's __main__ as its own, so it must find these functions there.
+    # Imported by name, so that a spawned process, whose __main__ is another module, can find these functions.
     from tests.simulation.__main__ import main as run
 
     sys.exit(run())

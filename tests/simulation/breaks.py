@@ -1,13 +1,17 @@
-"""The code broken on purpose, in seven ways: the simulation must catch each."""
+"""Known bugs, planted in the product's code: the simulation must catch each of them.
+
+Each break calls `changed` when it changes what the product does. One that never does so raises BreakHasNoEffect: the
+code that it was written for is gone.
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from config.base.records import Rows
 from invoices.issuing import final_lookups, lookups, record, take
@@ -23,16 +27,31 @@ from tests.simulation.interleave import Interleaver
 from tests.simulation.seeds import simulate
 from tests.simulation.world import InvariantBroken
 
-LONGEST = 400  # seeds
+MOST_SEEDS = 400  # a break that these do not catch is not caught
+Changed = Callable[[], None]
+
+
+class BreakHasNoEffect(AssertionError):
+    """A break does not change the product's code any more."""
+
+
+@dataclass
+class Effects:
+    count: int = 0
+
+    def add(self) -> None:
+        self.count += 1
 
 
 @contextmanager
-def skip_the_look_up() -> Iterator[None]:
-    """Nobody asks: whatever is uncertain counts as absent the first time that its turn comes."""
+def skip_the_lookup(changed: Changed) -> Iterator[None]:
+    """An uncertain invoice counts as absent at its first look-up, whatever the provider answers."""
 
     def absent(row: Invoice, issuance: Any, answer: Any, **how: Any) -> Step | None:
-        if row.state != "UNCERTAIN":
+        if row.state != State.UNCERTAIN:
             return after_lookup(row, issuance, answer, **how)
+        if answer is not None or issuance.not_founds < 2:
+            changed()
         issuance.not_founds = 2
         return after_lookup(row, issuance, None, **how)
 
@@ -41,41 +60,63 @@ def skip_the_look_up() -> Iterator[None]:
 
 
 @contextmanager
-def resend_on_uncertain() -> Iterator[None]:
-    """A time-out counts as a failure like any other."""
+def resend_on_uncertain(changed: Changed) -> Iterator[None]:
+    """A time-out counts as Unavailable."""
 
-    def unsure(row: Invoice, issuance: Any, answer: Any, **how: Any) -> Step | None:
+    def unavailable(row: Invoice, issuance: Any, answer: Any, **how: Any) -> Step | None:
         if isinstance(answer, Uncertain):
+            changed()
             answer = Unavailable(answer.code, answer.message)
         return after_send(row, issuance, answer, **how)
 
-    with patch.object(send, "after_send", unsure):
+    with patch.object(send, "after_send", unavailable):
         yield
 
 
 @contextmanager
-def take_without_any_row_lock() -> Iterator[None]:
-    unlocked = {
-        "LANES": take.LANES.replace("FOR NO KEY UPDATE OF a", ""),
-        "PICK": take.PICK.replace("FOR NO KEY UPDATE SKIP LOCKED", ""),
+def take_without_any_row_lock(changed: Changed) -> Iterator[None]:
+    """Neither accounts nor invoices are locked."""
+
+    def unlocked(rows: Any, **how: Any) -> Any:
+        changed()
+        return rows.all()
+
+    statements = {
+        "LANES": _without(take.LANES, "FOR NO KEY UPDATE"),
+        "PICK": _without(take.PICK, "FOR NO KEY UPDATE SKIP LOCKED"),
     }
-    with patch.multiple(take, **unlocked), patch.object(Rows, "select_for_update", lambda rows, **how: rows.all()):
+    with patch.multiple(take, **statements), patch.object(Rows, "select_for_update", unlocked):
+        yield
+
+
+def _without(sql: str, clause: str) -> str:
+    if clause not in sql:
+        raise BreakHasNoEffect(f"there is no {clause} in {sql}")
+    return sql.replace(clause, "")
+
+
+@contextmanager
+def record_outside_the_transaction(changed: Changed) -> Iterator[None]:
+    """The answer is stored and committed before the invoice moves."""
+    store = record._store
+
+    def store_and_commit(*answers: Any) -> Any:
+        if not connection.in_atomic_block:
+            changed()
+        with transaction.atomic():
+            return store(*answers)
+
+    with patch.multiple(record, _store=store_and_commit, transaction=SimpleNamespace(atomic=nullcontext)):
         yield
 
 
 @contextmanager
-def record_outside_the_transaction() -> Iterator[None]:
-    """The answer is stored and committed, and only then the invoice moves."""
-    store = transaction.atomic(record._store)
-    with patch.multiple(record, _store=store, transaction=SimpleNamespace(atomic=nullcontext)):
-        yield
-
-
-@contextmanager
-def record_not_fenced_by_issuance() -> Iterator[None]:
+def record_not_fenced_by_attempt(changed: Changed) -> Iterator[None]:
     """The answer to an older attempt is taken for the answer to the current one."""
 
     def unfenced(row: Invoice, issuance: Any, answer: Any, **how: Any) -> Step | None:
+        if row.exposed_by != issuance.pk:
+            changed()
         exposed_by, row.exposed_by = row.exposed_by, issuance.pk
         try:
             return after_send(row, issuance, answer, **how)
@@ -87,53 +128,72 @@ def record_not_fenced_by_issuance() -> Iterator[None]:
 
 
 @contextmanager
-def ask_at_the_current_account() -> Iterator[None]:
-    """Look-ups go to the account that the merchant has today."""
+def look_up_at_the_current_account(changed: Changed) -> Iterator[None]:
+    """Look-ups go to the merchant's newest account, not to the account of the attempt."""
+    build_lookups = lookups.build_lookups
 
-    def today(issuance_ids: list[int], now: Any) -> list[Any]:
-        calls = look_ups(issuance_ids, now)
+    def at_the_newest(*lookups_of: Any) -> list[Any]:
+        calls = build_lookups(*lookups_of)
         for call in calls:
             account = ProviderAccount.objects.get(pk=call.account.id)
-            newest = ProviderAccount.usable(account.merchant, account.form)[0]
+            newest = ProviderAccount.able(account.merchant, account.form)[0]
+            if newest.pk != account.pk:
+                changed()
             object.__setattr__(call.account, "id", newest.pk)
         return calls
 
-    look_ups = lookups.build_lookups
-    with patch.object(lookups, "build_lookups", today), patch.object(final_lookups, "build_lookups", today):
+    with (
+        patch.object(lookups, "build_lookups", at_the_newest),
+        patch.object(final_lookups, "build_lookups", at_the_newest),
+    ):
         yield
 
 
 @contextmanager
-def cancel_what_is_refused_for_now() -> Iterator[None]:
-    """A provider that is busy ends the sale: nothing was refunded, and nothing is owed any more."""
+def cancel_on_unavailable(changed: Changed) -> Iterator[None]:
+    """A provider that is unavailable ends the sale although nothing was refunded."""
+    after_unavailable = send._unavailable
 
-    def gone(row: Invoice, answer: Any, now: Any) -> Step:
-        step = unavailable(row, answer, now)
-        ended = replace(step, to=State.CANCELLED, event="cancelled")
-        return ended if step.to == State.QUEUED and answer.code != send.NOT_SENT else step
+    def cancelled(row: Invoice, answer: Any, now: Any) -> Step:
+        step = after_unavailable(row, answer, now)
+        if step.to != State.QUEUED or answer.code == send.NOT_SENT:
+            return step
+        changed()
+        return replace(step, to=State.CANCELLED, event="cancelled")
 
-    unavailable = send._unavailable
-    with patch.object(send, "_unavailable", gone):
+    with patch.object(send, "_unavailable", cancelled):
         yield
 
 
-BREAKS: dict[str, Callable[[], Any]] = {
-    "skip the look-up": skip_the_look_up,
+BREAKS: dict[str, Callable[[Changed], AbstractContextManager[None]]] = {
+    "skip the look-up": skip_the_lookup,
     "resend on Uncertain": resend_on_uncertain,
     "take without any row lock": take_without_any_row_lock,
     "record outside the transaction": record_outside_the_transaction,
-    "record not fenced by issuance": record_not_fenced_by_issuance,
-    "ask at the current account": ask_at_the_current_account,
-    "cancel what is refused for now": cancel_what_is_refused_for_now,
+    "record not fenced by attempt": record_not_fenced_by_attempt,
+    "look up at the current account": look_up_at_the_current_account,
+    "cancel on Unavailable": cancel_on_unavailable,
 }
 
 
+@contextmanager
+def planted(name: str) -> Iterator[Effects]:
+    """The break of that name is in the code; `count` says how often it changed what the product did."""
+    effects = Effects()
+    with BREAKS[name](effects.add):
+        yield effects
+
+
 def seeds_until_caught(name: str, personality: str, interleaver: Interleaver) -> tuple[int, str]:
-    """How many seeds were run, and what was found with the last of them ("": nothing)."""
-    with BREAKS[name]():
-        for seed in range(LONGEST):
+    """The number of seeds that ran, and the violation in the last of them ("": none). Raises BreakHasNoEffect."""
+    seeds, violation = 0, ""
+    with planted(name) as effects:
+        while seeds < MOST_SEEDS and not violation:
             try:
-                simulate(seed, personality, interleaver)
+                simulate(seeds, personality, interleaver)
             except InvariantBroken as broken:
-                return seed + 1, broken.what
-    return LONGEST, ""
+                violation = broken.what
+            seeds += 1
+    if not effects.count:
+        raise BreakHasNoEffect(f"{name}: no effect in {seeds} seeds, {violation or 'no violation'}")
+    return seeds, violation

@@ -1,4 +1,4 @@
-"""No more trouble: everybody works and time runs on until nothing is left to do."""
+"""Run a seed to completion: no more faults, all workers run, and time passes until nothing is left to do."""
 
 from invoices.issuing import final_lookups, parked_accounts
 from invoices.lifecycle import ENDED, State
@@ -8,14 +8,14 @@ from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation import invariants
 from tests.simulation.interleave import Operation
-from tests.simulation.steps import record_answers, register_merchant, take_due
+from tests.simulation.steps import record_operation, register_merchant, take_operation
 from tests.simulation.world import InvariantBroken, World
 
 ROUNDS = 60
 
 
-def come_to_rest(world: World) -> None:
-    world.note("--- no more trouble")
+def run_to_completion(world: World) -> None:
+    world.note("--- no more faults")
     world.calm = world.vendor.calm = True
     for worker in world.workers:
         worker.frozen_until = 0.0
@@ -29,24 +29,24 @@ def come_to_rest(world: World) -> None:
     accounts.filter(paused=True).update(paused=False)
     Merchant.objects.filter(paused=True).update(paused=False)
     for _ in range(ROUNDS):
-        everybody_works(world)
-        if not (wait := until_something_is_due(world, accounts)):
+        run_all_work(world)
+        if not (wait := seconds_until_due(world, accounts)):
             break
         world.advance(wait)
         world.note(f"time passed: {wait:.0f} s")
     else:
-        raise InvariantBroken(world.seed, world.personality, "it does not come to rest", world.journal)
-    if broken := invariants.at_rest(world):
-        raise InvariantBroken(world.seed, world.personality, f"at rest: {broken}", world.journal)
+        raise InvariantBroken(world.seed, world.personality, "it does not complete", world.journal)
+    if broken := invariants.final_violation(world):
+        raise InvariantBroken(world.seed, world.personality, f"at the end: {broken}", world.journal)
 
 
-def everybody_works(world: World) -> None:
+def run_all_work(world: World) -> None:
     world.execute(Operation("the sweep", sweep.sweep))
-    found = world.rows
-    if any(row.state == State.WAITING for row in found):
+    rows = world.rows
+    if any(row.state == State.WAITING for row in rows):
         world.execute(Operation("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
-    if any(row.final_lookup_at and row.final_lookup_at <= world.now for row in found):
-        world.execute(Operation("last looks", final_lookups.run_final_lookups))
+    if any(row.final_lookup_at and row.final_lookup_at <= world.now for row in rows):
+        world.execute(Operation("final look-ups", final_lookups.run_final_lookups))
     if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():
         world.execute(Operation("probes", parked_accounts.probe_parked))
     world.advance(0)
@@ -55,30 +55,30 @@ def everybody_works(world: World) -> None:
         busy = False
         for other in world.workers:
             if other.answers:
-                world.execute(record_answers(world, other))
+                world.execute(record_operation(world, other))
                 busy = True
         for partition in sorted(world.wakeups):
-            look = take_due(world, worker, partition)
-            world.execute(look)
-            busy = busy or bool(look.result)
+            taking = take_operation(world, worker, partition)
+            world.execute(taking)
+            busy = busy or bool(taking.result)
         world.advance(0)
 
 
-def until_something_is_due(world: World, accounts) -> float:
-    """Seconds until the next thing is due; 0 when nothing is left."""
-    moments = []
+def seconds_until_due(world: World, accounts) -> float:
+    """Seconds until the next thing is due; 0 if nothing is left."""
+    due = []
     for row in world.rows:
         if row.state not in ENDED:
-            moments.append(row.not_before)
-            moments += [row.claim_deadline] if row.state == State.WAITING else []
-            moments += [row.issue_until] if row.state == State.QUEUED else []
+            due.append(row.not_before)
+            due += [row.claim_deadline] if row.state == State.WAITING else []
+            due += [row.issue_until] if row.state == State.QUEUED else []
         elif row.final_lookup_at and row.state in (State.FAILED, State.CANCELLED):
-            moments.append(row.final_lookup_at)
-    moments += [pending.due + world.skew for pending in world.vendor.pending]
-    if not moments and world.next_event() is None:
+            due.append(row.final_lookup_at)
+    due += [pending.due + world.skew for pending in world.vendor.pending]
+    if not due and world.next_event() is None:
         return 0.0
-    moments += [until for until in accounts.values_list("parked_until", flat=True) if until]
-    waits = [(moment - world.now).total_seconds() for moment in moments]
+    due += [until for until in accounts.values_list("parked_until", flat=True) if until]
+    waits = [(moment - world.now).total_seconds() for moment in due]
     if (event := world.next_event()) is not None:
         waits.append(event - world.elapsed)
     return min((wait for wait in waits if wait > 0), default=1.0) + 0.001

@@ -1,4 +1,4 @@
-"""A database for each process that simulates."""
+"""A database for each simulating process."""
 
 import logging
 
@@ -6,8 +6,8 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 
-def make(name: str) -> None:
-    """Drop what an earlier run left, make a fresh database with the law in it, and use it. Django must be set up."""
+def create_database(name: str) -> None:
+    """Drop an earlier run's database, create a fresh one with the legal rules, and use it. Needs Django set up."""
     logging.disable(logging.CRITICAL)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS simulation_{name} WITH (FORCE)")

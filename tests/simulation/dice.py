@@ -1,4 +1,4 @@
-"""All chance of a seed comes from here."""
+"""The only source of randomness of a seed."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What each simulating process does: a module of its own, so that a spawned process can import it."""
+"""What each simulating process does. A module of its own, so that a spawned process can import it."""
 
 import os
 from typing import Any
@@ -7,25 +7,26 @@ interleaver: Any = None
 
 
 def prepare_from(names: Any) -> None:
+    """`names`: a queue with a name for each process."""
     prepare(names.get())
 
 
 def prepare(name: str) -> None:
-    """Django, a database of one's own, and the threads."""
+    """Set up Django, a database of this process's own, and the threads."""
     global interleaver
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     import django
 
     django.setup()
-    from tests.simulation.databases import make
+    from tests.simulation.databases import create_database
     from tests.simulation.interleave import Interleaver
 
-    make(name)
+    create_database(name)
     interleaver = Interleaver()
 
 
 def run_seed(seed: int, personality: str) -> tuple[bool, list[str]]:
-    """Did the seed pass, and its story."""
+    """Whether the seed passed, and its journal."""
     from tests.simulation.seeds import simulate
     from tests.simulation.world import InvariantBroken
 
@@ -36,7 +37,7 @@ def run_seed(seed: int, personality: str) -> tuple[bool, list[str]]:
 
 
 def run_seeds(work: tuple[str, int, int]) -> tuple[int, list[tuple[str, int, str]]]:
-    """How many seeds were run, and those that broke."""
+    """The number of seeds that ran, and those that failed: personality, seed, violation."""
     personality, first, last = work
     results = [(seed, *run_seed(seed, personality)) for seed in range(first, last)]
-    return len(results), [(personality, seed, story[-1]) for seed, ok, story in results if not ok]
+    return len(results), [(personality, seed, journal[-1]) for seed, ok, journal in results if not ok]

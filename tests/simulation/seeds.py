@@ -1,4 +1,4 @@
-"""Run one seed from its first payment to its rest."""
+"""Run one seed from its first payment to completion."""
 
 import queue
 import types
@@ -14,8 +14,8 @@ from invoices import queues
 from invoices.issuing import final_lookups, parked_accounts, take
 from invoices.issuing.calls import Call, FinishedCall
 from invoices.models import LegalRules
-from invoices.operations import look_up
-from tests.simulation.completion import come_to_rest
+from invoices.operations import look_up, replay
+from tests.simulation.completion import run_to_completion
 from tests.simulation.interleave import Interleaver
 from tests.simulation.steps import step
 from tests.simulation.world import InvariantBroken, World
@@ -24,10 +24,10 @@ OPEN = "('WAITING', 'QUEUED', 'SENDING', 'UNCERTAIN', 'SUBMITTED')"
 
 
 def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
-    """Raises Broken with the story."""
-    clear_away()
+    """Raises InvariantBroken with the journal."""
+    end_earlier_seeds()
     world = World(seed, personality, interleaver)
-    with surroundings(world):
+    with patched_surroundings(world):
         try:
             for code in world.merchant_codes:
                 if world.dice.maybe(0.8):
@@ -35,31 +35,31 @@ def simulate(seed: int, personality: str, interleaver: Interleaver) -> World:
                         world.add_merchant(code)
             for _ in range(world.dice.count(15, 50)):
                 step(world)
-            come_to_rest(world)
+            run_to_completion(world)
         except InvariantBroken:
             raise
-        except Exception as error:  # noqa: BLE001  (whatever the product raised is a finding)
+        except Exception as error:  # noqa: BLE001  (any error of the product is a finding)
             raise InvariantBroken(seed, personality, f"{type(error).__name__}: {error}", world.journal) from error
     return world
 
 
 @contextmanager
-def surroundings(world: World) -> Iterator[None]:
-    """What the product finds around it: the clock, the bells, the wire."""
+def patched_surroundings(world: World) -> Iterator[None]:
+    """Replace the product's wake-ups, clock and network by those of the world."""
 
     def wake(partition: int, *, force: bool = False) -> None:
         if world.calm or world.dice.maybe(0.9):
             world.wakeups.add(partition)
 
-    prompt = Prompt(world)
+    immediate = ImmediateNetwork(world)
     with ExitStack() as stack:
         for target, name, value in (
             (queues, "wake", wake),
-            (__import__("invoices.operations.replay", fromlist=["wake"]), "wake", wake),
+            (replay, "wake", wake),
             (take, "time", types.SimpleNamespace(monotonic=lambda: world.elapsed)),
-            (final_lookups, "wire", prompt),
-            (parked_accounts, "wire", prompt),
-            (look_up, "wire", prompt),
+            (final_lookups, "wire", immediate),
+            (parked_accounts, "wire", immediate),
+            (look_up, "wire", immediate),
             (LegalRules, "_known_until", float("inf")),
         ):
             stack.enter_context(patch.object(target, name, value))
@@ -68,8 +68,8 @@ def surroundings(world: World) -> Iterator[None]:
         yield
 
 
-class Prompt:
-    """A wire that answers at once, for what runs by the clock."""
+class ImmediateNetwork:
+    """A network that answers at once, for work that the clock starts: final look-ups, probes."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -80,11 +80,11 @@ class Prompt:
         answers.put(FinishedCall(call, found, self.world.now))
 
     def run(self, work: Any) -> None:
-        """A probe."""
+        """A probe: it always succeeds."""
 
 
-def clear_away() -> None:
-    """What earlier seeds left must not wake up in this one: the seeds share their days."""
+def end_earlier_seeds() -> None:
+    """End what earlier seeds left unfinished: all seeds share the same days, so it would fall due in this one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE invoices_invoice SET state = 'FAILED', failure = 'bug', final_lookup_at = NULL "

@@ -1,4 +1,4 @@
-"""What may happen next, drawn by the dice: facts, workers, the sweep, operators, time and inject_fault."""
+"""The steps of a seed, drawn by the dice: facts, workers, upkeep, operators, passing time and faults."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -37,7 +37,7 @@ BUYERS = [cast.COMPANY, cast.PERSON, {**cast.PERSON, "name": "Trần Văn Bình"
 
 
 def step(world: World) -> None:
-    """One step of a seed in inject_fault: time passes, or somebody operations, or several at once."""
+    """Run one random step: one operation, several at once, time passing, or a fault."""
     dice = world.dice
     dice.pick([(6, run_one), (3, run_several), (7, advance_time), (1, inject_fault)])(world)
 
@@ -56,7 +56,7 @@ def advance_time(world: World) -> None:
 def inject_fault(world: World) -> None:
     dice = world.dice
     worker = dice.one(world.workers)
-    match dice.pick([(3, "crash"), (3, "freeze"), (1, "clock"), (1, "bells")]):
+    match dice.pick([(3, "crash"), (3, "freeze"), (1, "clock"), (1, "wake-ups")]):
         case "crash":
             worker.crash()
             world.note(f"{worker.name} was killed")
@@ -65,13 +65,13 @@ def inject_fault(world: World) -> None:
             worker.frozen_until = world.elapsed + seconds
             world.note(f"{worker.name} is frozen for {seconds:.0f} s")
         case "clock":
-            # Set back it only makes us wait longer; from one set forward nothing but the key protects.
+            # A clock set back only makes us wait longer; against one set forward only the key check protects.
             forward = world.vendor.strict and dice.maybe(0.5)
             world.skew += timedelta(seconds=300 * dice.share()) * (1 if forward else -1)
             world.note(f"our clock is set {'forward' if forward else 'back'}")
-        case "bells":
+        case "wake-ups":
             world.wakeups.clear()
-            world.note("bells are lost")
+            world.note("wake-ups are lost")
 
 
 def run_one(world: World) -> None:
@@ -97,58 +97,59 @@ def execute(world: World, *operations: Operation) -> None:
         return
     world.execute(*operations)
     if len(operations) == 1 and isinstance(operations[0].result, list):
-        broken = invariants.taken_in_order(world, {call.invoice_id for call in operations[0].result if call.is_send})
+        sent = {call.invoice_id for call in operations[0].result if call.is_send}
+        broken = invariants.order_violation(world, sent)
         assert not broken, broken
 
 
 def draw_operation(world: World, free: list[Worker]) -> Operation | None:
-    """An operation of somebody; of the workers only those that are free."""
+    """A random operation; a worker's only of those in `free`."""
     kind = world.dice.pick([(6, draw_fact), (10, draw_worker_operation), (4, draw_upkeep), (1.5, draw_operator_action)])
     return kind(world, free)
 
 
 def draw_worker_operation(world: World, free: list[Worker]) -> Operation | None:
-    """A worker looks at a partition, or records what came back."""
+    """A worker takes what is due in a partition, or records the answers that it has."""
     awake = [worker for worker in free if worker.frozen_until <= world.elapsed]
     if not awake:
         return None
     worker = world.dice.one(awake)
     if worker.answers and world.dice.maybe(0.6):
-        return record_answers(world, worker)
+        return record_operation(world, worker)
     due = sorted(world.wakeups | {row.partition for row in world.rows if is_due(world, row)})
     if not due and world.dice.maybe(0.9):
         return None
-    return take_due(world, worker, world.dice.one(due or [0, 1, 2]))
+    return take_operation(world, worker, world.dice.one(due or [0, 1, 2]))
 
 
 def is_due(world: World, row: Any) -> bool:
     return row.state in (State.QUEUED, *AWAITING_LOOKUP) and row.not_before <= world.now
 
 
-def take_due(world: World, worker: Worker, partition: int, room: int = 200) -> Operation:
-    def look() -> Any:
+def take_operation(world: World, worker: Worker, partition: int, room: int = 200) -> Operation:
+    def take_both() -> Any:
         freed, worker.freed = worker.freed, set()
         world.wakeups.discard(partition)
         taken = take_lookups(partition, room)
         return taken + take(partition, room, freed=freed)
 
-    return Operation(f"{worker.name} looks at {partition}", look, worker=worker)
+    return Operation(f"{worker.name} takes from partition {partition}", take_both, worker=worker)
 
 
-def record_answers(world: World, worker: Worker) -> Operation:
-    """All that is in hand is recorded as one group, as the pump does."""
+def record_operation(world: World, worker: Worker) -> Operation:
+    """Record all answers of the worker as one group, as the pump does."""
     answers, worker.answers = worker.answers, []
-    told = ", ".join(f"{world.label(a.call)} = {_describe(a.answer)}" for a in answers)
+    recorded = ", ".join(f"{world.label(a.call)} = {_describe(a.answer)}" for a in answers)
 
     def write() -> str:
         record(answers)
         worker.freed |= {a.call.account.id for a in answers if a.call.is_send}
         return "recorded"
 
-    if world.dice.maybe(0.03):  # it was committed, but the worker could not hear that: it records once more
+    if world.dice.maybe(0.03):  # the commit succeeded but the worker does not know it: it records again
         worker.answers = list(answers)
 
-    return Operation(f"{worker.name} records {told}", write, worker=worker)
+    return Operation(f"{worker.name} records {recorded}", write, worker=worker)
 
 
 def _describe(answer: Any) -> str:
@@ -157,15 +158,15 @@ def _describe(answer: Any) -> str:
 
 
 def draw_upkeep(world: World, free: list[Worker]) -> Operation:
-    name, what = world.dice.pick(
+    name, work = world.dice.pick(
         [
             (4, ("the sweep", sweep.sweep)),
             (2, ("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done")),
-            (1, ("last looks", final_lookups.run_final_lookups)),
+            (1, ("final look-ups", final_lookups.run_final_lookups)),
             (1, ("probes", parked_accounts.probe_parked)),
         ]
     )
-    return Operation(name, what)
+    return Operation(name, work)
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------
@@ -183,14 +184,14 @@ def draw_fact(world: World, free: list[Worker]) -> Operation | None:
     sale = dice.one(world.sales)
     match dice.pick([(1, "pay"), (3, "refund"), (3, "request"), (5, "claim")]):
         case "pay":
-            return fact_operation(f"{sale['orderId']} is told again", *facts.payment(sale))
+            return fact_operation(f"{sale['orderId']} is sent again", *facts.payment(sale))
         case "refund":
             full = dice.maybe(0.7)
-            told = cast.refund(sale, full=full, **({} if full else {"amount": 20000}))
-            return fact_operation(f"{sale['orderId']} is refunded{'' if full else ' in part'}", facts.refund(told))
+            refund = cast.refund(sale, full=full, **({} if full else {"amount": 20000}))
+            return fact_operation(f"{sale['orderId']} is refunded{'' if full else ' in part'}", facts.refund(refund))
         case "request":
             return fact_operation(
-                f"{sale['orderId']} is asked for", facts.request(cast.request(sale, buyer=dice.one(BUYERS)))
+                f"{sale['orderId']} is requested", facts.request(cast.request(sale, buyer=dice.one(BUYERS)))
             )
         case _:
             return draw_claim(world, sale)
@@ -199,7 +200,7 @@ def draw_fact(world: World, free: list[Worker]) -> Operation | None:
 def register_merchant(world: World, code: str) -> None:
     """Not interleaved: a merchant is one transaction of another service."""
     with clock.frozen(world.now):
-        world.note(f"{code} arrives {world.add_merchant(code)}")
+        world.note(f"{code} is registered {world.add_merchant(code)}")
 
 
 def draw_payment(world: World) -> Operation | None:
@@ -217,12 +218,12 @@ def draw_payment(world: World) -> Operation | None:
     return fact_operation(f"{order} is paid", *facts.payment(sale))
 
 
-def fact_operation(name: str, *told: Any) -> Operation:
-    def do() -> str:
-        opening = apply_facts(*told, actor="platform")
+def fact_operation(name: str, *fact: Any) -> Operation:
+    def apply() -> str:
+        opening = apply_facts(*fact, actor="platform")
         return f"{opening.outcome} {opening.parked}{opening.invoice and opening.invoice.state or ''}"
 
-    return Operation(name, catch_refusals(do), resend_after_crash=True)
+    return Operation(name, catch_refusals(apply), resend_after_crash=True)
 
 
 def draw_claim(world: World, sale: dict[str, Any]) -> Operation | None:
@@ -231,19 +232,21 @@ def draw_claim(world: World, sale: dict[str, Any]) -> Operation | None:
     if not invoice:
         return None
     buyer = world.dice.one(BUYERS)
-    return Operation(f"{invoice.order_id} is claimed", catch_refusals(lambda: claim.claim(invoice.claim_token, buyer).state))
+    return Operation(
+        f"{invoice.order_id} is claimed", catch_refusals(lambda: claim.claim(invoice.claim_token, buyer).state)
+    )
 
 
 def catch_refusals(work: Callable[[], Any]) -> Callable[[], Any]:
-    """What the product answers to somebody who asks for what cannot be."""
+    """The work, returning the product's refusal of an invalid request as text."""
 
-    def do() -> Any:
+    def guarded() -> Any:
         try:
             return work()
         except REFUSALS as error:
-            return f"declined: {error}"
+            return f"refused: {error}"
 
-    return do
+    return guarded
 
 
 # --- operators --------------------------------------------------------------------------------------------------------
@@ -258,38 +261,38 @@ def draw_operator_action(world: World, free: list[Worker]) -> Operation | None:
     invoice = dice.one(failed) if failed and dice.maybe(0.7) else dice.one(invoices)
     by = {"actor": "user:7", "reason": "simulated"}
     accounts = ProviderAccount.objects.filter(pk=invoice.account_id)
-    name, what = dice.pick(
+    name, work = dice.pick(
         [
             (6, ("replay", lambda: replay(invoice, **by))),
             (2, ("amend", lambda: amend(invoice, buyer=cast.PERSON, **by).state)),
             (1, ("amend the lines of", lambda: amend(invoice, lines=remaining_lines(invoice), **by).state)),
-            (1, ("skip", lambda: skip_and_note(world, invoice, **by))),
+            (1, ("skip", lambda: skip_and_record(world, invoice, **by))),
             (1, ("adopt", lambda: adopt(invoice, **by).state)),
             (1, ("look up", lambda: look_up(invoice, **by).told)),
             (0.5, ("issue now", lambda: issue_now(invoice, **by).state)),
             (0.3, ("cancel", lambda: cancel(invoice, **by).state)),
-            (1, ("re-snapshot", lambda: refresh_configuration(invoice, **by).symbol)),
+            (1, ("refresh the configuration of", lambda: refresh_configuration(invoice, **by).symbol)),
             (1, ("pause the account of", lambda: accounts.update(paused=True))),
-            (2, ("open the account of", lambda: accounts.update(paused=False, parked_until=None))),
+            (2, ("resume the account of", lambda: accounts.update(paused=False, parked_until=None))),
             (1, ("pause the merchant of", lambda: pause(invoice.merchant, **by))),
-            (1, ("go on with the merchant of", lambda: resume(invoice.merchant, **by))),
+            (1, ("resume the merchant of", lambda: resume(invoice.merchant, **by))),
             (1, ("new account for the merchant of", lambda: new_account(invoice))),
             (1, ("pause the partition of", lambda: pause(partition_of(invoice), **by))),
-            (1, ("go on with the partition of", lambda: resume(partition_of(invoice), **by))),
+            (1, ("resume the partition of", lambda: resume(partition_of(invoice), **by))),
         ]
     )
-    return Operation(f"operator: {name} {invoice.order_id} ({invoice.state})", catch_refusals(what))
+    return Operation(f"operator: {name} {invoice.order_id} ({invoice.state})", catch_refusals(work))
 
 
 def remaining_lines(invoice: Invoice) -> list[dict[str, Any]]:
-    """Lines that come to what was paid less what went back."""
+    """Lines whose total is the paid amount minus the refunds."""
     left = invoice.sold["total"] - invoice.refunded_amount
     return [{"name": "Cà phê sữa đá", "quantity": 1, "unitPrice": max(left, 0), "vatRate": "8%"}]
 
 
-def skip_and_note(world: World, invoice: Invoice, **by: str) -> str:
+def skip_and_record(world: World, invoice: Invoice, **by: str) -> str:
     skip(invoice, **by)
-    world.skipped.add(invoice.pk)  # an operator ended it, whatever the provider made of it
+    world.skipped.add(invoice.pk)  # an operator ended it, whatever the provider did with it
     return "skipped"
 
 
@@ -298,7 +301,7 @@ def partition_of(invoice: Invoice) -> Partition:
 
 
 def new_account(invoice: Invoice) -> str:
-    """The merchant goes on with another symbol."""
+    """Give the merchant a newer account with another symbol."""
     symbol = f"C26TB{invoice.merchant.accounts.count()}"
     cast.account(invoice.merchant, symbol=symbol)
     return symbol

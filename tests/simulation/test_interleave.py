@@ -1,4 +1,4 @@
-"""The scheduler of the simulation: what it does when acts do not come to their ends."""
+"""The scheduler of the simulation: what it does with operations that do not end."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ def interleaver() -> Iterator[Interleaver]:
     made.close()
 
 
-def ask(sql: str) -> Callable[[], str]:
+def run_query(sql: str) -> Callable[[], str]:
     def work() -> str:
         with connection.cursor() as cursor:
             cursor.execute(sql)
@@ -37,28 +37,32 @@ def locking(*keys: int) -> Callable[[], None]:
 
 
 def still_runs(interleaver: Interleaver) -> bool:
-    acts = [Operation("one", locking(1, 2)), Operation("two", locking(1, 2)), Operation("three", ask("SELECT 3"))]
-    interleaver.run(acts, Dice("after"))
-    return [act.error for act in acts] == [None] * 3 and acts[2].result == "3"
+    operations = [
+        Operation("one", locking(1, 2)),
+        Operation("two", locking(1, 2)),
+        Operation("three", run_query("SELECT 3")),
+    ]
+    interleaver.run(operations, Dice("after"))
+    return [operation.error for operation in operations] == [None] * 3 and operations[2].result == "3"
 
 
-def test_acts_that_wait_for_each_other_are_told_and_the_threads_are_as_new(interleaver: Interleaver) -> None:
-    crossed = 0
+def test_a_deadlock_is_reported_and_the_threads_can_be_used_again(interleaver: Interleaver) -> None:
+    deadlocks = 0
     for seed in range(20):
         try:
             interleaver.run([Operation("one", locking(1, 2)), Operation("two", locking(2, 1))], Dice(str(seed)))
         except Deadlock as deadlock:
-            crossed += 1
+            deadlocks += 1
             assert "one at: SELECT pg_advisory_xact_lock" in str(deadlock)
             assert still_runs(interleaver)
-    assert crossed
+    assert deadlocks
 
 
-def test_a_wait_that_is_no_lock_is_told_with_what_it_waits_for(interleaver: Interleaver) -> None:
+def test_a_wait_for_something_else_than_a_lock_is_reported_with_its_wait_event(interleaver: Interleaver) -> None:
     interleaver.stuck, patience = 2, interleaver.stuck
     with pytest.raises(Stuck, match="slow: .*PgSleep") as caught:
         interleaver.run(
-            [Operation("quick", locking(1, 2)), Operation("slow", ask("SELECT pg_sleep(60)"))], Dice("slow")
+            [Operation("quick", locking(1, 2)), Operation("slow", run_query("SELECT pg_sleep(60)"))], Dice("slow")
         )
     assert "quick: ['idle" in str(caught.value) or "idle: ['idle" in str(caught.value)
     interleaver.stuck = patience

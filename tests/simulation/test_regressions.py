@@ -1,4 +1,4 @@
-"""What the simulation and its making found, as plain tests."""
+"""Faults that the simulation found, as plain tests."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,13 +23,13 @@ CODE = "00474597512BE94B7BAB367996EF464828"
 BUYER_REFUSED = Refused("TAX_CODE_INVALID", scope=Scope.ORDER, field="buyer.tax_code")
 
 
-def sent(invoice: Invoice) -> Call:
-    """The one call that a worker takes now."""
+def send(invoice: Invoice) -> Call:
+    """Take the invoice as a worker does. Returns its call."""
     (call,) = take(invoice.partition, 1)
     return call
 
 
-def told(call: Call, answer: Any) -> FinishedCall:
+def finished(call: Call, answer: Any) -> FinishedCall:
     return FinishedCall(call, answer, clock.now())
 
 
@@ -37,19 +37,19 @@ def issued(number: str = "7") -> Issued:
     return Issued(number=number, symbol="C26TAA", code=CODE)
 
 
-def twice_sent() -> tuple[Invoice, Call, Call]:
-    """An invoice whose first send was called abandoned and proven absent, and that was sent again."""
+def send_twice() -> tuple[Invoice, Call, Call]:
+    """An invoice whose first send was recorded as abandoned and proven absent, and that was sent again."""
     invoice = cast.queued()
-    first = sent(invoice)
+    first = send(invoice)
     unexposed = {"exposed_at": None, "exposed_by": None, "not_before": clock.now()}
     move_one(invoice, State.UNCERTAIN, actor="sweep", event="abandoned", first_uncertain_at=clock.now())
     move_one(invoice, State.QUEUED, actor="worker", event="proven_absent", **unexposed)
-    return invoice, first, sent(invoice)
+    return invoice, first, send(invoice)
 
 
-def test_two_answers_of_one_invoice_in_one_group_are_both_kept() -> None:
-    invoice, first, second = twice_sent()
-    record([told(first, issued()), told(second, Uncertain("TRANSACTION_UUID_INVALID", look_up_now=True))])
+def test_two_answers_for_one_invoice_in_one_group_are_both_stored() -> None:
+    invoice, first, second = send_twice()
+    record([finished(first, issued()), finished(second, Uncertain("TRANSACTION_UUID_INVALID", look_up_now=True))])
     outcomes = InvoiceIssuance.objects.filter(invoice=invoice).order_by("id").values_list("outcome", "number")
     assert list(outcomes) == [("issued", "7"), ("uncertain", "")]
     invoice.refresh_from_db()
@@ -57,34 +57,34 @@ def test_two_answers_of_one_invoice_in_one_group_are_both_kept() -> None:
 
 
 def test_a_refused_second_send_does_not_hide_that_the_first_was_issued() -> None:
-    invoice, first, second = twice_sent()
-    record([told(first, issued())])
-    record([told(second, BUYER_REFUSED)])
+    invoice, first, second = send_twice()
+    record([finished(first, issued())])
+    record([finished(second, BUYER_REFUSED)])
     invoice.refresh_from_db()
     assert (invoice.state, invoice.exposed_by) == (State.UNCERTAIN, first.issuance_id)
 
 
-def test_what_was_told_to_be_issued_is_never_proven_absent() -> None:
-    invoice, first, second = twice_sent()
-    record([told(first, issued()), told(second, BUYER_REFUSED)])
+def test_an_attempt_with_a_number_is_never_proven_absent() -> None:
+    invoice, first, second = send_twice()
+    record([finished(first, issued()), finished(second, BUYER_REFUSED)])
     InvoiceIssuance.objects.filter(pk=first.issuance_id).update(not_founds=2, not_found_at=clock.now())
     with clock.frozen(clock.now() + timedelta(hours=1)):
-        record([told(build_lookups([first.issuance_id], clock.now())[0], None)])
+        record([finished(build_lookups([first.issuance_id], clock.now())[0], None)])
     invoice.refresh_from_db()
     assert invoice.state == State.UNCERTAIN
 
 
-def test_a_look_up_that_a_skip_overtook_is_no_last_look_and_a_late_find_counts_as_known() -> None:
+def test_a_look_up_from_before_a_skip_is_no_final_look_up_and_a_late_find_is_a_conflict() -> None:
     invoice = cast.queued()
-    call = sent(invoice)
-    record([told(call, Uncertain("timeout"))])
-    (asked,) = build_lookups([call.issuance_id], clock.now())
+    call = send(invoice)
+    record([finished(call, Uncertain("timeout"))])
+    (lookup,) = build_lookups([call.issuance_id], clock.now())
     skip(Invoice.objects.get(pk=invoice.pk), actor="user:7", reason="stuck")
-    record([told(asked, None)])
+    record([finished(lookup, None)])
     invoice.refresh_from_db()
     assert invoice.final_lookup_at is not None
     with clock.frozen(clock.now() + FINAL_LOOKUP_AFTER + timedelta(minutes=1)):
-        (last,) = build_lookups([call.issuance_id], clock.now())
-        record([told(last, Found(number="7", symbol="C26TAA", code=CODE))])
+        (final_lookup,) = build_lookups([call.issuance_id], clock.now())
+        record([finished(final_lookup, Found(number="7", symbol="C26TAA", code=CODE))])
     invoice.refresh_from_db()
     assert (invoice.failure, invoice.exposed, invoice.final_lookup_at) == ("conflict", True, None)

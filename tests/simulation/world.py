@@ -101,7 +101,7 @@ class World:
             else:
                 self.note(f"at once: {', '.join(operation.name for operation in operations)}")
                 self.interleaver.run(list(operations), self.dice)
-        self.rows = invariants.rows(self)
+        self.rows = invariants.read_rows(self)
         for operation in operations:
             self._finish(operation)
         self.check()
