@@ -21,12 +21,12 @@ from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 
 from config.base import clock  # noqa: E402
-from invoices.dev.demo.processes import Crew  # noqa: E402
+from invoices.dev.demo.processes import Processes  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.load import Sent, pay  # noqa: E402
-from tests.bench.processes import BenchProcesses, statements_an_invoice  # noqa: E402
-from tests.bench.results import Issuance, Results, percentile, yardstick  # noqa: E402
+from tests.bench.stack import BenchStack, statements_an_invoice  # noqa: E402
+from tests.bench.results import Issuance, BenchResults, percentile, yardstick  # noqa: E402
 
 LATENCIES = (0, 50, 200)
 LANE_SLOTS = (1, 4)
@@ -35,12 +35,12 @@ WARM_UP = 200
 
 
 class Bench:
-    def __init__(self, scene: BenchProcesses, wanted: argparse.Namespace, progress: Progress) -> None:
-        self.scene, self.wanted, self.progress = scene, wanted, progress
+    def __init__(self, scene: BenchStack, wanted: argparse.Namespace, progress: Progress) -> None:
+        self.stack, self.wanted, self.progress = scene, wanted, progress
         machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-        self.figures = Results(machine, {**vars(wanted), "lane_latency": LANE_LATENCY})
+        self.results = BenchResults(machine, {**vars(wanted), "lane_latency": LANE_LATENCY})
 
-    def run(self) -> Results:
+    def run(self) -> BenchResults:
         rounds = self.wanted.rounds
         task = self.progress.add_task("Warm-up", total=rounds * (len(LATENCIES) + 1))
         self._warm_up()
@@ -54,17 +54,17 @@ class Bench:
                 self._lane(slots)
             self._count()
             self.progress.advance(task)
-        self.figures.memory_mib = self.scene.peak_memory()
-        return self.figures
+        self.results.memory_mib = self.stack.peak_memory()
+        return self.results
 
     def _warm_up(self) -> None:
-        self.scene.latency(0)
-        pay(self.scene.api, self.scene.merchants, WARM_UP)
-        self.scene.drained()
+        self.stack.latency(0)
+        pay(self.stack.api, self.stack.merchants, WARM_UP)
+        self.stack.drained()
 
     def _round(self, latency: int) -> None:
-        scene, count, ingest = self.scene, self.wanted.orders, self.figures.ingest
-        self.figures.yardstick_ms.append(yardstick())
+        scene, count, ingest = self.stack, self.wanted.orders, self.results.ingest
+        self.results.yardstick_ms.append(yardstick())
         scene.latency(latency)
         scene.hold()
         before = scene.cpu("api")
@@ -73,7 +73,7 @@ class Bench:
         ingest.per_second.append(count / sent.seconds)
         ingest.p50_ms.append(1000 * percentile(sent.latencies, 50))
         ingest.p99_ms.append(1000 * percentile(sent.latencies, 99))
-        of = self.figures.issuance.setdefault(latency, Issuance())
+        of = self.results.issuance.setdefault(latency, Issuance())
         workers, provider = scene.cpu("worker"), scene.cpu("provider")
         of.per_second.append(count / self._drain())
         of.cpu_ms.append(1000 * (scene.cpu("worker") - workers) / count)
@@ -83,8 +83,8 @@ class Bench:
     def _drain(self) -> float:
         """Seconds from letting go to the last number."""
         started = clock.now()
-        self.scene.let_go()
-        self.scene.drained()
+        self.stack.let_go()
+        self.stack.drained()
         last = Invoice.objects.filter(state=State.ISSUED).latest("issued_at").issued_at
         assert last is not None
         return (last - started).total_seconds()
@@ -93,7 +93,7 @@ class Bench:
         """A steady flow that the machine bears easily: what a merchant sees, not what a full queue costs."""
         started = clock.now()
         self._flow()
-        self.scene.drained()
+        self.stack.drained()
         rows = Invoice.objects.filter(created_at__gte=started).values_list("created_at", "issued_at")
         waited = [(issued - created).total_seconds() for created, issued in rows if issued]
         of.live_p50_ms.append(1000 * percentile(waited, 50))
@@ -101,25 +101,25 @@ class Bench:
 
     def _flow(self) -> Sent:
         rate = self.wanted.live_rate
-        return pay(self.scene.api, self.scene.merchants, int(rate * self.wanted.live_seconds), rate=rate)
+        return pay(self.stack.api, self.stack.merchants, int(rate * self.wanted.live_seconds), rate=rate)
 
     def _lane(self, slots: int) -> None:
-        scene, count = self.scene, self.wanted.lane_orders
+        scene, count = self.stack, self.wanted.lane_orders
         scene.latency(LANE_LATENCY)
         scene.slots(slots)
         scene.hold()
         pay(scene.api, scene.merchants[:1], count)
-        self.figures.lanes.setdefault(slots, []).append(count / self._drain())
+        self.results.lanes.setdefault(slots, []).append(count / self._drain())
         scene.slots(None)
 
     def _count(self) -> None:
         """Our own process plays the worker, so that its statements can be counted."""
-        self.scene.latency(0)
-        self.scene.hold()
-        pay(self.scene.api, self.scene.merchants, self.wanted.orders)
-        with self.scene.workers_held():
-            self.figures.statements_an_invoice.append(statements_an_invoice())
-        self.scene.drained()
+        self.stack.latency(0)
+        self.stack.hold()
+        pay(self.stack.api, self.stack.merchants, self.wanted.orders)
+        with self.stack.workers_held():
+            self.results.statements_an_invoice.append(statements_an_invoice())
+        self.stack.drained()
 
 
 def main() -> int:
@@ -137,8 +137,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=wanted.json)
     bar = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Crew(settings.LOCAL / "logs") as crew:
-        scene = BenchProcesses(crew)
+    with Processes(settings.LOCAL / "logs") as crew:
+        scene = BenchStack(crew)
         with console.status("Setting the stage: database, merchants, provider, API, workers …"):
             scene.set(wanted.merchants)
         with Progress(*bar, console=console) as progress:

@@ -21,7 +21,7 @@ django.setup()
 from django.conf import settings  # noqa: E402
 
 from merchants.sync.following import BATCH  # noqa: E402
-from tests.bench.processes import cpu_of  # noqa: E402
+from tests.bench.stack import cpu_of  # noqa: E402
 from tests.merchants.change_stream import (  # noqa: E402
     END_STATE,
     ChangeStream,

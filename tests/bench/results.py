@@ -27,7 +27,7 @@ class Issuance:
 
 
 @dataclass(slots=True)
-class Results:
+class BenchResults:
     machine: dict[str, Any]
     wanted: dict[str, Any]
     ingest: Ingest = field(default_factory=Ingest)

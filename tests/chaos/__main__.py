@@ -17,7 +17,7 @@ os.environ |= {  # an operator's patience in minutes, a round's in seconds
     "PROVIDER_TIMEOUT": "10",
     "ISSUANCE_START_WITHIN": "5",
     "ISSUANCE_RETRY_STEPS": "1,2,3,4,5,5,5,5,5,5,10,10",
-    "ISSUANCE_ASK_STEPS": "1,2,3,5",
+    "ISSUANCE_LOOKUP_STEPS": "1,2,3,5",
     "ACCOUNT_PARK_SECONDS": "3",
     "CLAIM_GRACE_SECONDS": "3",
     "SWEEP_SECONDS": "2",
@@ -36,13 +36,13 @@ from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 
 from invoices.dev.demo import stage  # noqa: E402
-from invoices.dev.demo.books import OPEN, compare  # noqa: E402
-from invoices.dev.demo.day import Order, orders  # noqa: E402
+from invoices.dev.demo.books import OPEN, compare_books  # noqa: E402
+from invoices.dev.demo.day import Order, make_orders  # noqa: E402
 from invoices.dev.demo.platform import Platform  # noqa: E402
-from invoices.dev.demo.processes import Crew  # noqa: E402
+from invoices.dev.demo.processes import Processes  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.chaos.faults import FaultInjector  # noqa: E402
-from tests.chaos.processes import ChaosProcesses  # noqa: E402
+from tests.chaos.stack import ChaosStack  # noqa: E402
 from tests.chaos.report import Report, failures, sends  # noqa: E402
 from webhooks.models import WebhookEvent  # noqa: E402
 
@@ -53,13 +53,13 @@ AT_ONCE = 64
 
 def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
     folder = settings.LOCAL / "logs" / f"seed-{seed}"
-    with Crew(folder) as crew:
-        scene = ChaosProcesses(crew, seed=seed, merchants=wanted.merchants)
+    with Processes(folder) as crew:
+        scene = ChaosStack(crew, seed=seed, merchants=wanted.merchants)
         with console.status("Setting the stage …"):
             scene.set()
             scene.open()
             scene.misbehave()
-        day = orders(wanted.orders, seed)
+        day = make_orders(wanted.orders, seed)
         random.Random(seed).shuffle(day)
         connection.close()
         platform = Platform(scene.api, patience=SENDER_PATIENCE)
@@ -99,7 +99,7 @@ def _heal(progress: Progress) -> float | None:
 def _report(
     seed: int,
     day: list[Order],
-    scene: ChaosProcesses,
+    scene: ChaosStack,
     platform: Platform,
     mischief: FaultInjector,
     healed: float | None,
@@ -107,9 +107,9 @@ def _report(
     simulator = f"{scene.simulator}/simulator"
     return Report(
         seed=seed,
-        books=compare(day, stage.ask(f"{simulator}/ledger")),
-        ledger=stage.ask(f"{simulator}/ledger?summary"),
-        stats=stage.ask(f"{simulator}/stats"),
+        books=compare_books(day, stage.get_json(f"{simulator}/ledger")),
+        ledger=stage.get_json(f"{simulator}/ledger?summary"),
+        stats=stage.get_json(f"{simulator}/stats"),
         accepted=sum(bool(order.answer.get("invoiceId")) for order in day),
         failed=failures(),
         sends=sends(),

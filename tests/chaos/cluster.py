@@ -15,7 +15,7 @@ import environ
 from django.core.management import call_command
 from django.db import connections
 
-from invoices.dev.demo.processes import Crew, free_port
+from invoices.dev.demo.processes import Processes, free_port
 from invoices.dev.simulator import Simulator, running
 from invoices.lifecycle import State
 from invoices.models import Invoice
@@ -43,7 +43,7 @@ class Cluster:
     redis_url: str
     provider: Simulator
     seller: Merchant
-    crew: Crew
+    processes: Processes
 
     def pay(self, data: dict[str, Any] | None = None, webhook_id: str = "", port: int = 0) -> Answer:
         """A signed payment over HTTP. OSError: nobody took it, or nobody answered."""
@@ -73,11 +73,11 @@ def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cl
     connections["default"].close()
     connections["default"].settings_dict |= environ.Env.db_url_config(database_url)
     try:
-        with blocker.unblock(), running() as provider, Crew(root / "logs") as crew:
+        with blocker.unblock(), running() as provider, Processes(root / "logs") as crew:
             call_command("migrate", verbosity=0)
             call_command("loaddata", "legal_rules", verbosity=0)
             seller = cast.seller(url=provider.url, claim_window=0)
-            provider.tenants([cast.tenant(seller)])
+            provider.add_tenants([cast.tenant(seller)])
             yield Cluster(root, (free_port(0), free_port(0)), redis_url, provider, seller, crew)
     finally:
         connections["default"].close()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from invoices.dev.demo.processes import Crew
+from invoices.dev.demo.processes import Processes
 from tests.chaos.servers import restart_postgres
 
 PROVIDER = "provider"
@@ -26,9 +26,9 @@ DOWN_FOR = 0.5, 2.0
 class FaultInjector(threading.Thread):
     """`said` hears of every deed. After `join`, everything runs again and `error` tells what broke the thread."""
 
-    def __init__(self, crew: Crew, local: Path, redis_url: str, seed: int, said: Callable[[str], None]) -> None:
+    def __init__(self, crew: Processes, local: Path, redis_url: str, seed: int, said: Callable[[str], None]) -> None:
         super().__init__(name="mischief", daemon=True)
-        self.crew, self.local, self.redis_url, self.said = crew, local, redis_url, said
+        self.processes, self.local, self.redis_url, self.said = crew, local, redis_url, said
         self.dice = random.Random(seed)
         self.done: Counter[str] = Counter()
         self.enough = threading.Event()  # everything has been sent: no more kills
@@ -80,15 +80,15 @@ class FaultInjector(threading.Thread):
 
     def _kill(self) -> None:
         self._soon(self.dice.uniform(*BETWEEN_KILLS), self._unless_enough(self._kill))
-        alive = sorted(name for name in self.crew.running if name.startswith(("worker", "beat")))
+        alive = sorted(name for name in self.processes.running if name.startswith(("worker", "beat")))
         if not alive:
             return
         name = self.dice.choice(alive)
-        command, dead = self.crew.running[name].args, self.crew.running[name].poll() is not None
+        command, dead = self.processes.running[name].args, self.processes.running[name].poll() is not None
         self.died += [name] * dead
-        self.crew.stop(name, signal.SIGKILL)
+        self.processes.stop(name, signal.SIGKILL)
         self._note("kill", name)
-        self._soon(self.dice.uniform(*DOWN_FOR), lambda: self.crew.start(name, *command))
+        self._soon(self.dice.uniform(*DOWN_FOR), lambda: self.processes.start(name, *command))
 
     def _flush(self) -> None:
         redis.Redis.from_url(self.redis_url).flushall()
@@ -109,8 +109,8 @@ class FaultInjector(threading.Thread):
         self._soon(OUTAGE / 2, lambda: os.kill(self._provider.pid, signal.SIGUSR2))
 
     def count_the_dead(self) -> list[str]:
-        return self.died + [name for name, process in self.crew.running.items() if process.poll() is not None]
+        return self.died + [name for name, process in self.processes.running.items() if process.poll() is not None]
 
     @property
     def _provider(self) -> "subprocess.Popen[bytes]":
-        return self.crew.running[PROVIDER]
+        return self.processes.running[PROVIDER]

@@ -28,10 +28,10 @@ def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[Cluster]:
     root = tmp_path_factory.mktemp("watching")
     ours = {"SWEEP_SECONDS": "1", "ISSUANCE_RETRY_STEPS": "1", "HOADON_ALIVE": str(root / "alive")}
     with running_cluster(root, django_db_blocker, **ours) as home:
-        home.crew.start("api", *api(home.ports[0]))
-        home.crew.start("worker", *worker("watched", *settings.QUEUES))
-        home.crew.start("beat", *beat())
-        home.crew.wait_for("api", f"{home.url()}/admin/login/")
+        home.processes.start("api", *api(home.ports[0]))
+        home.processes.start("worker", *worker("watched", *settings.QUEUES))
+        home.processes.start("beat", *beat())
+        home.processes.wait_for("api", f"{home.url()}/admin/login/")
         yield home
 
 
@@ -57,7 +57,7 @@ def lines(home: Cluster, *words: str) -> list[dict[str, str]]:
 
 
 def test_one_orders_id_or_its_trace_greps_its_whole_story_across_processes(home: Cluster) -> None:
-    home.provider.faults("429", count=1, endpoint="create")
+    home.provider.add_fault("429", count=1, endpoint="create")
     order = home.pay().json()["sourceId"]
     until(all_issued)
     until(lambda: lines(home, f" order={order} ", "marker=filesKept"))
@@ -122,7 +122,7 @@ def test_a_redis_that_hangs_is_missed_like_one_that_is_away(home: Cluster) -> No
 
 def test_a_worker_and_beat_give_signs_of_life_though_they_have_nothing_to_do(home: Cluster) -> None:
     for part in ("worker", "beat"):
-        sign = home.root / "alive" / f"{part}-{home.crew.running[part].pid}"
+        sign = home.root / "alive" / f"{part}-{home.processes.running[part].pid}"
         until(sign.exists)
         os.utime(sign, (0, 0))
         until(lambda: sign.stat().st_mtime > 0)  # noqa: B023
@@ -134,8 +134,8 @@ def test_a_scrape_is_complete_after_a_flow_and_stays_so_when_no_worker_is_up(hom
     count = Invoice.objects.count()
     sends = ("send", "issued", "viettel")
     until(lambda: scrape(ask(home, "/metrics")[1])["ended_total{state}"][("ISSUED",)] == count)
-    home.crew.stop("worker")
-    home.crew.stop("beat")
+    home.processes.stop("worker")
+    home.processes.stop("beat")
     waiting = home.pay().json()["invoiceId"]
     partition = str(Invoice.objects.get(pk=waiting).partition)
     depth = (partition, "QUEUED")

@@ -26,7 +26,7 @@ PROMISE = 0.2  # seconds that a payment is delayed at most by a Redis that is aw
 SOON = {
     "PROVIDER_TIMEOUT": "20",
     "PROVIDER_SETTLE": "1",
-    "ISSUANCE_ASK_STEPS": "1,2,4",
+    "ISSUANCE_LOOKUP_STEPS": "1,2,4",
     "ISSUANCE_RETRY_STEPS": "1,2,4",
 }
 NOISE = 0.4  # what a busy machine may add to any request
@@ -36,10 +36,10 @@ NOISE = 0.4  # what a busy machine may add to any request
 def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[Cluster]:
     root = tmp_path_factory.mktemp("outages")
     with running_cluster(root, django_db_blocker, SWEEP_SECONDS="1", **SOON) as home:
-        home.crew.start("api", *api(home.ports[0]))
-        home.crew.start("worker", *worker("outages", "hoadon", *(issuance_queue(p) for p in range(3))))
-        home.crew.start("beat", *beat())
-        home.crew.wait_for("api", f"{home.url()}/admin/login/")
+        home.processes.start("api", *api(home.ports[0]))
+        home.processes.start("worker", *worker("outages", "hoadon", *(issuance_queue(p) for p in range(3))))
+        home.processes.start("beat", *beat())
+        home.processes.wait_for("api", f"{home.url()}/admin/login/")
         yield home
 
 

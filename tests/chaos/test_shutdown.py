@@ -36,17 +36,17 @@ def home(tmp_path_factory: Any, django_db_blocker: Any) -> Iterator[Cluster]:
 
 def start_api(home: Cluster, which: int) -> None:
     port = home.ports[which]
-    home.crew.start(f"api-{which}", *api(port))
-    home.crew.wait_for(f"api-{which}", f"{home.url(port)}/admin/login/")
+    home.processes.start(f"api-{which}", *api(port))
+    home.processes.wait_for(f"api-{which}", f"{home.url(port)}/admin/login/")
 
 
 def test_a_worker_that_is_told_to_stop_records_what_is_on_the_wire_and_takes_no_more(home: Cluster) -> None:
     orders = 12  # and four at once go to a lane
     assert {home.pay().status for _ in range(orders)} == {202}
     home.provider.settings(latency=1500)
-    home.crew.start("worker", *worker("first", *settings.QUEUES))
+    home.processes.start("worker", *worker("first", *settings.QUEUES))
     until(lambda: home.provider.stats().get("create", 0))
-    assert home.crew.stop("worker") == 0
+    assert home.processes.stop("worker") == 0
     states = list(Invoice.objects.values_list("state", flat=True))
     assert State.SENDING not in states
     assert 1 <= states.count(State.ISSUED) == len(home.provider.ledger())
@@ -57,14 +57,14 @@ def test_a_worker_that_is_told_to_stop_records_what_is_on_the_wire_and_takes_no_
 def test_what_it_left_is_issued_by_the_next_one_at_the_first_attempt_though_redis_forgot_it(home: Cluster) -> None:
     home.provider.settings(latency=0)
     redis.Redis.from_url(home.redis_url).flushall()  # so that it takes beat, the sweep and the pump
-    home.crew.start("worker", *worker("second", *settings.QUEUES))
-    home.crew.start("beat", *beat())
+    home.processes.start("worker", *worker("second", *settings.QUEUES))
+    home.processes.start("beat", *beat())
     until(all_issued)
     assert InvoiceIssuance.objects.count() == Invoice.objects.count() == len(home.provider.ledger())
 
 
 def test_a_rolling_deployment_under_load_loses_nothing_and_no_client_sees_an_error(home: Cluster) -> None:
-    crew = home.crew
+    crew = home.processes
     for name, command in (("worker", worker("second", *settings.QUEUES)), ("beat", beat())):
         if name not in crew.running:  # this test came alone
             crew.start(name, *command)
@@ -110,12 +110,12 @@ def test_an_api_that_is_told_to_stop_answers_what_it_has_begun(home: Cluster) ->
             lock_order(data["merchantId"], data["orderId"])  # its payment has to wait for us
             answer = sender.submit(home.pay, data)
             until(somebody_waits_for_a_lock)
-            process = home.crew.running["api-0"]
+            process = home.processes.running["api-0"]
             process.terminate()
             until(lambda: is_closed(home))
             assert process.poll() is None
         assert (answer.result().status, answer.result().json()["outcome"]) == (202, "opened")
-    assert home.crew.stop("api-0") == 0
+    assert home.processes.stop("api-0") == 0
 
 
 def somebody_waits_for_a_lock() -> bool:

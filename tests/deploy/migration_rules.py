@@ -10,7 +10,7 @@ import sqlparse
 
 # Tables that stay small enough to be locked for a moment, and old code of which may be put out of step for a minute.
 SMALL = {
-    "config_configuration", "config_historicalconfiguration", "config_signintries", "config_tally",
+    "config_configuration", "config_historicalconfiguration", "config_signintries", "config_counterslot",
     "merchants_administrativeunit", "invoices_legalrules", "invoices_partition", "invoices_historicalpartition",
     "webhooks_webhookendpoint", "webhooks_historicalwebhookendpoint", "django_content_type", "auth_permission",
 }  # fmt: skip

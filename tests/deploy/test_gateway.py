@@ -18,7 +18,7 @@ from django.db import connection
 
 from config.processes.run_modes import manage
 from config.settings import ROOT
-from invoices.dev.demo.processes import Crew, free_port
+from invoices.dev.demo.processes import Processes, free_port
 from tests.chaos.cluster import until
 from tests.config.test_deployment import GOOD
 
@@ -35,7 +35,7 @@ TOKEN = "Zm9yLXRoZS1idXllci1hbG9uZQ"
 
 @dataclass(frozen=True)
 class Gateway:
-    crew: Crew
+    processes: Processes
     plain: int
     tls: int
     log: Path
@@ -73,7 +73,7 @@ def gateway(tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any
     assert tried.returncode == 0 and "warn" not in tried.stderr.replace("stderr warn", ""), tried.stderr
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     environment = {**GOOD, "DATABASE_URL": database, "PORT": str(upstream), "API_HOST": "127.0.0.1"}
-    with Crew(folder) as crew:
+    with Processes(folder) as crew:
         given = [f"{name}={value}" for name, value in environment.items()]
         crew.start("api", "env", "-u", "HOADON_CLOCK", *given, *manage("run", "api"))
         crew.start("nginx", *nginx)
@@ -120,5 +120,5 @@ def test_the_gateways_log_names_no_claim(gateway: Gateway) -> None:
 
 
 def test_without_an_api_the_gateway_says_so_at_once(gateway: Gateway) -> None:
-    assert gateway.crew.stop("api") == 0
+    assert gateway.processes.stop("api") == 0
     assert gateway.ask("GET", "/admin/login/").status == 502

@@ -176,7 +176,7 @@ def hire(deployment: Deployment, provider: Any) -> None:
     made = deployment.image.manage("shell", "-c", SELLER.format(**facts))
     assert made.returncode == 0, made.stderr
     series = [{"template": "1/001", "symbol": symbol}]
-    provider.tenants([{"taxCode": tax_code, "password": "pass", "series": series}])
+    provider.add_tenants([{"taxCode": tax_code, "password": "pass", "series": series}])
 
 
 def issued(deployment: Deployment) -> list[Any]:

@@ -36,13 +36,13 @@ def shell(transactional_db: None, unmoved: None, provider: Any, settings: Any, t
     """In a deployment with everything set: an order that failed, a merchant that the platform told us of."""
     settings.CREDENTIALS_KEYS = [GOOD["APP_ENV_INVOICE_CREDENTIALS_KEY"]]
     merchant = cast.seller("first-cafe", url=provider.url, symbol=f"C{clock.today_vn():%y}TAA")
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     line = {"name": "Cà phê", "quantity": 1, "unitPrice": 50000, "vatRate": "10%"}  # which holds in any year
     cast.failed(merchant, orderId="order-1", lines=[line], total=50000)
     info = merchant.tax_info
     tax = {"taxCode": info.tax_code, "legalName": info.legal_name, "address": info.address, "method": info.method}
     row = {"id": "first-cafe", "name": merchant.name, "status": "active", "metadata": {"tax": tax}}
-    changes.apply({"op": "r", "before": None, "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
+    changes.apply_envelope({"op": "r", "before": None, "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
     ours, name = urlsplit(os.environ["DATABASE_URL"]), connection.settings_dict["NAME"]
     environment = {
         **os.environ,

@@ -26,13 +26,13 @@ FAULTS = {  # of a hundred calls; together about ten at each end point that issu
 }  # fmt: skip
 
 
-class ChaosProcesses:
+class ChaosStack:
     """Addresses of the parts; `merchants` are in the database and at the provider."""
 
     database = os.environ["DATABASE_URL"]
 
     def __init__(self, crew: Processes, *, seed: int, merchants: int, latency: float = 0.03) -> None:
-        self.crew, self.seed, self.count, self.latency = crew, seed, merchants, latency
+        self.processes, self.seed, self.count, self.latency = crew, seed, merchants, latency
         port, vendor = free_port(settings.PORT), free_port(31141)
         self.api, self.simulator, self._ports = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{vendor}", (port, vendor)
 
@@ -42,10 +42,10 @@ class ChaosProcesses:
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
         os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
         stage.use_own_databases("hoadon_chaos")
-        self.crew.start(
+        self.processes.start(
             PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed)
         )
-        self.crew.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
+        self.processes.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
         # Whatever a fault holds back shows within 4 s; our side waits 5.
         stage.post_json(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
         stage.create_tables()
@@ -53,17 +53,17 @@ class ChaosProcesses:
 
     def open(self, workers_each: int = 2) -> None:
         """Start every process that is ours."""
-        self.crew.start("api", *api(self._ports[0]))
+        self.processes.start("api", *api(self._ports[0]))
         for partition in range(settings.PARTITIONS):
             for twin in range(workers_each):
                 name = f"worker-{partition}{'abcdefgh'[twin]}"
-                self.crew.start(name, *worker(name, issuance_queue(partition)))
+                self.processes.start(name, *worker(name, issuance_queue(partition)))
         claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
         for twin in "ab":
-            self.crew.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
-        self.crew.start("worker-errands", *worker("errands", BACKGROUND))
-        self.crew.start("beat", *beat())
-        self.crew.wait_for("api", f"{self.api}/admin/login/")
+            self.processes.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
+        self.processes.start("worker-errands", *worker("errands", BACKGROUND))
+        self.processes.start("beat", *beat())
+        self.processes.wait_for("api", f"{self.api}/admin/login/")
 
     def misbehave(self) -> None:
         for endpoint, modes in FAULTS.items():

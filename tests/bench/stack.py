@@ -30,11 +30,11 @@ OWED = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 PATIENCE = 120  # seconds for a queue to be drained
 
 
-class BenchProcesses:
+class BenchStack:
     database = os.environ["DATABASE_URL"]
 
     def __init__(self, crew: Processes) -> None:
-        self.crew = crew
+        self.processes = crew
         self.port, self.vendor_port = free_port(settings.PORT), free_port(31141)
         self.api, self.simulator = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.vendor_port}"
         self.merchants: list[Merchant] = []
@@ -45,18 +45,18 @@ class BenchProcesses:
         stage.use_own_databases("hoadon_bench")
         call_command("migrate", verbosity=0)
         call_command("loaddata", "legal_rules", verbosity=0)
-        self.crew.start("provider", *manage("simulate_provider", "--port", str(self.vendor_port)))
-        self.crew.wait_for("provider", f"{self.simulator}/simulator/stats")
+        self.processes.start("provider", *manage("simulate_provider", "--port", str(self.vendor_port)))
+        self.processes.wait_for("provider", f"{self.simulator}/simulator/stats")
         symbol = f"C{clock.today_vn().year % 100:02d}TAA"
         self.merchants = [
             cast.seller(f"bench-{at:03d}", url=self.simulator, symbol=symbol, claim_window=0) for at in range(merchants)
         ]
         stage.post_json(f"{self.simulator}/simulator/tenants", [cast.tenant(merchant) for merchant in self.merchants])
-        self.crew.start("api", *api(self.port))
+        self.processes.start("api", *api(self.port))
         for partition in range(settings.PARTITIONS):
             name = f"worker-{partition}"
-            self.crew.start(name, *worker(name, queues.issuance_queue(partition)))
-        self.crew.wait_for("api", f"{self.api}/admin/login/")
+            self.processes.start(name, *worker(name, queues.issuance_queue(partition)))
+        self.processes.wait_for("api", f"{self.api}/admin/login/")
 
     def latency(self, milliseconds: float) -> None:
         stage.post_json(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
@@ -109,7 +109,7 @@ class BenchProcesses:
         return {kind: max(_peak(process.pid) for process in self._of(kind)) for kind in kinds}
 
     def _of(self, kind: str) -> list["subprocess.Popen[bytes]"]:
-        return [process for name, process in self.crew.running.items() if name.startswith(kind)]
+        return [process for name, process in self.processes.running.items() if name.startswith(kind)]
 
 
 @dataclass(slots=True)
