@@ -21,23 +21,23 @@ def badge(word: str) -> SafeString:
     return format_html('<span class="badge badge-{}">{}</span>', word.lower(), word)
 
 
-def moment(at: datetime | None) -> str:
+def format_time(at: datetime | None) -> str:
     """To the second: what happened in what order is the question."""
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else NOTHING
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
+def html_table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
     """Numbers stand right."""
     heads = format_html_join("", "<th>{}</th>", ((text,) for text in head))
     body = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in rows))
     return format_html('<table class="facts"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)
 
 
-def pairs(values: dict[str, Any]) -> SafeString | str:
-    return table((), values.items()) if values else NOTHING
+def html_pairs(values: dict[str, Any]) -> SafeString | str:
+    return html_table((), values.items()) if values else NOTHING
 
 
-def in_a_line(values: dict[str, Any]) -> str:
+def comma_list(values: dict[str, Any]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in values.items()) or NOTHING
 
 

@@ -1,4 +1,4 @@
-"""What a search finds, in whichever app. Each app adds its part in its `search.py`."""
+"""One row that the console's search found. Each app adds its part in its `search.py`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,5 +11,5 @@ class Hit:
     state: str
     at: datetime
     link: str
-    how: str  # as what the text was found: "order"
+    how: str  # which kind of text matched: "order"
     exact: bool = True

@@ -1,6 +1,6 @@
-"""One timeline from many tables. Each app adds its part in its `timeline.py`.
+"""An invoice's timeline, put together from many tables. Each app adds its part in its `timeline.py`.
 
-A part is a function of the `Subject` that returns its moments; what the reader may not see, it leaves out.
+A part is a function `entries(context)`. It returns its entries, without those that the reader may not see.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 
 from config.base.discovery import offered
 
-CAP = 100  # moments of one table: a longer history is cut where it is oldest, and says so
+MAX_ENTRIES = 100  # from one table; the oldest beyond that are replaced by a link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """An invoice, as told to rooms that may not know its model."""
+class TimelineContext:
+    """An invoice, for apps that cannot import its model."""
 
     invoice_id: int
     order_id: str
@@ -26,53 +26,54 @@ class Subject:
     merchant_code: str
     account_id: int | None
     partition: int
-    document: str  # the frozen one, canonical JSON; empty before the first take
+    document: str  # as stored at the first take, canonical JSON; empty before that
     since: datetime
     until: datetime
-    may: Callable[[str], bool]  # the reader's permissions: "webhooks.view_webhookevent"
+    has_perm: Callable[[str], bool]  # of the reader: "webhooks.view_webhookevent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class TimelineEntry:
     at: datetime
-    kind: str  # of which table: "audit", "attempt", "request" …
+    kind: str  # "audit", "attempt", "request" …; "gap" is a link to older entries
     sentence: str
     why: str = ""
     outcome: str = ""
     actor: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)  # what the fold-out shows: names and texts
+    details: dict[str, Any] = field(default_factory=dict)  # name and text, shown when the entry is expanded
     link: str = ""
 
     @property
-    def shown(self) -> dict[str, Any]:
-        return {name: value for name, value in self.facts.items() if value not in ("", None, "–")}
+    def shown_details(self) -> dict[str, Any]:
+        return {name: value for name, value in self.details.items() if value not in ("", None, "–")}
 
 
-def read(subject: Subject) -> list[Moment]:
-    """All parts in the order of time. As many queries for a long history as for a short one."""
-    parts = [entries(subject) for entries in offered("timeline", "entries")]
-    return _named(sorted((moment for part in parts for moment in part), key=lambda moment: moment.at))
+def collect_entries(context: TimelineContext) -> list[TimelineEntry]:
+    """All apps' entries in the order of time. The number of queries does not depend on their number."""
+    entries = [entry for entries_of_app in offered("timeline", "entries") for entry in entries_of_app(context)]
+    return _with_user_names(sorted(entries, key=lambda entry: entry.at))
 
 
-def newest(rows: QuerySet[Any] | list[Any], tell: Callable[[Any], Moment], *, what: str, link: str) -> list[Moment]:
-    """The first CAP of `rows`, which come newest first, in the order of time; a last one says where there are more."""
-    found = list(rows[: CAP + 1])
-    moments = [tell(row) for row in reversed(found[:CAP])]
-    return [earlier(moments[0].at, what, link), *moments] if len(found) > CAP else moments
+def newest_entries(
+    rows: QuerySet[Any] | list[Any], to_entry: Callable[[Any], TimelineEntry], *, what: str, link: str
+) -> list[TimelineEntry]:
+    """Entries of the first MAX_ENTRIES `rows`, which are sorted newest first; older ones become a gap with `link`."""
+    newest = list(rows[: MAX_ENTRIES + 1])
+    entries = [to_entry(row) for row in reversed(newest[:MAX_ENTRIES])]
+    return [gap_entry(entries[0].at, what, link), *entries] if len(newest) > MAX_ENTRIES else entries
 
 
-def earlier(at: datetime, what: str, link: str) -> Moment:
-    return Moment(at=at, kind="gap", sentence=f"Earlier {what} are left out here: see all.", link=link)
+def gap_entry(at: datetime, what: str, link: str) -> TimelineEntry:
+    return TimelineEntry(at=at, kind="gap", sentence=f"Earlier {what} are not shown here: see all.", link=link)
 
 
-def _named(moments: Iterable[Moment]) -> list[Moment]:
-    told = list(moments)
-    names = names_of(moment.actor for moment in told)
-    return [replace(moment, actor=names.get(moment.actor, moment.actor)) for moment in told]
+def _with_user_names(entries: list[TimelineEntry]) -> list[TimelineEntry]:
+    names = user_names(entry.actor for entry in entries)
+    return [replace(entry, actor=names.get(entry.actor, entry.actor)) for entry in entries]
 
 
-def names_of(actors: Iterable[str]) -> dict[str, str]:
-    """Users by their names: audit records know them as user:7. Who is no user is not among them."""
+def user_names(actors: Iterable[str]) -> dict[str, str]:
+    """User names by actor ("user:7"). Actors that are no users are left out."""
     ids = {actor.removeprefix("user:") for actor in actors if actor.startswith("user:")}
     users = User.objects.filter(pk__in=[pk for pk in ids if pk.isdecimal()]).values_list("pk", "username")
     return {f"user:{pk}": name for pk, name in users}

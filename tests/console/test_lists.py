@@ -79,7 +79,7 @@ def test_every_link_of_the_lists_and_the_sidebar_opens(client: Client) -> None:
 
 
 def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr("config.console.timeline.CAP", 1)
+    monkeypatch.setattr("config.console.timeline.MAX_ENTRIES", 1)
     root = User.objects.create_superuser("root", password="x")
     client.force_login(root)
     invoice = invoice_history.eventful_invoice(root)
@@ -87,7 +87,7 @@ def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, mo
         sale = cast.payment(invoice.merchant, orderId=invoice.order_id, paymentId=at)
         receiving.receive_event("internal", at, json.dumps(cast.event("payment.succeeded", sale)).encode(), "1")
     page = client.get(reverse("admin:invoices_invoice_change", args=[invoice.pk])).content.decode()
-    links = [link.replace("&amp;", "&") for link in re.findall(r'moment-gap"><a href="([^"]+)"', page)]
+    links = [link.replace("&amp;", "&") for link in re.findall(r'entry-gap"><a href="([^"]+)"', page)]
     assert any("/payment/?merchant_code=" in link for link in links)
     assert any("/webhookevent/?merchant_code=" in link for link in links)
     for link in links:

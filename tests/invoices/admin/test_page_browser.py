@@ -28,7 +28,7 @@ def desk(browser: Any, live_server: Any, root: User) -> Iterator[Page]:
 def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User) -> None:
     invoice = invoice_history.eventful_invoice(root)
     desk.goto(f"/admin/invoices/invoice/{invoice.pk}/change/")
-    told = desk.locator(".moment .sentence").all_inner_texts()
+    told = desk.locator(".entry .sentence").all_inner_texts()
     order = [
         "110.000\u00a0₫ was paid",
         "The invoice was opened",
@@ -40,7 +40,7 @@ def test_the_whole_story_is_one_list_in_the_order_of_time(desk: Page, root: User
     ]
     places = [next(at for at, text in enumerate(told) if text.startswith(start)) for start in order]
     assert places == sorted(places), told
-    moment = desk.locator(".moment-attempt")
+    moment = desk.locator(".entry-attempt")
     expect(moment.get_by_text("its SHA-256")).to_be_hidden()
     moment.locator("summary").click()
     expect(moment.get_by_text("its SHA-256")).to_be_visible()
