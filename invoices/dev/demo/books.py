@@ -51,7 +51,7 @@ class Books:
         }
 
 
-def compare(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
+def compare_books(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
     """`orders` is what the platform knows, the invoices what we know, `ledger` what the provider knows."""
     invoices = {(i.merchant.code, i.order_id): i for i in Invoice.objects.select_related("merchant").iterator()}
     theirs: dict[str, list[dict[str, Any]]] = {}

@@ -71,10 +71,10 @@ class Order:
         return self.payment["total"]
 
 
-def orders(count: int, seed: int = 1) -> list[Order]:
+def make_orders(count: int, seed: int = 1) -> list[Order]:
     """`count` orders since early morning; the last fifth so fresh that their buyers may still claim."""
     dice = random.Random(seed)  # noqa: S311  (a story, not a secret)
-    merchants = list(Merchant.objects.living().select_related("tax_info").order_by("code"))
+    merchants = list(Merchant.objects.not_deleted().select_related("tax_info").order_by("code"))
     now = clock.now()
     day: list[Order] = []
     for at in range(count):
@@ -89,7 +89,7 @@ def orders(count: int, seed: int = 1) -> list[Order]:
     return day
 
 
-def buyer(dice: random.Random) -> dict[str, Any]:
+def choose_buyer(dice: random.Random) -> dict[str, Any]:
     if dice.random() < 0.5:
         return COMPANY
     return {
@@ -100,7 +100,7 @@ def buyer(dice: random.Random) -> dict[str, Any]:
     }
 
 
-def refund(order: Order, now: datetime) -> dict[str, Any]:
+def refund_body(order: Order, now: datetime) -> dict[str, Any]:
     return {
         "orderId": order.id,
         "merchantId": order.merchant,
@@ -143,5 +143,5 @@ def _request(dice: random.Random, order: Order, at: datetime) -> dict[str, Any]:
         "merchantId": order.merchant,
         "requestedAt": at.isoformat(),
         "source": "checkout",
-        "buyer": buyer(dice),
+        "buyer": choose_buyer(dice),
     }

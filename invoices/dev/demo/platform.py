@@ -15,7 +15,7 @@ from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
 from config.base import clock
-from invoices.dev.demo.day import Order, buyer, refund
+from invoices.dev.demo.day import Order, choose_buyer, refund_body
 
 AT_ONCE = 16
 
@@ -50,11 +50,11 @@ class Platform:
         order.answer = await self._send(session, f"pay-{order.id}", "payment.succeeded", order.payment)
         order.claim_url = order.answer.get("claimUrl") or ""
         if order.refunded:
-            await self._send(session, f"ref-{order.id}", "order.refunded", refund(order, clock.now()))
+            await self._send(session, f"ref-{order.id}", "order.refunded", refund_body(order, clock.now()))
         order.claims = order.claims and order.answer.get("state") == "WAITING"
         if order.claims:
             token = urlsplit(order.claim_url).path.rsplit("/", 1)[-1]
-            details = buyer(random.Random(order.id))
+            details = choose_buyer(random.Random(order.id))
             too_late = (409, 410) if self.patience else ()  # it was heard, and the answer was lost
             await self._insist(
                 f"the claim of {order.id}",

@@ -15,7 +15,7 @@ COMES_UP = 120  # seconds, on a machine that starts a dozen parts at once
 PATIENCE = 30  # seconds for a part to go down before it is killed
 
 
-class Crew:
+class Processes:
     """Processes with a log each; leaving the block stops them all, the last started first."""
 
     def __init__(self, logs: Path) -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from config.base import clock
 from config.processes import broker
 from config.processes.run_modes import consumer
-from invoices.dev.demo.processes import Crew
+from invoices.dev.demo.processes import Processes
 from merchants.models import Merchant
 from merchants.sync.envelopes import UNAVAILABLE
 
@@ -20,8 +20,8 @@ PATIENCE = 15  # seconds after the last order: joining a group takes the embedde
 class Renaming:
     """The stream is an extra of the story: where it fails the day goes on, and `outcome` says so."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.merchant = Merchant.objects.living().earliest("code")
+    def __init__(self, crew: Processes) -> None:
+        self.merchant = Merchant.objects.not_deleted().earliest("code")
         self.name = f"{self.merchant.name} (chi nhánh mới)"
         own = str(time.time_ns())  # the broker may know an earlier demo
         self.topic = f"demo.{own}.merchants"

@@ -13,10 +13,10 @@ from stdnum.vn import mst
 
 from config.base import clock
 from config.base.ids import new_ids
+from invoices.audit import canonical_json
 from invoices.dev.demo.day import COMPANY, MENUS, PEOPLE
 from invoices.issuing import documents
 from invoices.models import Invoice, LegalRules
-from invoices.models.audit import canonical
 from invoices.opening.money import parse_lines, settle
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 
@@ -132,7 +132,7 @@ def buyers() -> list[Buyer]:
         person = {"kind": "individual", "name": name, "address": "5 Lê Lợi, phường Bến Thành"}
         everybody.append(person | {"phone": f"09012345{at:02d}"})
     consumer = LegalRules.on(MARK_DATE).consumer_text
-    return [Buyer(text(of), canonical(asdict(documents.buyer_of(of, consumer)))) for of in everybody]
+    return [Buyer(text(of), canonical_json(asdict(documents.buyer_of(of, consumer)))) for of in everybody]
 
 
 def text(value: Any) -> str:

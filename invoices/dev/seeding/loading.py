@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from config.models import Tally
+from config.models import CounterSlot
 from invoices.dev.seeding.lines import NULL
 from invoices.dev.seeding.story import IDS, Part, Plan, write
 from invoices.models import BuyerTerms, Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
@@ -57,10 +57,13 @@ def _copy(plan: Plan, told: Progress) -> None:
                 copy.write("".join(f"{line}\n" for line in lines.text))
         counts += part.counts
         told("Invoices", min(at + PART, plan.count), plan.count)
-    Tally.objects.bulk_create(
-        [Tally(at=at, name=name, label=label, teller=0, count=count) for (at, name, label), count in counts.items()],
+    CounterSlot.objects.bulk_create(
+        [
+            CounterSlot(at=at, name=name, label=label, backend_pid=0, count=count)
+            for (at, name, label), count in counts.items()
+        ],
         update_conflicts=True,
-        unique_fields=["at", "name", "label", "teller"],
+        unique_fields=["at", "name", "label", "backend_pid"],
         update_fields=["count"],
     )
 

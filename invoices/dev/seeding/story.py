@@ -17,13 +17,13 @@ from django.db.models import Model
 from config.base import clock
 from config.monitoring import counters
 from invoices import audit
+from invoices.audit import chain_hash
 from invoices.counters import COUNTED, bucket
 from invoices.dev.seeding.cast import MARK_DATE, MARK_REFERENCE, Buyer, Sale, Seller
 from invoices.dev.seeding.lines import NULL, Lines
 from invoices.issuing import documents
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
-from invoices.models.audit import chain
 from invoices.models.invoice import reference_of
 from invoices.models.rules import issue_limit
 from invoices.queues import partition_of
@@ -213,15 +213,15 @@ class Story:
             pk, self.pk, self.seq, event, outcome, actor, reason,
             before=before, after={"state": state.value} | (after or {}), at=at,
         )  # fmt: skip
-        self.hash = chain(self.hash, record)
+        self.hash = chain_hash(self.hash, record)
         self.part.lines[InvoiceAuditTracing].add(
             id=pk, invoice_id=self.pk, seq=self.seq, event_type=event, outcome=outcome, actor=actor, at=at.isoformat(),
             record=record, hash=self.hash,
         )  # fmt: skip
-        if state in COUNTED and state != self.state and at > self.plan.now - counters.KEPT:
+        if state in COUNTED and state != self.state and at > self.plan.now - counters.RETENTION:
             label = str(bucket((at - self.paid).total_seconds())) if state == State.ISSUED else ""
             label = (after or {}).get("failure", "late") if state == State.FAILED else label
-            self.part.counts[counters.slot(at), state.value, label] += 1
+            self.part.counts[counters.slot_start(at), state.value, label] += 1
         self.state, self.updated = state.value, at
 
     def _request(self, source: str, at: datetime, buyer: Buyer) -> None:
@@ -236,7 +236,7 @@ class Story:
         again = self.plan.now + timedelta(minutes=60 * self.dice.random())
         if state == State.FAILED:
             self.row |= failure | ({"failure_field": "buyer.tax_code"} if failure["failure"] == "refused" else {})
-        doubted = {"doubted_at": self.row.get("exposed_at")} if state == State.UNCERTAIN else {}
+        doubted = {"first_uncertain_at": self.row.get("exposed_at")} if state == State.UNCERTAIN else {}
         self.part.lines[Invoice].add(
             id=self.pk, created_at=self.paid_at, updated_at=self.updated.isoformat(), merchant_id=seller.pk,
             order_id=self.order, payment_id=f"pay-{self.order}", paid_at=self.paid_at, sold=self.sale.sold,

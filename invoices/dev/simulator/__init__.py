@@ -1,4 +1,4 @@
-"""A fake Viettel SInvoice v2 with faults, on a real socket. Not for production: it issues nothing legal."""
+"""A simulated Viettel SInvoice v2 with faults, on a real socket, for development and tests. It issues nothing legal."""
 
 from invoices.dev.simulator.server import Simulator, running
 

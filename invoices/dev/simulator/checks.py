@@ -1,22 +1,22 @@
-"""What the vendor refuses, as far as it is known. Amounts are int or Decimal, never float."""
+"""The vendor's known checks of a createInvoice body. Amounts are int or Decimal, never float."""
 
 from decimal import Decimal
 from typing import Any
 
 from stdnum.vn import mst
 
+from invoices.dev.simulator.answers import Refusal
+
 Number = int | Decimal
 TAXED = (5, 8, 10)
 
-Fault = tuple[str, str] | None
+
+def find_refusal(body: dict[str, Any]) -> Refusal | None:
+    """The first reason to refuse a createInvoice body. Raises KeyError or TypeError where it is malformed."""
+    return _check_key(body["generalInvoiceInfo"]) or _check_buyer(body["buyerInfo"]) or _check_lines(body)
 
 
-def fault_of(body: dict[str, Any]) -> Fault:
-    """(code, text) of the first thing wrong with a createInvoice body, or None. KeyError/TypeError: malformed."""
-    return _key(body["generalInvoiceInfo"]) or _buyer(body["buyerInfo"]) or _sums(body)
-
-
-def _key(general: dict[str, Any]) -> Fault:
+def _check_key(general: dict[str, Any]) -> Refusal | None:
     key = general.get("transactionUuid")
     if not key:
         return "TRANSACTION_UUID_REQUIRED", "Thiếu transactionUuid"
@@ -27,7 +27,7 @@ def _key(general: dict[str, Any]) -> Fault:
     return None
 
 
-def _buyer(buyer: dict[str, Any]) -> Fault:
+def _check_buyer(buyer: dict[str, Any]) -> Refusal | None:
     tax_code = buyer.get("buyerTaxCode")
     if tax_code and not ((len(tax_code) == 12 and tax_code.isdecimal()) or mst.is_valid(tax_code)):
         return "INVOICE_VALID_INPUT_INVALID_BUYER_TAX_CODE", f"Mã số thuế người mua '{tax_code}' không hợp lệ"
@@ -37,8 +37,8 @@ def _buyer(buyer: dict[str, Any]) -> Fault:
     return None
 
 
-def _sums(body: dict[str, Any]) -> Fault:
-    """Codes 43, 44, 49, 87, each with |difference| < 1 đồng. An amount's sign stands beside it, in a flag."""
+def _check_lines(body: dict[str, Any]) -> Refusal | None:
+    """Codes 43, 44, 49 and 87, each with |difference| < 1 đồng. Amounts have no sign; a flag beside them carries it."""
     net: Number = 0
     tax: Number = 0
     for item in body["itemInfo"]:
@@ -56,26 +56,26 @@ def _sums(body: dict[str, Any]) -> Fault:
             return "44", "Tiền thuế của dòng khác thành tiền nhân thuế suất"
         sign = 1 if item.get("isIncreaseItem", True) else -1
         net, tax = net + sign * line, tax + sign * line_tax
-    return _totals(body, net, tax)
+    return _check_totals(body, net, tax)
 
 
-def _totals(body: dict[str, Any], net: Number, tax: Number) -> Fault:
-    told = body["summarizeInfo"]
-    told_net, told_tax, told_all = (
-        amount if told.get(flag, True) else -amount
+def _check_totals(body: dict[str, Any], net: Number, tax: Number) -> Refusal | None:
+    summary = body["summarizeInfo"]
+    sum_net, sum_tax, sum_total = (
+        amount if summary.get(flag, True) else -amount
         for amount, flag in (
-            (told["totalAmountWithoutTax"], "isTotalAmtWithoutTaxPos"),
-            (told["totalTaxAmount"], "isTotalTaxAmountPos"),
-            (told["totalAmountWithTax"], "isTotalAmountPos"),
+            (summary["totalAmountWithoutTax"], "isTotalAmtWithoutTaxPos"),
+            (summary["totalTaxAmount"], "isTotalTaxAmountPos"),
+            (summary["totalAmountWithTax"], "isTotalAmountPos"),
         )
     )
-    if abs(tax - told_tax) >= 1:
+    if abs(tax - sum_tax) >= 1:
         return "49", "Tổng tiền thuế khác tổng tiền thuế các dòng"
-    if abs(net - told_net) >= 1 or abs(told_net + told_tax - told_all) >= 1:
+    if abs(net - sum_net) >= 1 or abs(sum_net + sum_tax - sum_total) >= 1:
         return "87", "Tổng tiền khác tổng các dòng"
     rates = body.get("taxBreakdowns")
     if rates is not None:
         rate_tax = sum(one["taxAmount"] if one.get("taxAmountPos", True) else -one["taxAmount"] for one in rates)
-        if abs(rate_tax - told_tax) >= 1:
+        if abs(rate_tax - sum_tax) >= 1:
             return "49", "Tổng tiền thuế khác tổng tiền thuế theo thuế suất"
     return None

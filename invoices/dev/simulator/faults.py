@@ -1,60 +1,83 @@
-"""What can go wrong, drawn by dice or ordered by a header."""
+"""The faults of the simulated vendor: drawn by dice, or ordered by a request's header."""
 
 import random
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-CREATE, SEARCH, FILE, LIST, LOGIN, TEMPLATES = "create", "search", "file", "list", "login", "templates"
-EVERY = {CREATE, SEARCH, FILE, LIST, LOGIN, TEMPLATES}
 
-MODES: dict[str, set[str]] = {
-    "issue-then-drop": {CREATE},  # issued, and the connection is cut
-    "drop-before": {CREATE, SEARCH, FILE, LOGIN},  # nothing done, and the connection is cut
-    "timeout-before": {CREATE},  # nothing done, and no answer
-    "hang": EVERY,  # done, `seconds` late
-    "5xx-after-issue": {CREATE},
-    "5xx-before": EVERY,
-    "429": EVERY,
-    "being-processed": {CREATE},  # says so, and issues `seconds` later
-    "commit-late": {CREATE},  # a 5xx or a cut, and issues `seconds` later
-    "forget-key": {CREATE},  # takes a known key for a new one
-    "duplicate-key": {CREATE},  # issued, and answered as if the key were known
-    "code-delayed": {CREATE},  # the tax authority's code comes `seconds` later
-    "cqt-rejected": {CREATE},  # the tax authority refuses, `seconds` later
-    "date-before-last": {CREATE},
-    "number-conflict": {CREATE},
-    "out-of-quota": {CREATE},
-    "cert-expired": {CREATE},
-    "invalid-buyer-tax-code": {CREATE},
-    "token-expired": EVERY - {LOGIN},
-    "ip-blocked-500": EVERY,
-    "bad-body": {CREATE, SEARCH, FILE},  # done, and the answer is half a JSON text or a proxy's page
-    "file-not-ready": {FILE},
-    "lookup-lag": {SEARCH},  # an invoice younger than `seconds` is not found
-    "lookup-error": {SEARCH},
+class Endpoint(StrEnum):
+    CREATE = "create"
+    SEARCH = "search"
+    FILE = "file"
+    LIST = "list"
+    LOGIN = "login"
+    TEMPLATES = "templates"
+
+
+class Mode(StrEnum):
+    """`seconds` is the fault's own delay. The values are part of the admin API."""
+
+    ISSUE_THEN_DROP = "issue-then-drop"  # issues, then cuts the connection
+    DROP_BEFORE = "drop-before"  # does nothing and cuts the connection
+    TIMEOUT_BEFORE = "timeout-before"  # does nothing and never answers
+    HANG = "hang"  # does the work and answers `seconds` late
+    ERROR_AFTER_ISSUE = "5xx-after-issue"
+    ERROR_BEFORE = "5xx-before"
+    TOO_MANY_REQUESTS = "429"
+    BEING_PROCESSED = "being-processed"  # answers so, and issues `seconds` later
+    COMMIT_LATE = "commit-late"  # answers 5xx or cuts the connection, and issues `seconds` later
+    FORGET_KEY = "forget-key"  # treats a known key as a new one
+    DUPLICATE_KEY = "duplicate-key"  # issues, and answers that the key is known
+    CODE_DELAYED = "code-delayed"  # the tax authority's code comes `seconds` later
+    REJECTED_BY_TAX_AUTHORITY = "cqt-rejected"  # the tax authority rejects it `seconds` later
+    DATE_BEFORE_LAST = "date-before-last"
+    NUMBER_CONFLICT = "number-conflict"
+    OUT_OF_QUOTA = "out-of-quota"
+    CERTIFICATE_EXPIRED = "cert-expired"
+    INVALID_BUYER_TAX_CODE = "invalid-buyer-tax-code"
+    TOKEN_EXPIRED = "token-expired"  # noqa: S105
+    IP_BLOCKED = "ip-blocked-500"
+    BAD_BODY = "bad-body"  # does the work, and answers with half a JSON text or a proxy's page
+    FILE_NOT_READY = "file-not-ready"
+    LOOKUP_LAG = "lookup-lag"  # does not find an invoice younger than `seconds`
+    LOOKUP_ERROR = "lookup-error"
+
+
+EVERY = set(Endpoint)
+ENDPOINTS: dict[Mode, set[Endpoint]] = {mode: {Endpoint.CREATE} for mode in Mode} | {
+    Mode.DROP_BEFORE: {Endpoint.CREATE, Endpoint.SEARCH, Endpoint.FILE, Endpoint.LOGIN},
+    Mode.HANG: EVERY,
+    Mode.ERROR_BEFORE: EVERY,
+    Mode.TOO_MANY_REQUESTS: EVERY,
+    Mode.TOKEN_EXPIRED: EVERY - {Endpoint.LOGIN},
+    Mode.IP_BLOCKED: EVERY,
+    Mode.BAD_BODY: {Endpoint.CREATE, Endpoint.SEARCH, Endpoint.FILE},
+    Mode.FILE_NOT_READY: {Endpoint.FILE},
+    Mode.LOOKUP_LAG: {Endpoint.SEARCH},
+    Mode.LOOKUP_ERROR: {Endpoint.SEARCH},
 }
 
 
 @dataclass(slots=True)
 class Fault:
-    mode: str
+    mode: Mode
     seconds: float | None = None  # None: most of the simulator's settle time
 
 
 @dataclass(slots=True)
 class Rule:
-    mode: str
+    mode: Mode
     probability: float = 1.0
-    tenant: str | None = None  # tax code; None: everybody
+    tenant: str | None = None  # tax code; None: all tenants
     count: int | None = None  # how often at most
     seconds: float | None = None
-    endpoint: str | None = None  # narrower than the mode's own
+    endpoint: str | None = None  # one of the mode's endpoints; None: all of them
     drawn: int = 0
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"no such fault: {self.mode}")
-        if self.endpoint is not None and self.endpoint not in MODES[self.mode]:
+        self.mode = Mode(self.mode)
+        if self.endpoint is not None and self.endpoint not in ENDPOINTS[self.mode]:
             raise ValueError(f"{self.mode} does not happen at {self.endpoint}")
 
 
@@ -63,18 +86,18 @@ class Faults:
         self.rules: list[Rule] = []
         self.dice = random.Random(seed)  # noqa: S311 (dice, not secrets)
 
-    def add(self, told: dict[str, Any]) -> None:
-        """{mode, probability?, tenant?, count?, seconds?, endpoint?}; ValueError or TypeError: nonsense."""
-        self.rules.append(Rule(**told))
+    def add_rule(self, fields: dict[str, Any]) -> None:
+        """{mode, probability?, tenant?, count?, seconds?, endpoint?}. Raises ValueError or TypeError."""
+        self.rules.append(Rule(**fields))
 
-    def draw(self, endpoint: str, tenant: str | None, header: str | None) -> Fault | None:
-        """The first rule that applies and wins its throw. A header "mode" or "mode; seconds=3" comes before all."""
+    def draw(self, endpoint: Endpoint, tenant: str | None, header: str | None) -> Fault | None:
+        """The first rule that applies and wins its throw. A header "mode" or "mode; seconds=3" takes precedence."""
         if header:
             mode, _, seconds = header.partition("; seconds=")
-            if endpoint in MODES.get(mode, ()):
-                return Fault(mode, float(seconds) if seconds else None)
+            if mode in set(Mode) and endpoint in ENDPOINTS[Mode(mode)]:
+                return Fault(Mode(mode), float(seconds) if seconds else None)
         for rule in self.rules:
-            if endpoint not in ((rule.endpoint,) if rule.endpoint else MODES[rule.mode]):
+            if endpoint not in ((rule.endpoint,) if rule.endpoint else ENDPOINTS[rule.mode]):
                 continue
             if rule.tenant not in (None, tenant) or (rule.count is not None and rule.drawn >= rule.count):
                 continue

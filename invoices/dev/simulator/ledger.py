@@ -1,4 +1,4 @@
-"""What the simulated vendor knows: tenants, their symbols, and every invoice it ever numbered."""
+"""The simulated vendor's data: tenants, their symbols, and every invoice that it has numbered."""
 
 import hashlib
 import time
@@ -14,14 +14,14 @@ EPOCH = date(1970, 1, 1)
 
 
 class Row:
-    """One legal invoice, kept small: there may be a million in memory. The request is kept packed, for the files."""
+    """One invoice. The request is kept compressed, to render the files: a million rows must fit in memory."""
 
     __slots__ = ("at", "code_at", "day", "key", "number", "packed", "rejected", "series", "total")
 
     def __init__(self, series: "Series", key: str, number: int, day: int, total: int, body: bytes, at: float) -> None:
         self.series, self.key, self.number, self.day, self.total, self.at = series, key, number, day, total, at
         self.packed = zlib.compress(body, 1)
-        self.code_at = at  # epoch seconds from which the tax authority's answer is there
+        self.code_at = at  # epoch seconds from which the tax authority's answer is known
         self.rejected = False
 
     @property
@@ -41,7 +41,7 @@ class Row:
         return EPOCH + timedelta(days=self.day)
 
     def code(self, now: float) -> str:
-        """The tax authority's code: 34 characters, or 23 for a cash register's symbol; "" while it is silent."""
+        """The tax authority's code: 34 characters, or 23 for a cash register's symbol; "" until it answers."""
         if self.rejected or now < self.code_at or self.series.symbol.startswith("K"):
             return ""
         if self.series.symbol[3:4] == "M":
@@ -58,7 +58,7 @@ class Row:
     def _digest(self, what: bytes) -> bytes:
         return hashlib.blake2b(f"{self.series.owner}{self.invoice_no}".encode(), key=what, digest_size=17).digest()
 
-    def told(self, now: float) -> dict[str, Any]:
+    def to_json(self, now: float) -> dict[str, Any]:
         return {
             "tenant": self.series.owner,
             "template": self.series.template,
@@ -75,7 +75,7 @@ class Row:
 
 @dataclass(slots=True)
 class Series:
-    """One symbol: numbers without a gap from 1, dates that never run backwards."""
+    """One symbol: numbers from 1 without a gap, dates that never decrease."""
 
     owner: str
     template: str
@@ -102,18 +102,18 @@ class Tenant:
     certificate_expires: date | None = None
     series: dict[tuple[str, str], Series] = field(default_factory=dict, repr=False)
 
-    def merge(self, told: dict[str, Any]) -> None:
-        """Take new settings; the symbols' numbers and invoices stay."""
+    def update(self, fields: dict[str, Any]) -> None:
+        """Change settings; the symbols keep their numbers and invoices."""
         for name in ("username", "password", "name", "address"):
-            setattr(self, name, told.get(name, getattr(self, name)))
-        if "latency" in told:
-            self.latency = None if told["latency"] is None else told["latency"] / 1000
-        if "certificateExpires" in told:
-            expires = told["certificateExpires"]
+            setattr(self, name, fields.get(name, getattr(self, name)))
+        if "latency" in fields:
+            self.latency = None if fields["latency"] is None else fields["latency"] / 1000
+        if "certificateExpires" in fields:
+            expires = fields["certificateExpires"]
             self.certificate_expires = date.fromisoformat(expires) if expires else None
-        for one in told.get("series", ()):
-            at = (one.get("template", "1/001"), one["symbol"])
-            series = self.series.setdefault(at, Series(self.tax_code, *at))
+        for one in fields.get("series", ()):
+            key = (one.get("template", "1/001"), one["symbol"])
+            series = self.series.setdefault(key, Series(self.tax_code, *key))
             series.quota = one.get("quota", series.quota)
             series.active = one.get("active", series.active)
 
@@ -124,17 +124,17 @@ class Ledger:
         self.rows: list[Row] = []
         self.by_key: dict[tuple[str, str], Row] = {}
 
-    def upsert(self, told: dict[str, Any]) -> Tenant:
+    def upsert_tenant(self, fields: dict[str, Any]) -> Tenant:
         """By tax code: {taxCode, username?, password, name?, latency? (ms), series: [{template, symbol, quota?}]}."""
-        tax_code = told["taxCode"]
+        tax_code = fields["taxCode"]
         tenant = self.tenants.get(tax_code)
         if tenant is None:
-            tenant = self.tenants[tax_code] = Tenant(tax_code, told.get("username", tax_code), told["password"])
-        tenant.merge(told)
+            tenant = self.tenants[tax_code] = Tenant(tax_code, fields.get("username", tax_code), fields["password"])
+        tenant.update(fields)
         return tenant
 
     def commit(self, series: Series, key: str, day: int, total: int, body: bytes) -> Row:
-        """Number and keep: nothing awaits between the number and the row, so no number is lost or given twice."""
+        """Give a number and store the row, without an await between them, so no number is lost or given twice."""
         row = Row(series, key, len(series.rows) + 1, day, total, body, time.time())
         series.last_day = day
         series.rows.append(row)
@@ -142,10 +142,10 @@ class Ledger:
         self.by_key[series.owner, key] = row
         return row
 
-    def find(self, tax_code: str, key: str) -> Row | None:
+    def find_by_key(self, tax_code: str, key: str) -> Row | None:
         return self.by_key.get((tax_code, key))
 
-    def numbered(self, tax_code: str, template: str, invoice_no: str) -> Row | None:
+    def find_by_number(self, tax_code: str, template: str, invoice_no: str) -> Row | None:
         tenant = self.tenants.get(tax_code)
         for series in tenant.series.values() if tenant else ():
             number = invoice_no.removeprefix(series.symbol)
@@ -153,32 +153,32 @@ class Ledger:
                 return series.rows[int(number) - 1] if 0 < int(number) <= len(series.rows) else None
         return None
 
-    def told(self, since: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+    def list_rows(self, since: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
         now = time.time()
         stop = None if limit is None else since + limit
-        return [row.told(now) for row in self.rows[since:stop]]
+        return [row.to_json(now) for row in self.rows[since:stop]]
 
     def summary(self) -> dict[str, Any]:
-        """Counts and the broken promises, if any: one key with two invoices is what must never happen."""
+        """Counts, and what must never happen: two invoices for one key, gaps in numbers, dates that decrease."""
         keys = Counter((row.series.owner, row.key) for row in self.rows)
-        every = [series for tenant in self.tenants.values() for series in tenant.series.values()]
+        all_series = [series for tenant in self.tenants.values() for series in tenant.series.values()]
         return {
             "invoices": len(self.rows),
             "total": sum(row.total for row in self.rows),
             "duplicates": {key: count for (_, key), count in keys.items() if count > 1},
-            "gaps": sum(row.number != at for series in every for at, row in enumerate(series.rows, 1)),
+            "gaps": sum(row.number != at for series in all_series for at, row in enumerate(series.rows, 1)),
             "backwards": sum(
                 later.day < row.day
-                for series in every
+                for series in all_series
                 for row, later in zip(series.rows, series.rows[1:], strict=False)
             ),
             "series": [
                 {"tenant": one.owner, "template": one.template, "symbol": one.symbol, "invoices": len(one.rows)}
-                for one in every
+                for one in all_series
             ],
         }
 
 
 def day_of(milliseconds: int) -> int:
-    """Epoch milliseconds → days since 1970 in Việt Nam, which has had no summer time since 1975."""
+    """Epoch milliseconds → days since 1970 in Việt Nam, whose offset has not changed since 1975."""
     return (milliseconds + VN_OFFSET_MS) // DAY_MS

@@ -1,4 +1,4 @@
-"""The simulated vendor on a socket of 127.0.0.1: as a process, or in a thread of a test."""
+"""The simulated vendor on a socket of 127.0.0.1, as a process or in a thread of a test."""
 
 import asyncio
 import json
@@ -10,18 +10,19 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from invoices.dev.simulator.answers import Cut, json_answer
-from invoices.dev.simulator.vendor import Settings, Vendor
+from invoices.dev.simulator.answers import ConnectionCut, json_answer
+from invoices.dev.simulator.settings import Settings
+from invoices.dev.simulator.vendor import Vendor
 
 ADMIN = "/simulator/"
-LARGEST_REQUEST = 8 << 20
+MAX_REQUEST_BYTES = 8 << 20
 T = TypeVar("T")
 
 
 class Simulator:
-    """Start it inside a running loop, or in a thread of its own (`start`/`stop`, `running`).
+    """Runs inside a running loop (`open`, `close`) or in a thread of its own (`start`, `stop`, `running`).
 
-    The verbs below are safe from any thread and say what the admin API says.
+    The methods from `add_fault` to `stats` are safe from any thread and correspond to the admin API.
     """
 
     def __init__(self, port: int = 0, *, tenants: Iterable[Mapping[str, Any]] = (), seed: int | None = None) -> None:
@@ -35,12 +36,12 @@ class Simulator:
         return f"http://127.0.0.1:{self.port}"
 
     async def open(self) -> None:
-        """Listen. OSError: the port is taken."""
+        """Listen. Raises OSError where the port is taken."""
         self._loop = asyncio.get_running_loop()
         self.vendor = Vendor(Settings(), seed=self._seed)
         for tenant in self._tenants:
-            self.vendor.ledger.upsert(dict(tenant))
-        # The bare server: an Application's routing would cost a third of the requests a second.
+            self.vendor.ledger.upsert_tenant(dict(tenant))
+        # A bare server: an Application's routing would cost a third of the throughput.
         self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=2048)
@@ -52,10 +53,10 @@ class Simulator:
         await self._runner.cleanup()
 
     def start(self) -> "Simulator":
-        """In a thread of its own. OSError: the port is taken."""
+        """Listen in a thread of its own. Raises OSError where the port is taken."""
         listening: Future[None] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._live(listening)), name="simulator", daemon=True
+            target=lambda: asyncio.run(self._serve(listening)), name="simulator", daemon=True
         )
         self._thread.start()
         listening.result()
@@ -66,7 +67,7 @@ class Simulator:
             self._loop.call_soon_threadsafe(self._done.set)
             self._thread.join()
 
-    async def _live(self, listening: Future[None]) -> None:
+    async def _serve(self, listening: Future[None]) -> None:
         self._done = asyncio.Event()
         try:
             await self.open()
@@ -77,32 +78,31 @@ class Simulator:
         await self._done.wait()
         await self.close()
 
-    def faults(self, mode: str, **rule: Any) -> None:
-        """faults("429", probability=0.1, tenant="…", count=3, seconds=2): see faults.py."""
-        self._do(lambda: self.vendor.faults.add({"mode": mode, **rule}))
+    def add_fault(self, mode: str, **rule: Any) -> None:
+        """add_fault("429", probability=0.1, tenant="…", count=3, seconds=2): see faults.Rule."""
+        self._call(lambda: self.vendor.faults.add_rule({"mode": mode, **rule}))
 
-    def calm(self) -> None:
-        """No fault from now on."""
-        self._do(self.vendor.faults.rules.clear)
+    def clear_faults(self) -> None:
+        self._call(self.vendor.faults.rules.clear)
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """latency (ms), personality, settle, token_life, window (s); answers with all of them."""
-        return self._do(lambda: self.configure(changes))
+        """Change latency (ms), personality, settle, token_life or window (s); returns all of them."""
+        return self._call(lambda: self.configure(changes))
 
-    def tenants(self, told: Iterable[Mapping[str, Any]]) -> None:
-        self._do(lambda: [self.vendor.ledger.upsert(dict(one)) for one in told])
+    def add_tenants(self, tenants: Iterable[Mapping[str, Any]]) -> None:
+        self._call(lambda: [self.vendor.ledger.upsert_tenant(dict(tenant)) for tenant in tenants])
 
     def ledger(self, since: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
-        return self._do(lambda: self.vendor.ledger.told(since, limit))
+        return self._call(lambda: self.vendor.ledger.list_rows(since, limit))
 
     def summary(self) -> dict[str, Any]:
-        return self._do(self.vendor.ledger.summary)
+        return self._call(self.vendor.ledger.summary)
 
     def stats(self) -> dict[str, int]:
-        return self._do(lambda: dict(self.vendor.stats))
+        return self._call(lambda: dict(self.vendor.stats))
 
     def configure(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """`settings` for the loop's own thread. ValueError: no such setting."""
+        """Like `settings`, for the loop's own thread. Raises ValueError where there is no such setting."""
         settings = self.vendor.settings
         for name, value in changes.items():
             if name not in Settings.__slots__:
@@ -112,11 +112,11 @@ class Simulator:
             setattr(settings, name, value / 1000 if name == "latency" else value)
         return {name: getattr(settings, name) for name in Settings.__slots__} | {"latency": settings.latency * 1000}
 
-    def _do(self, act: Callable[[], T]) -> T:
-        """Run in the loop's thread: the vendor's state has one owner."""
+    def _call(self, function: Callable[[], T]) -> T:
+        """Call a function in the loop's thread, which owns the vendor's state."""
 
         async def once() -> T:
-            return act()
+            return function()
 
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(once(), self._loop).result()
@@ -126,41 +126,41 @@ class Simulator:
         raw = await _body(request)
         try:
             if path.startswith(ADMIN):
-                return self._admin(request.method, path.removeprefix(ADMIN), request.query, raw)
+                return self._answer_admin(request.method, path.removeprefix(ADMIN), request.query, raw)
             return await self.vendor.answer(path, request.headers, raw)
-        except Cut:
+        except ConnectionCut:
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response()  # goes nowhere
+            return web.Response()  # is not sent
         except (ValueError, KeyError, TypeError) as error:
             return json_answer({"code": 400, "message": "INVALID_INPUT", "data": repr(error)}, 400)
 
-    def _admin(self, method: str, what: str, query: Mapping[str, str], raw: bytes) -> web.Response:
-        """No secret asked: it listens on the loopback only."""
-        vendor, told = self.vendor, json.loads(raw) if raw else None
-        if what == "faults":
+    def _answer_admin(self, method: str, path: str, query: Mapping[str, str], raw: bytes) -> web.Response:
+        """Without authentication: it listens on the loopback only."""
+        vendor, payload = self.vendor, json.loads(raw) if raw else None
+        if path == "faults":
             if method == "DELETE":
                 vendor.faults.rules.clear()
-            for one in _list(told):
-                vendor.faults.add(one)
+            for one in _as_list(payload):
+                vendor.faults.add_rule(one)
             return json_answer(
                 [
                     {"mode": rule.mode, "probability": rule.probability, "tenant": rule.tenant, "drawn": rule.drawn}
                     for rule in vendor.faults.rules
                 ]
             )
-        if what == "tenants":
-            for one in _list(told):
-                vendor.ledger.upsert(one)
+        if path == "tenants":
+            for one in _as_list(payload):
+                vendor.ledger.upsert_tenant(one)
             return json_answer([tenant.tax_code for tenant in vendor.ledger.tenants.values()])
-        if what == "ledger":
+        if path == "ledger":
             if "summary" in query:
                 return json_answer(vendor.ledger.summary())
             limit = int(query["limit"]) if "limit" in query else None
-            return json_answer(vendor.ledger.told(int(query.get("since", 0)), limit))
-        if what == "settings":
-            return json_answer(self.configure(told or {}))
-        if what == "stats":
+            return json_answer(vendor.ledger.list_rows(int(query.get("since", 0)), limit))
+        if path == "settings":
+            return json_answer(self.configure(payload or {}))
+        if path == "stats":
             return json_answer(dict(vendor.stats))
         return json_answer({"code": 404, "message": "NOT_FOUND"}, 404)
 
@@ -177,9 +177,9 @@ def running(port: int = 0, *, tenants: Iterable[Mapping[str, Any]] = (), **setti
 
 
 async def _body(request: web.BaseRequest) -> bytes:
-    request._client_max_size = LARGEST_REQUEST  # the bare server has no other way to say it
+    request._client_max_size = MAX_REQUEST_BYTES  # a bare server has no other setting for it
     return await request.read()
 
 
-def _list(told: Any) -> list[dict[str, Any]]:
-    return told if isinstance(told, list) else [told] if told else []
+def _as_list(payload: Any) -> list[dict[str, Any]]:
+    return payload if isinstance(payload, list) else [payload] if payload else []

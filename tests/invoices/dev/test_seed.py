@@ -12,11 +12,11 @@ from django.urls import reverse
 
 from config.base import clock
 from config.monitoring import gauges
+from invoices.audit import chain_hash
 from invoices.dev.seeding import loading
 from invoices.issuing import documents
 from invoices.lifecycle import NUMBERED, State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment
-from invoices.models.audit import chain
 from merchants.models import Merchant
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -41,12 +41,12 @@ def test_nobody_can_tell_a_seeded_invoice_from_a_real_one(seeded: None) -> None:
     for invoice in Invoice.objects.select_related("merchant"):
         hash, records = "", list(invoice.tracings.all())
         for seq, row in enumerate(records, start=1):
-            hash = chain(hash, row.record)
-            told = row.told
+            hash = chain_hash(hash, row.record)
+            told = row.content
             assert (row.seq, row.hash, told["id"], told["at"]) == (seq, hash, str(row.pk), row.at.isoformat())
             assert (told["eventType"], told["outcome"], told["actor"]) == (row.event_type, row.outcome, row.actor)
         assert (invoice.audit_seq, invoice.audit_hash) == (len(records), hash)
-        assert records[-1].told["after"]["state"] == invoice.state
+        assert records[-1].content["after"]["state"] == invoice.state
         if invoice.document:
             document = documents.read(invoice.document)
             assert (document.reference, document.issue_date) == (str(invoice.reference), invoice.issue_date)
@@ -63,9 +63,9 @@ def test_verify_audit_finds_seeded_chains_whole(seeded: None) -> None:
 
 
 def test_the_home_page_tells_of_what_was_seeded(seeded: None) -> None:
-    told = gauges.read()
+    told = gauges.collect_gauges()
     today = Invoice.objects.filter(state=State.ISSUED, issued_at__gte=clock.at_vn(clock.today_vn())).count()
-    assert told["invoices_ended_today"].of("ISSUED") == today > 0
+    assert told["invoices_ended_today"].value_of("ISSUED") == today > 0
     assert told["claims_open"].total == Invoice.objects.filter(state=State.WAITING).count() > 0
 
 

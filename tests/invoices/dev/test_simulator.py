@@ -1,4 +1,4 @@
-"""The simulated vendor's rules, through the adapter: what it issues, what it refuses, how it is run."""
+"""The simulated vendor's rules, through the adapter: what it issues, what it refuses, and its admin API."""
 
 import asyncio
 import json
@@ -40,10 +40,10 @@ def test_what_is_issued_is_found(simulator: Simulator) -> None:
             assert await provider.find(REFERENCE) is None
             issued = await provider.issue(document())
             assert isinstance(issued, Issued)
-            told = await provider.find(REFERENCE)
-            assert told
-            assert (told.number, told.symbol, told.code) == (issued.number, issued.symbol, issued.code)
-            assert (told.lookup_code, told.issued_on) == (issued.lookup_code, today_vn())
+            invoice = await provider.find(REFERENCE)
+            assert invoice
+            assert (invoice.number, invoice.symbol, invoice.code) == (issued.number, issued.symbol, issued.code)
+            assert (invoice.lookup_code, invoice.issued_on) == (issued.lookup_code, today_vn())
 
     run(journey())
     [row] = simulator.ledger()
@@ -54,17 +54,17 @@ def test_what_is_issued_is_found(simulator: Simulator) -> None:
 def test_fifty_accounts_of_one_user_log_in_once(simulator: Simulator) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as first:
-            lanes = [type(first)(replace(first.account, id=number), first.http) for number in range(50)]
-            assert await asyncio.gather(*(lane.find(REFERENCE) for lane in lanes)) == [None] * 50
+            accounts = [type(first)(replace(first.account, id=number), first.http) for number in range(50)]
+            assert await asyncio.gather(*(account.find(REFERENCE) for account in accounts)) == [None] * 50
 
     run(journey())
     assert simulator.stats()["logins"] == 1
 
 
-def test_numbers_have_no_gap_however_many_come_at_once(simulator: Simulator) -> None:
+def test_numbers_have_no_gap_with_300_concurrent_sends(simulator: Simulator) -> None:
     simulator.settings(latency=3)
-    simulator.faults("drop-before", probability=0.1, endpoint="create")  # a login that fails would fail all
-    simulator.faults("number-conflict", probability=0.1)
+    simulator.add_fault("drop-before", probability=0.1, endpoint="create")  # a login that fails would fail all
+    simulator.add_fault("number-conflict", probability=0.1)
 
     async def journey() -> list[Any]:
         async with viettel(simulator.url) as provider:
@@ -78,7 +78,7 @@ def test_numbers_have_no_gap_however_many_come_at_once(simulator: Simulator) -> 
     assert (summary["duplicates"], summary["gaps"], summary["backwards"]) == ({}, 0, 0)
 
 
-def test_dates_never_run_backwards_within_a_symbol(simulator: Simulator) -> None:
+def test_dates_never_decrease_within_a_symbol(simulator: Simulator) -> None:
     today = today_vn()
 
     async def journey() -> None:
@@ -112,9 +112,7 @@ def test_dates_never_run_backwards_within_a_symbol(simulator: Simulator) -> None
         (document(kind="replacement", relates_to=UNKNOWN), "NOT_FOUND_DATA"),
     ],
 )  # fmt: skip
-def test_a_document_that_is_wrong_is_refused_as_the_orders_failure(
-    simulator: Simulator, sent: Document, code: str
-) -> None:
+def test_a_wrong_document_is_refused_with_the_scope_order(simulator: Simulator, sent: Document, code: str) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             error = await failure(provider, sent)
@@ -126,7 +124,7 @@ def test_a_document_that_is_wrong_is_refused_as_the_orders_failure(
 
 
 @pytest.mark.parametrize("tax_code", ["0318888884", "0318888884-001", "001199000001"])
-def test_a_valid_tax_code_of_a_buyer_is_taken(simulator: Simulator, tax_code: str) -> None:
+def test_a_buyers_valid_tax_code_is_accepted(simulator: Simulator, tax_code: str) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             await provider.issue(document(buyer=Buyer(legal_name="Ậm Ừ", tax_code=tax_code)))
@@ -142,10 +140,10 @@ def test_a_valid_tax_code_of_a_buyer_is_taken(simulator: Simulator, tax_code: st
         ({"series": [{"template": "1/001", "symbol": "C26TAA", "active": False}]}, "1517"),
     ],
 )
-def test_an_account_that_cannot_issue_is_refused_as_such(
+def test_an_account_that_cannot_issue_is_refused_with_the_scope_account(
     simulator: Simulator, tenant: dict[str, Any], code: str
 ) -> None:
-    simulator.tenants([{"taxCode": TAX_CODE, **tenant}])
+    simulator.add_tenants([{"taxCode": TAX_CODE, **tenant}])
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
@@ -156,14 +154,14 @@ def test_an_account_that_cannot_issue_is_refused_as_such(
     run(journey())
 
 
-def admin(simulator: Simulator, path: str, told: Any = None, method: str = "POST") -> Any:
-    body = None if told is None else json.dumps(told).encode()
+def admin(simulator: Simulator, path: str, payload: Any = None, method: str = "POST") -> Any:
+    body = None if payload is None else json.dumps(payload).encode()
     request = urllib.request.Request(f"{simulator.url}/simulator/{path}", body, method=method)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
 
-def test_it_is_run_over_http_too(simulator: Simulator) -> None:
+def test_the_admin_api_sets_faults_tenants_and_settings(simulator: Simulator) -> None:
     admin(simulator, "tenants", [{"taxCode": "0318888884", "password": "x", "series": [{"symbol": "C26TCC"}]}])
     assert admin(simulator, "settings", {"latency": 1, "personality": "forgetful"})["personality"] == "forgetful"
     assert [rule["mode"] for rule in admin(simulator, "faults", {"mode": "429", "count": 1})] == ["429"]
@@ -182,7 +180,7 @@ def test_it_is_run_over_http_too(simulator: Simulator) -> None:
         admin(simulator, "faults", {"mode": "nonsense"})
 
 
-def test_a_port_that_is_taken_is_an_error_and_not_a_silent_simulator(simulator: Simulator) -> None:
+def test_a_port_that_is_taken_is_an_error(simulator: Simulator) -> None:
     with pytest.raises(OSError):
         Simulator(simulator.port).start()
     with socket.create_connection(("127.0.0.1", simulator.port)):

@@ -1,4 +1,4 @@
-"""Each way in which the simulated vendor can fail, and what a sender is told of it."""
+"""Each fault of the simulated vendor, and the error that a sender gets."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from invoices.providers.base import (
 )
 from tests.invoices.providers.wire import REFERENCE, TAX_CODE, document, failure, found, run, viettel
 
-# mode: what the sender is told, how many invoices exist once all has settled
+# mode: the sender's error, and how many invoices exist after the settle time
 MODES: dict[str, tuple[type[ProviderError], int]] = {
     "issue-then-drop": (Uncertain, 1),
     "drop-before": (Uncertain, 0),
@@ -42,16 +42,16 @@ UNANSWERED = ("hang", "timeout-before")
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_each_failure_is_told_by_its_class_and_a_look_up_tells_the_truth(simulator: Simulator, mode: str) -> None:
+def test_each_fault_has_its_error_class_and_a_look_up_finds_what_was_issued(simulator: Simulator, mode: str) -> None:
     kind, invoices = MODES[mode]
-    simulator.faults(mode, seconds=0.4, endpoint="create")
+    simulator.add_fault(mode, seconds=0.4, endpoint="create")
 
     async def journey() -> None:
         async with viettel(simulator.url, limits={"total": 0.3 if mode in UNANSWERED else 10}) as provider:
             error = await failure(provider, document())
             assert isinstance(error, kind)
             if isinstance(error, Uncertain):
-                assert error.ask_now == (mode == "duplicate-key")
+                assert error.look_up_now == (mode == "duplicate-key")
             if invoices:
                 assert (await found(provider)).number == "1"
             else:
@@ -61,9 +61,9 @@ def test_each_failure_is_told_by_its_class_and_a_look_up_tells_the_truth(simulat
     assert len(simulator.ledger()) == invoices
 
 
-def test_a_fault_strikes_only_as_often_as_ordered(simulator: Simulator) -> None:
-    simulator.faults("429", count=1, tenant=TAX_CODE, endpoint="create")
-    simulator.faults("5xx-before", tenant="0000000000")
+def test_a_fault_happens_only_as_often_as_ordered(simulator: Simulator) -> None:
+    simulator.add_fault("429", count=1, tenant=TAX_CODE, endpoint="create")
+    simulator.add_fault("5xx-before", tenant="0000000000")
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
@@ -74,7 +74,7 @@ def test_a_fault_strikes_only_as_often_as_ordered(simulator: Simulator) -> None:
 
 
 def test_an_expired_token_costs_one_login_and_no_failure(simulator: Simulator) -> None:
-    simulator.faults("token-expired", count=1)
+    simulator.add_fault("token-expired", count=1)
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
@@ -106,7 +106,7 @@ def test_a_strict_vendor_refuses_a_known_key_and_a_forgetful_one_answers_with_th
             first = await provider.issue(document())
             error = await failure(provider, document())
             assert isinstance(error, Uncertain)
-            assert error.ask_now
+            assert error.look_up_now
             simulator.settings(personality="forgetful")
             assert await provider.issue(document()) == first
             simulator.settings(window=0)
@@ -116,11 +116,11 @@ def test_a_strict_vendor_refuses_a_known_key_and_a_forgetful_one_answers_with_th
     assert simulator.summary()["duplicates"] == {REFERENCE: 2}
 
 
-def test_a_forgotten_key_is_issued_twice_and_the_ledger_tells(simulator: Simulator) -> None:
+def test_a_forgotten_key_is_issued_twice_and_the_summary_names_it(simulator: Simulator) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             await provider.issue(document())
-            simulator.faults("forget-key")
+            simulator.add_fault("forget-key")
             await provider.issue(document())
 
     run(journey())
@@ -132,8 +132,9 @@ def test_the_same_key_at_the_same_time_is_issued_once(simulator: Simulator) -> N
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
-            told = await asyncio.gather(provider.issue(document()), provider.issue(document()), return_exceptions=True)
-            assert {type(one) for one in told} == {Issued, Uncertain}
+            calls = provider.issue(document()), provider.issue(document())
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(result) for result in results} == {Issued, Uncertain}
 
     run(journey())
     assert len(simulator.ledger()) == 1
@@ -143,10 +144,10 @@ def test_a_look_up_can_lag_behind_and_can_fail(simulator: Simulator) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             await provider.issue(document())
-            simulator.faults("lookup-lag", seconds=0.2)
+            simulator.add_fault("lookup-lag", seconds=0.2)
             await found(provider)
-            simulator.calm()
-            simulator.faults("lookup-error")
+            simulator.clear_faults()
+            simulator.add_fault("lookup-error")
             with pytest.raises(Uncertain):
                 await provider.find(REFERENCE)
 
@@ -154,26 +155,26 @@ def test_a_look_up_can_lag_behind_and_can_fail(simulator: Simulator) -> None:
 
 
 def test_a_code_may_come_later(simulator: Simulator) -> None:
-    simulator.faults("code-delayed", seconds=2)
+    simulator.add_fault("code-delayed", seconds=2)
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             assert isinstance(await provider.issue(document()), Submitted)
-            told = await found(provider)
-            assert (told.code, told.rejected) == ("", "")
-            while not told.code:
-                told = await found(provider)
+            invoice = await found(provider)
+            assert (invoice.code, invoice.rejected) == ("", "")
+            while not invoice.code:
+                invoice = await found(provider)
 
     run(journey())
 
 
-def test_the_tax_authority_may_refuse(simulator: Simulator) -> None:
-    simulator.faults("cqt-rejected", seconds=0)
+def test_the_tax_authority_may_reject_an_invoice(simulator: Simulator) -> None:
+    simulator.add_fault("cqt-rejected", seconds=0)
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             assert isinstance(await provider.issue(document()), Submitted)
-            told = await found(provider)
-            assert (told.code, told.rejected) == ("", "MST người mua không tồn tại")
+            invoice = await found(provider)
+            assert (invoice.code, invoice.rejected) == ("", "MST người mua không tồn tại")
 
     run(journey())

@@ -1,4 +1,4 @@
-"""The line of the first byte: before it nothing happened, after it anything may have."""
+"""The first byte decides: a failure before it is Unavailable, a failure after it is Uncertain."""
 
 import asyncio
 import socket
@@ -29,7 +29,7 @@ async def failure(client: Http, url: str, **times: float) -> ProviderError:
 
 def test_a_refused_connection_means_that_nothing_happened() -> None:
     async def journey() -> None:
-        with socket.socket() as held:  # nobody else may get this port while nobody listens
+        with socket.socket() as held:  # reserves a port on which no server listens
             held.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{held.getsockname()[1]}"
             async with Http() as client:
@@ -61,7 +61,7 @@ def test_a_failed_tls_handshake_means_that_nothing_happened() -> None:
     run(journey())
 
 
-def test_waiting_in_vain_for_a_connection_means_that_nothing_happened() -> None:
+def test_a_timeout_while_waiting_for_a_connection_means_that_nothing_happened() -> None:
     async def journey() -> None:
         held = asyncio.Event()
         async with Scripted(held) as server, Http(connections=1) as client:
@@ -100,9 +100,9 @@ def test_no_answer_in_time_leaves_us_uncertain() -> None:
     async def journey() -> None:
         held = asyncio.Event()
         async with Scripted(held) as server, Http() as client:
-            told = await failure(client, server.url, total=0.05)
-            assert isinstance(told, Uncertain)
-            assert told.code == "timeout"
+            error = await failure(client, server.url, total=0.05)
+            assert isinstance(error, Uncertain)
+            assert error.code == "timeout"
             held.set()
 
     run(journey())
@@ -127,30 +127,30 @@ def test_the_time_of_a_call_counts_from_its_first_byte_not_from_its_wait_for_a_c
 def test_every_5xx_leaves_us_uncertain(status: int) -> None:
     async def journey() -> None:
         async with Scripted(http("<html>", status)) as server, Http() as client:
-            told = await failure(client, server.url)
-            assert isinstance(told, Uncertain)
-            assert told.code == f"http_{status}"
+            error = await failure(client, server.url)
+            assert isinstance(error, Uncertain)
+            assert error.code == f"http_{status}"
             exchange = LAST_EXCHANGE.get()
             assert exchange and exchange.sent and exchange.status == status
 
     run(journey())
 
 
-def test_too_many_requests_means_later_and_when() -> None:
+def test_too_many_requests_is_unavailable_with_retry_after() -> None:
     async def journey() -> None:
         async with Scripted(http("", 429, "Retry-After: 7\r\n"), http("", 429)) as server, Http() as client:
-            told = await failure(client, server.url)
-            assert isinstance(told, Unavailable)
-            assert told.retry_after == 7
-            told = await failure(client, server.url)
-            assert isinstance(told, Unavailable)
-            assert told.retry_after is None
+            error = await failure(client, server.url)
+            assert isinstance(error, Unavailable)
+            assert error.retry_after == 7
+            error = await failure(client, server.url)
+            assert isinstance(error, Unavailable)
+            assert error.retry_after is None
 
     run(journey())
 
 
 @pytest.mark.parametrize("body", [b"", b'{"errorCode": nu', b"<html>502</html>", b"[]", b"\xff\xfe"])
-def test_a_body_that_is_no_object_leaves_us_uncertain(body: bytes) -> None:
+def test_a_body_that_is_not_an_object_leaves_us_uncertain(body: bytes) -> None:
     async def journey() -> None:
         async with Scripted(http(body)) as server, Http() as client:
             answer = await client.post(server.url, b"{}", HEADERS, limits())
@@ -163,7 +163,7 @@ def test_a_body_that_is_no_object_leaves_us_uncertain(body: bytes) -> None:
 @pytest.mark.parametrize(
     "answer",
     [b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"],
-    ids=["half a body", "no HTTP", "half a head"],
+    ids=["half a body", "not HTTP", "half a head"],
 )
 def test_an_answer_that_breaks_off_leaves_us_uncertain(answer: bytes) -> None:
     async def journey() -> None:
@@ -174,7 +174,7 @@ def test_an_answer_that_breaks_off_leaves_us_uncertain(answer: bytes) -> None:
     run(journey())
 
 
-def test_an_answer_larger_than_we_hold_leaves_us_uncertain() -> None:
+def test_an_answer_larger_than_the_cap_leaves_us_uncertain() -> None:
     async def journey() -> None:
         async with Scripted(http(b"x" * 5000)) as server, Http() as client:
             with pytest.raises(Uncertain, match="too_large"):
@@ -183,7 +183,7 @@ def test_an_answer_larger_than_we_hold_leaves_us_uncertain() -> None:
     run(journey())
 
 
-def test_a_redirect_is_told_and_not_followed() -> None:
+def test_a_redirect_is_returned_and_not_followed() -> None:
     async def journey() -> None:
         async with Scripted(http("", 307, "Location: /elsewhere\r\n")) as server, Http() as client:
             assert (await client.post(server.url, b"{}", HEADERS, limits())).status == 307
@@ -192,20 +192,20 @@ def test_a_redirect_is_told_and_not_followed() -> None:
     run(journey())
 
 
-def test_too_late_to_start_means_that_not_one_byte_left() -> None:
+def test_a_call_that_starts_too_late_sends_not_one_byte() -> None:
     async def journey() -> None:
         async with Scripted() as server, Http() as client:
             START_BY.set(time.monotonic() - 1)
-            told = await failure(client, server.url)
+            error = await failure(client, server.url)
             await server.connected.wait()
-            assert isinstance(told, Unavailable)
-            assert told.code == "not_sent"
+            assert isinstance(error, Unavailable)
+            assert error.code == "not_sent"
             assert server.requests == []
 
     run(journey())
 
 
-def test_a_start_in_time_may_finish_late() -> None:
+def test_a_call_that_starts_in_time_may_finish_late() -> None:
     async def journey() -> None:
         held = asyncio.Event()
         async with Scripted(held) as server, Http() as client:
@@ -218,6 +218,6 @@ def test_a_start_in_time_may_finish_late() -> None:
     run(journey())
 
 
-def test_the_words_of_a_vendor_are_kept_without_the_people_in_them() -> None:
-    told = redact("MST '0319999997' của “Nguyễn Thị Hậu” (hau.nguyen@example.vn, +84 912 345 678) sai, mã 43")
-    assert told == "MST • của • (•, •) sai, mã 43"
+def test_a_vendors_text_is_kept_without_personal_data() -> None:
+    text = redact("MST '0319999997' của “Nguyễn Thị Hậu” (hau.nguyen@example.vn, +84 912 345 678) sai, mã 43")
+    assert text == "MST • của • (•, •) sai, mã 43"

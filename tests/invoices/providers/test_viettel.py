@@ -1,4 +1,4 @@
-"""The adapter against recorded shapes and a scripted server: logins, issuing, looking up, files."""
+"""The adapter against recorded answers and a scripted server: logins and issuing."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.invoices.providers.wire import (
 )
 
 
-def test_the_code_and_the_redacted_words_of_the_last_answer_can_be_kept() -> None:
+def test_the_last_exchange_has_the_code_and_the_redacted_text() -> None:
     async def journey() -> None:
         async with Scripted(answer_of("refused_http_400")) as server:
             error = await refusal(server)
@@ -108,7 +108,7 @@ def test_fifty_calls_at_once_log_in_once() -> None:
     run(journey())
 
 
-def test_a_401_is_answered_with_one_login_and_one_more_try() -> None:
+def test_a_401_causes_one_login_and_one_repetition() -> None:
     async def journey() -> None:
         answers = http({}, 401), answer_of("issued")
         async with Scripted(*answers) as server, viettel(server.url) as provider:
@@ -119,7 +119,7 @@ def test_a_401_is_answered_with_one_login_and_one_more_try() -> None:
     run(journey())
 
 
-def test_a_second_401_is_the_accounts_failure() -> None:
+def test_a_second_401_is_refused_with_the_scope_account() -> None:
     async def journey() -> None:
         async with Scripted(http({}, 401), http({}, 401)) as server:
             error = await refusal(server)
@@ -147,7 +147,7 @@ def test_a_500_that_may_mean_an_old_token_repeats_a_look_up_but_never_a_send() -
     run(journey())
 
 
-def test_a_wrong_password_is_the_accounts_failure_and_nothing_is_sent() -> None:
+def test_a_wrong_password_is_refused_with_the_scope_account_and_nothing_is_sent() -> None:
     async def journey() -> None:
         async with Scripted(logins=[answer_of("login_rejected")]) as server:
             error = await refusal(server)
@@ -170,7 +170,7 @@ def test_a_login_that_fails_otherwise_means_that_nothing_happened(login: bytes) 
     run(journey())
 
 
-def test_another_password_does_not_ride_on_a_good_login() -> None:
+def test_a_wrong_password_does_not_use_the_token_of_a_good_one() -> None:
     async def journey() -> None:
         async with (
             Scripted(answer_of("search_not_found")) as server,
@@ -201,7 +201,7 @@ def test_a_start_that_passes_during_the_login_means_that_nothing_was_sent() -> N
             START_BY.set(time.monotonic() - 1)
             with pytest.raises(Unavailable, match="not_sent"):
                 await provider.issue(document())
-            assert server.login_count == 1, "the login serves others too: no deadline of ours stops it"
+            assert server.login_count == 1, "other callers share the login: a caller's deadline does not stop it"
             assert server.requests == []
 
     run(journey())

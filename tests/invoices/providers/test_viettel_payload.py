@@ -1,4 +1,4 @@
-"""Document to bytes: pure, exact, the same for ever."""
+"""Document → bytes: exact, and always the same."""
 
 import json
 from datetime import date
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoices.providers.base import Buyer, Line, RateTotal, Related
-from invoices.providers.viettel.payload import encode_json, midnight, build_payload
+from invoices.providers.viettel.payload import build_payload, encode_json, midnight
 from tests.invoices.providers.wire import document
 
 
@@ -17,7 +17,7 @@ def test_the_same_document_gives_the_same_bytes() -> None:
     day = date(2026, 11, 23)
     text = encode_json(build_payload(document(issue_date=day)))
     assert text == encode_json(build_payload(document(issue_date=day)))
-    assert '"unitPrice":33333.333333,"quantity":3,' in text, "a decimal goes out digit for digit"
+    assert '"unitPrice":33333.333333,"quantity":3,' in text, "a decimal keeps its digits"
 
 
 TREES = st.recursive(
@@ -41,7 +41,7 @@ def test_a_day_is_its_midnight_in_viet_nam() -> None:
 
 
 @pytest.mark.parametrize(
-    ("buyer", "told"),
+    ("buyer", "expected"),
     [
         (
             Buyer(name="Bán cho người tiêu dùng", is_consumer=True),
@@ -81,8 +81,8 @@ def test_a_day_is_its_midnight_in_viet_nam() -> None:
     ],
     ids=["consumer", "person", "company", "budget unit"],
 )
-def test_a_buyer_is_told_once_and_without_an_e_mail(buyer: Buyer, told: dict[str, object]) -> None:
-    assert build_payload(document(buyer=buyer))["buyerInfo"] == told
+def test_a_buyers_name_is_sent_once_and_no_e_mail(buyer: Buyer, expected: dict[str, object]) -> None:
+    assert build_payload(document(buyer=buyer))["buyerInfo"] == expected
 
 
 def test_a_sales_invoice_carries_no_tax() -> None:
@@ -98,7 +98,7 @@ def test_a_sales_invoice_carries_no_tax() -> None:
 
 
 @pytest.mark.parametrize(("rate", "percentage"), [("0%", 0), ("5%", 5), ("KKKNT", -1), ("KCT", -2)])
-def test_rates_have_the_vendors_numbers(rate: str, percentage: int) -> None:
+def test_vat_rates_have_the_vendors_numbers(rate: str, percentage: int) -> None:
     line = Line(name="Sách", unit="", quantity="1", unit_price="100", vat_rate=rate, net=100, vat=0, gross=100)
     body = build_payload(document(lines=(line,), by_rate=(RateTotal(vat_rate=rate, net=100, vat=0),)))
     assert body["itemInfo"][0]["taxPercentage"] == body["taxBreakdowns"][0]["taxPercentage"] == percentage

@@ -1,4 +1,4 @@
-"""Look-ups, files and probes: what changes nothing at the vendor."""
+"""Look-ups, files and probes: calls that change nothing at the vendor."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from tests.invoices.providers.wire import (
 )
 
 
-def test_a_look_up_tells_what_the_vendor_knows() -> None:
+def test_a_look_up_returns_what_the_vendor_knows() -> None:
     async def journey() -> None:
         async with Scripted(answer_of("search_found")) as server, viettel(server.url) as provider:
             assert await provider.find(REFERENCE) == Found(
@@ -39,7 +39,7 @@ def test_a_look_up_tells_what_the_vendor_knows() -> None:
     run(journey())
 
 
-def test_a_refusal_of_the_tax_authority_is_told_without_the_buyer() -> None:
+def test_a_rejection_by_the_tax_authority_is_reported_without_the_buyer() -> None:
     async def journey() -> None:
         async with Scripted(answer_of("search_rejected")) as server, viettel(server.url) as provider:
             found = await provider.find(REFERENCE)
@@ -83,7 +83,7 @@ def test_a_look_up_that_fails_proves_nothing(answer: bytes | None) -> None:
     run(journey())
 
 
-def test_files_come_out_of_their_wrapping() -> None:
+def test_files_are_decoded_and_unpacked() -> None:
     async def journey() -> None:
         async with Scripted(answer_of("file_pdf"), answer_of("file_zip")) as server, viettel(server.url) as provider:
             files = await provider.files(Found(number="123", symbol="C26TAA"))
@@ -108,7 +108,7 @@ def test_files_come_out_of_their_wrapping() -> None:
         [answer_of("file_zip"), answer_of("file_zip")],
     ],
 )
-def test_files_that_cannot_be_had_now_may_be_had_later(answers: list[bytes | None]) -> None:
+def test_files_that_cannot_be_fetched_are_unavailable(answers: list[bytes | None]) -> None:
     async def journey() -> None:
         async with Scripted(*answers) as server, viettel(server.url) as provider:
             with pytest.raises(Unavailable):
@@ -118,7 +118,7 @@ def test_files_that_cannot_be_had_now_may_be_had_later(answers: list[bytes | Non
 
 
 @pytest.mark.parametrize(
-    ("lane", "code"),
+    ("account", "code"),
     [
         ({}, None),
         ({"symbol": "C27TAA"}, "INVOICE_SERIAL_NOT_FOUND"),
@@ -126,9 +126,9 @@ def test_files_that_cannot_be_had_now_may_be_had_later(answers: list[bytes | Non
         ({"symbol": "C26TBB", "template": "2/001"}, "1517"),
     ],
 )
-def test_a_probe_says_what_is_wrong_with_the_symbol(lane: dict[str, Any], code: str | None) -> None:
+def test_a_probe_names_what_is_wrong_with_the_symbol(account: dict[str, Any], code: str | None) -> None:
     async def journey() -> None:
-        async with Scripted(answer_of("templates")) as server, viettel(server.url, **lane) as provider:
+        async with Scripted(answer_of("templates")) as server, viettel(server.url, **account) as provider:
             if code is None:
                 await provider.probe()
                 return
@@ -139,7 +139,7 @@ def test_a_probe_says_what_is_wrong_with_the_symbol(lane: dict[str, Any], code: 
     run(journey())
 
 
-def test_a_probe_answered_500_speaks_of_the_whitelist() -> None:
+def test_a_probe_answered_with_500_mentions_the_whitelist() -> None:
     async def journey() -> None:
         async with Scripted(http("", 500)) as server, viettel(server.url) as provider:
             with pytest.raises(Unavailable, match="whitelist"):

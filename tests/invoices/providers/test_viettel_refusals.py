@@ -1,4 +1,4 @@
-"""Every code of the vendor that we know, in both of its shapes, and what it means to us."""
+"""Every known code of the vendor, in both of its shapes, and our class for it."""
 
 import pytest
 
@@ -66,11 +66,11 @@ def test_every_code_of_the_table_is_expected_here() -> None:
 @pytest.mark.parametrize("code", EXPECTED)
 @pytest.mark.parametrize("shape", ["HTTP 400", "HTTP 200", "HTTP 200 with a number"])
 def test_a_code_has_one_meaning_in_each_shape(code: str, shape: str) -> None:
-    told: str | int = int(code) if shape.endswith("number") and code.isdecimal() else code
+    sent: str | int = int(code) if shape.endswith("number") and code.isdecimal() else code
     if shape == "HTTP 400":
         answer = http({"code": 400, "message": code, "data": "Lý do"}, 400)
     else:
-        answer = http({"errorCode": told, "description": "Lý do", "result": None})
+        answer = http({"errorCode": sent, "description": "Lý do", "result": None})
 
     async def journey() -> None:
         async with Scripted(answer) as server:

@@ -1,4 +1,4 @@
-"""A document, an account, and a server that says what it is told to: the wire, without a vendor behind it."""
+"""A document, an account, and a server with scripted answers."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def reference(number: int) -> str:
 
 
 def document(**changes: Any) -> Document:
-    """Bánh mì at 8 % and coffee at 10 %, for a person in Hà Nội; dated today unless told."""
+    """Bánh mì at 8 % and coffee at 10 %, for a person in Hà Nội, dated today."""
     return replace(
         Document(
             reference=REFERENCE,
@@ -104,15 +104,15 @@ async def failure(provider: Provider, sent: Document) -> ProviderError:
 
 
 async def found(provider: Provider, reference: str = REFERENCE) -> Found:
-    """Ask until it is there."""
+    """Look up until the invoice is found."""
     while True:
-        if told := await provider.find(reference):
-            return told
+        if invoice := await provider.find(reference):
+            return invoice
         await asyncio.sleep(0.02)
 
 
 async def refusal(server: "Scripted") -> ProviderError:
-    """What issuing ends with there, other than well."""
+    """The error that issuing ends with at this server."""
     async with viettel(server.url) as provider:
         with pytest.raises(ProviderError) as caught:
             await provider.issue(document())
@@ -120,7 +120,7 @@ async def refusal(server: "Scripted") -> ProviderError:
 
 
 def run(test: Coroutine[Any, Any, T]) -> T:
-    """A test's journey, in a loop of its own; a minute is far beyond what any of them takes."""
+    """Run a coroutine in a loop of its own, for a minute at most."""
     return asyncio.run(asyncio.wait_for(test, 60))
 
 
@@ -129,7 +129,7 @@ def sample(name: str) -> dict[str, Any]:
 
 
 def http(body: Any, status: int = 200, headers: str = "") -> bytes:
-    """An HTTP answer as bytes; a str or bytes body goes out as it is."""
+    """An HTTP answer as bytes. A str or bytes body is sent as it is."""
     text = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n{headers}\r\n".encode() + text
 
@@ -144,7 +144,7 @@ LOGIN = http({"access_token": "vé-mẫu".encode().hex(), "token_type": "bearer"
 
 class Scripted:
     """A server that gives each request the next answer: bytes to send, None to cut the connection, or an Event to
-    await before cutting. A login is answered aside unless `logins` says otherwise."""
+    await before cutting it. A login gets LOGIN, or the next of `logins`."""
 
     def __init__(self, *answers: bytes | None | asyncio.Event, logins: list[bytes] | None = None) -> None:
         self.answers, self.logins = list(answers), logins

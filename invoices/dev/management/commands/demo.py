@@ -22,7 +22,7 @@ from invoices.dev.demo.platform import Platform, open_claims
 from invoices.dev.demo.processes import Processes, free_port
 from invoices.dev.demo.renaming import Renaming
 from invoices.models import Invoice
-from invoices.queues import DELIVERIES, BACKGROUND, expiry_queue, issuance_queue
+from invoices.queues import BACKGROUND, DELIVERIES, expiry_queue, issuance_queue
 
 PATIENCE = 180  # seconds for everything that is owed to be issued
 

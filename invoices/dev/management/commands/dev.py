@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config.processes.run_modes import beat, consumer, manage, worker
-from invoices.dev.demo.processes import Crew
+from invoices.dev.demo.processes import Processes
 
 ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell told us to ignore Ctrl-C
             signal.signal(number, signal.default_int_handler)
         folder = settings.LOCAL / "dev"
-        with Crew(folder) as crew:
+        with Processes(folder) as crew:
             try:
                 crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
                 crew.start("worker", *reloading(worker("dev", *settings.QUEUES)))

@@ -23,20 +23,20 @@ from tests.invoices.providers.wire import TAX_CODE, document, found, reference, 
 SALES: dict[str, Any] = {"form": "2", "template": "2/001", "symbol": "C26TBB"}
 
 
-async def paper(provider: Provider, sent: Document) -> tuple[Files, Xml.Element]:
+async def issue_and_fetch(provider: Provider, sent: Document) -> tuple[Files, Xml.Element]:
     await provider.issue(sent)
     files = await provider.files(await found(provider, sent.reference))
     return files, Xml.fromstring(files.xml)
 
 
-def test_the_pdf_reads_as_the_invoice_with_its_buyers_name(simulator: Simulator) -> None:
+def test_the_pdf_has_the_invoices_text_with_the_buyers_name(simulator: Simulator) -> None:
     lines = document().lines * 40
     rates = tuple(replace(rate, net=rate.net * 40, vat=rate.vat * 40) for rate in document().by_rate)
     long = document(lines=lines, by_rate=rates, net=120000 * 40, vat=10000 * 40, total=130000 * 40)
 
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
-            files, _ = await paper(provider, long)
+            files, _ = await issue_and_fetch(provider, long)
             reader = PdfReader(io.BytesIO(files.pdf))
             text = "\n".join(page.extract_text() for page in reader.pages)
             assert len(reader.pages) > 1
@@ -52,11 +52,11 @@ def test_the_pdf_reads_as_the_invoice_with_its_buyers_name(simulator: Simulator)
     run(journey())
 
 
-def test_the_xml_adds_up_and_says_what_was_sent(simulator: Simulator) -> None:
+def test_the_xml_adds_up_and_matches_the_document(simulator: Simulator) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
-            for number in range(1, 4):  # the third comes as a ZIP in a ZIP
-                _, root = await paper(provider, document(reference=reference(number)))
+            for number in range(1, 4):  # the third is a ZIP in a ZIP
+                _, root = await issue_and_fetch(provider, document(reference=reference(number)))
             assert root.findtext("DLHDon/TTChung/KHHDon") == "C26TAA"
             assert root.findtext("DLHDon/TTChung/SHDon") == "3"
             assert root.findtext("DLHDon/TTChung/NLap") == today_vn().isoformat()
@@ -72,7 +72,7 @@ def test_the_xml_adds_up_and_says_what_was_sent(simulator: Simulator) -> None:
     run(journey())
 
 
-def test_a_sales_invoice_and_its_corrections_go_through(simulator: Simulator) -> None:
+def test_a_sales_invoice_and_its_corrections_are_issued(simulator: Simulator) -> None:
     line = Line(name="Phở", unit="bát", quantity="2", unit_price="50000", vat_rate="", net=100000, vat=0, gross=100000)
     money = {"by_rate": (), "net": 100000, "vat": 0, "total": 100000}
     sale = document(**SALES, lines=(line,), **money)
@@ -90,9 +90,9 @@ def test_a_sales_invoice_and_its_corrections_go_through(simulator: Simulator) ->
 
     async def journey() -> None:
         async with viettel(simulator.url, **SALES) as provider:
-            _, root = await paper(provider, sale)
+            _, root = await issue_and_fetch(provider, sale)
             assert root.find(".//TSuat") is None
-            _, root = await paper(provider, adjustment)
+            _, root = await issue_and_fetch(provider, adjustment)
             assert root.findtext("DLHDon/NDHDon/TToan/TgTTTBSo") == "-50000"
             assert root.findtext("DLHDon/TTChung/TTHDLQuan/SHDCLQuan") == "1"
             await provider.issue(replace(sale, reference=reference(3), kind="replacement", relates_to=original))
@@ -105,12 +105,12 @@ def test_files_may_not_be_ready(simulator: Simulator) -> None:
     async def journey() -> None:
         async with viettel(simulator.url) as provider:
             await provider.issue(document())
-            told = await found(provider)
-            simulator.faults("file-not-ready", count=1)
+            invoice = await found(provider)
+            simulator.add_fault("file-not-ready", count=1)
             with pytest.raises(Unavailable):
-                await provider.files(told)
-            await provider.files(told)
+                await provider.files(invoice)
+            await provider.files(invoice)
             with pytest.raises(Unavailable):
-                await provider.files(replace(told, number="99"))
+                await provider.files(replace(invoice, number="99"))
 
     run(journey())

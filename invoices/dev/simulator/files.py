@@ -1,4 +1,4 @@
-"""The files of one invoice, made when asked for: the XML of Decision 1450/1510 (reference section 8.1) and a PDF."""
+"""The files of one invoice, rendered on request: the XML of Decision 1450/1510 (reference section 8.1) and a PDF."""
 
 import io
 import json
@@ -19,8 +19,8 @@ PROVIDER_TAX_CODE = "0199999991"  # invented
 STYLE = b'<?xml version="1.0"?><xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/>'
 
 
-def xml(tenant: Tenant, row: Row, code: str) -> bytes:
-    """`code` of the tax authority, "" while it is silent. Amounts as text, adjustments downwards negative."""
+def render_xml(tenant: Tenant, row: Row, code: str) -> bytes:
+    """`code`: the tax authority's, "" until it answers. Amounts are texts, negative in downward adjustments."""
     body = _body(row)
     root = Xml.Element("HDon")
     content = Xml.SubElement(root, "DLHDon", Id=f"HD{row.number}")
@@ -37,12 +37,12 @@ def xml(tenant: Tenant, row: Row, code: str) -> bytes:
         Xml.SubElement(other, name).text = text
     if code:
         Xml.SubElement(root, "MCCQT", Id=f"CQT{row.number}").text = code
-    Xml.SubElement(Xml.SubElement(root, "DSCKS"), "NBan")  # a real one carries the seller's signature here
+    Xml.SubElement(Xml.SubElement(root, "DSCKS"), "NBan")  # a real invoice carries the seller's signature here
     return Xml.tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
-def zipped(content: bytes, name: str, *, nested: bool) -> bytes:
-    """XML and style sheet in a ZIP; now and then the vendor puts that ZIP into another."""
+def zip_xml(content: bytes, name: str, *, nested: bool) -> bytes:
+    """XML and style sheet in a ZIP. `nested`: that ZIP in another, as the vendor sometimes does."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr(f"{name}.xml", content)
@@ -55,9 +55,9 @@ def zipped(content: bytes, name: str, *, nested: bool) -> bytes:
     return outer.getvalue()
 
 
-def pdf(tenant: Tenant, row: Row, code: str) -> bytes:
-    """One page of A4 or more, in a font that has Vietnamese."""
-    from reportlab.pdfgen.canvas import Canvas  # only a machine that runs the simulator has it
+def render_pdf(tenant: Tenant, row: Row, code: str) -> bytes:
+    """One or more A4 pages, in a font with the Vietnamese letters."""
+    from reportlab.pdfgen.canvas import Canvas  # installed only where the simulator runs
 
     font, page = _font(), io.BytesIO()
     canvas = Canvas(page, pageCompression=1, invariant=1)
@@ -190,18 +190,18 @@ def _item(item: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _totals(inside: Xml.Element, body: dict[str, Any]) -> None:
-    told = body["summarizeInfo"]
+    summary = body["summarizeInfo"]
     pay = Xml.SubElement(inside, "TToan")
     if rates := body.get("taxBreakdowns"):  # a sales invoice has none
         table = Xml.SubElement(pay, "THTTLTSuat")
         for rate in rates:
             net, tax = _signed(rate, "taxableAmount", "taxableAmountPos"), _signed(rate, "taxAmount", "taxAmountPos")
             _fill(table, "LTSuat", {"TSuat": RATES[rate["taxPercentage"]], "ThTien": net, "TThue": tax})
-        Xml.SubElement(pay, "TgTCThue").text = str(_signed(told, "totalAmountWithoutTax", "isTotalAmtWithoutTaxPos"))
-        Xml.SubElement(pay, "TgTThue").text = str(_signed(told, "totalTaxAmount", "isTotalTaxAmountPos"))
-    Xml.SubElement(pay, "TgTTTBSo").text = str(_signed(told, "totalAmountWithTax", "isTotalAmountPos"))
-    Xml.SubElement(pay, "TgTTTBChu").text = told["totalAmountWithTaxInWords"]
+        Xml.SubElement(pay, "TgTCThue").text = str(_signed(summary, "totalAmountWithoutTax", "isTotalAmtWithoutTaxPos"))
+        Xml.SubElement(pay, "TgTThue").text = str(_signed(summary, "totalTaxAmount", "isTotalTaxAmountPos"))
+    Xml.SubElement(pay, "TgTTTBSo").text = str(_signed(summary, "totalAmountWithTax", "isTotalAmountPos"))
+    Xml.SubElement(pay, "TgTTTBChu").text = summary["totalAmountWithTaxInWords"]
 
 
-def _signed(told: dict[str, Any], amount: str, flag: str) -> int | Decimal:
-    return told[amount] if told.get(flag, True) else -told[amount]
+def _signed(fields: dict[str, Any], amount: str, flag: str) -> int | Decimal:
+    return fields[amount] if fields.get(flag, True) else -fields[amount]
