@@ -25,17 +25,17 @@ class Configuration(Record):
         return self.key
 
     @property
-    def place(self) -> str:
+    def aad(self) -> str:
         return f"config.configuration:{self.pk}:value"
 
     def read(self) -> str:
-        return crypto.unseal(self.value, self.place) if self.is_secret else self.value
+        return crypto.decrypt(self.value, self.aad) if self.is_secret else self.value
 
     def write(self, value: str) -> None:
         """Save a value, encrypted if it is secret."""
         if not isinstance(self.pk, int):
             self.pk = new_ids(1)[0]
-        self.value = crypto.seal(value, self.place) if self.is_secret else value
+        self.value = crypto.encrypt(value, self.aad) if self.is_secret else value
         self.save()
 
 
@@ -52,7 +52,7 @@ class CounterTotal(models.Model):
 class SignInTries(models.Model):
     """Failed sign-ins of one user name or one address (see config.console.sign_in)."""
 
-    mark = models.CharField(primary_key=True, max_length=8)
+    key = models.CharField(primary_key=True, max_length=8)
     tries = models.IntegerField()
     until = models.DateTimeField(db_index=True)  # then the row is deleted
 

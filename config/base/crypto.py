@@ -1,7 +1,7 @@
-"""Secrets at rest: AES-256-GCM with a key ring.
+"""Encryption of stored secrets: AES-256-GCM with a key ring.
 
-An envelope is `v1.<key id>.<base64 of nonce and ciphertext>`. The associated data names model, row and field, so a
-ciphertext that was moved to another row does not open.
+An envelope is `v1.<key id>.<base64 of nonce and ciphertext>`. Its associated data (`aad`) names model, row and field
+("merchants.provideraccount:7:credentials"), so a ciphertext that was copied to another row cannot be decrypted.
 """
 
 import base64
@@ -14,43 +14,43 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 
-class CannotOpen(Exception):
-    """The envelope was sealed with a key that we do not hold, for another place, or was altered."""
+class DecryptionFailed(Exception):
+    """The key is not in the key ring, the `aad` is another one, or the envelope was altered."""
 
 
-def seal(plain: str, place: str) -> str:
-    """Seal a text for `place` ("merchants.provideraccount:7:credentials") with the current key."""
+def encrypt(plain: str, aad: str) -> str:
+    """The envelope of a text, with the current key."""
     key = _keys()[0]
     nonce = os.urandom(12)
-    sealed = nonce + AESGCM(key).encrypt(nonce, plain.encode(), place.encode())
-    return current() + base64.b64encode(sealed).decode()
+    raw = nonce + AESGCM(key).encrypt(nonce, plain.encode(), aad.encode())
+    return current_prefix() + base64.b64encode(raw).decode()
 
 
-def unseal(envelope: str, place: str) -> str:
-    """The text that was sealed for `place`. Raises CannotOpen."""
+def decrypt(envelope: str, aad: str) -> str:
+    """The text of an envelope. Raises DecryptionFailed."""
     version, _, rest = envelope.partition(".")
     wanted, _, body = rest.partition(".")
     if version != "v1":
-        raise CannotOpen(f"The secret at {place} has an unknown form.")
+        raise DecryptionFailed(f"The secret at {aad} has an unknown format.")
     for key in _keys():
         if key_id(key) == wanted:
             try:
                 raw = base64.b64decode(body, validate=True)
-                if base64.b64encode(raw).decode() != body:  # the last letter has bits to spare
+                if base64.b64encode(raw).decode() != body:  # unused bits of the last letter were altered
                     raise ValueError
-                return AESGCM(key).decrypt(raw[:12], raw[12:], place.encode()).decode()
+                return AESGCM(key).decrypt(raw[:12], raw[12:], aad.encode()).decode()
             except (InvalidTag, ValueError):
-                raise CannotOpen(f"The secret at {place} was altered or belongs elsewhere.") from None
-    raise CannotOpen(f"The secret at {place} was sealed with key {wanted}, which is not in the key ring.")
+                raise DecryptionFailed(f"The secret at {aad} was altered or copied from elsewhere.") from None
+    raise DecryptionFailed(f"The secret at {aad} was encrypted with key {wanted}, which is not in the key ring.")
 
 
-def current() -> str:
-    """How an envelope under the current key begins."""
+def current_prefix() -> str:
+    """The start of every envelope that the current key encrypted."""
     return f"v1.{key_id(_keys()[0])}."
 
 
 def fingerprint(text: str) -> str:
-    """Eight hex digits by which two values can be told apart and neither can be guessed."""
+    """Eight hex digits that distinguish two values without revealing either."""
     return hmac.new(_keys()[0], text.encode(), hashlib.sha256).hexdigest()[:8]
 
 

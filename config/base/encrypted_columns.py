@@ -1,6 +1,6 @@
-"""Which columns are sealed, and how they come under the current key. A new sealed column is one line here.
+"""The encrypted columns, and their rotation to the current key. A new encrypted column is one line in the list here.
 
-A row with sealed columns has a `place`, which binds its envelopes to it (see crypto).
+A row with an encrypted column has an attribute `aad`, which binds its envelopes to it (see crypto).
 """
 
 from collections.abc import Iterator
@@ -12,58 +12,58 @@ from django.db import models, transaction
 from config.base import crypto
 
 
-class Sealed(NamedTuple):
+class EncryptedColumn(NamedTuple):
     model: str
     field: str
-    only: dict[str, Any] = {}  # which rows hold an envelope there; the others hold plain text
+    only: dict[str, Any] = {}  # filter for the rows whose value is an envelope; the others hold plain text
 
     @property
     def rows(self) -> models.QuerySet[Any]:
-        """Every row with an envelope, deleted ones too: a secret that was hidden still is one."""
+        """Every row with an envelope, deleted rows too: their secrets are still secret."""
         return apps.get_model(self.model)._base_manager.filter(**self.only).exclude(**{self.field: ""})
 
     @property
     def stale(self) -> models.QuerySet[Any]:
-        """The rows whose envelope is not under the current key."""
-        return self.rows.exclude(**{f"{self.field}__startswith": crypto.current()})
+        """The rows whose envelope was made with an older key."""
+        return self.rows.exclude(**{f"{self.field}__startswith": crypto.current_prefix()})
 
 
-SEALED = [
-    Sealed("config.Configuration", "value", {"is_secret": True}),
-    Sealed("merchants.ProviderAccount", "sealed_credentials"),
-    Sealed("webhooks.WebhookEndpoint", "sealed_secrets"),
+ENCRYPTED_COLUMNS = [
+    EncryptedColumn("config.Configuration", "value", {"is_secret": True}),
+    EncryptedColumn("merchants.ProviderAccount", "encrypted_credentials"),
+    EncryptedColumn("webhooks.WebhookEndpoint", "encrypted_secrets"),
 ]
 
 
-class Rotated(NamedTuple):
-    """What one step did: rows that are under the current key now, and the names of those that do not open."""
+class RotationStep(NamedTuple):
+    """The result of one step: the number of rows rotated, and the names of those that cannot be decrypted."""
 
     done: int
     lost: list[str]
 
 
-def rotate(sealed: Sealed, *, step: int, dry_run: bool = False) -> Iterator[Rotated]:
-    """Seal stale rows anew, `step` rows a transaction; whoever starts again goes on where it ended.
+def rotate(column: EncryptedColumn, *, step: int, dry_run: bool = False) -> Iterator[RotationStep]:
+    """Encrypt stale rows with the current key, `step` rows a transaction. It can be interrupted and started again.
 
-    Only the envelope is written: neither the history nor `updated_at` has anything to tell, for no secret changed.
+    Only the envelope is written. The history and `updated_at` stay, because no secret has changed.
     """
     last = -(2**63)
     while True:
         with transaction.atomic():
-            stale = sealed.stale.filter(pk__gt=last).order_by("pk")
+            stale = column.stale.filter(pk__gt=last).order_by("pk")
             rows = list(stale.select_for_update(no_key=True)[:step])
             if not rows:
                 return
             last = rows[-1].pk
-            opened, lost = [], []
+            rotated, lost = [], []
             for row in rows:
                 try:
-                    plain = crypto.unseal(getattr(row, sealed.field), row.place)
-                except crypto.CannotOpen:
-                    lost.append(f"{sealed.model}:{row.pk}")
+                    plain = crypto.decrypt(getattr(row, column.field), row.aad)
+                except crypto.DecryptionFailed:
+                    lost.append(f"{column.model}:{row.pk}")
                     continue
-                setattr(row, sealed.field, crypto.seal(plain, row.place))
-                opened.append(row)
+                setattr(row, column.field, crypto.encrypt(plain, row.aad))
+                rotated.append(row)
             if not dry_run:
-                sealed.rows.bulk_update(opened, [sealed.field])
-        yield Rotated(len(opened), lost)
+                column.rows.bulk_update(rotated, [column.field])
+        yield RotationStep(len(rotated), lost)

@@ -36,7 +36,7 @@ T = TypeVar("T", bound=models.Model, covariant=True)
 
 
 class Rows(models.QuerySet[T]):
-    def living(self) -> Self:
+    def not_deleted(self) -> Self:
         """The rows that were not deleted."""
         return self.filter(deleted_at=None)
 

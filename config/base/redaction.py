@@ -72,7 +72,7 @@ KEYS: dict[str, Callable[[object], object]] = {
     "digest": key, "until": key, "invoices": number, "rows": number, "broken": number, "seq": number, "what": words,
     "day": key, "ours": number, "theirs": number, "accounts": number, "tries": number, "told": words, "why": words,
     # by whom, and at which door
-    "provider": word, "route": word, "method": word, "status": number, "name_mark": word, "address_mark": word,
+    "provider": word, "route": word, "method": word, "status": number, "name_fingerprint": word, "address_fingerprint": word,
     "facility": word, "at": word,
 }  # fmt: skip
 

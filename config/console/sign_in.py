@@ -1,7 +1,7 @@
-"""Guessing passwords at the console: some tries a user name and an address, then a wait.
+"""Sign-in to the console, with a limit against password guessing: some tries per user name and per address, then a wait.
 
-The count is in PostgreSQL, which the console needs anyway, so it holds across processes and a flushed Redis. A try is
-counted before the password is looked at: a hundred guesses at once are a hundred tries.
+The counts are in PostgreSQL, so they are shared by all processes and survive a flush of Redis. A try is counted before
+the password is checked: a hundred parallel guesses are a hundred tries.
 """
 
 import ipaddress
@@ -22,8 +22,8 @@ from config.models import SignInTries
 log = get_logger(__name__)
 
 COUNT = """
-INSERT INTO config_signintries (mark, tries, until) SELECT mark, 1, %(until)s FROM unnest(%(marks)s::text[]) AS mark
-ON CONFLICT (mark) DO UPDATE SET tries = config_signintries.tries + 1
+INSERT INTO config_signintries (key, tries, until) SELECT key, 1, %(until)s FROM unnest(%(keys)s::text[]) AS key
+ON CONFLICT (key) DO UPDATE SET tries = config_signintries.tries + 1
 RETURNING tries, until
 """
 
@@ -33,47 +33,47 @@ class SignIn(AdminAuthenticationForm):
     def clean(self) -> dict[str, object]:
         if not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
-        assert self.request is not None  # the view hands it over
-        name, address = _marks(self.cleaned_data["username"], address_of(self.request))
+        assert self.request is not None  # the view sets it
+        name, address = _keys(self.cleaned_data["username"], address_of(self.request))
         if minutes := _minutes_to_wait([name, address]):
-            log.warning("[signInThrottled]", name_mark=name, address_mark=address)
+            log.warning("[signInThrottled]", name_fingerprint=name, address_fingerprint=address)
             wait = f"{minutes} minutes" if minutes > 1 else "a minute"
             raise ValidationError(f"Too many failed sign-ins. Please wait {wait} and try again.", code="throttled")
-        cleaned = super().clean()  # raises where the password is wrong
-        _forgive(name, address)
+        cleaned = super().clean()  # raises ValidationError for a wrong password
+        _clear_tries(name, address)
         return cleaned
 
 
 def address_of(request: HttpRequest) -> str:
-    """Whence a request came. Behind the gateway: what it wrote last, for all before that may be made up."""
+    """The client's address. Behind the gateway: the last one in X-Forwarded-For, because clients can forge the others."""
     address = request.META.get("REMOTE_ADDR", "")
     if settings.SECURE_PROXY_SSL_HEADER:
         address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or address
     try:
-        known = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:  # a unix socket has none
         return address
-    # One customer of a provider has 2**64 addresses of version 6.
-    return str(known if known.version == 4 else ipaddress.ip_network((known, 64), strict=False))
+    # One customer of an internet provider has 2**64 IPv6 addresses.
+    return str(ip if ip.version == 4 else ipaddress.ip_network((ip, 64), strict=False))
 
 
-def _minutes_to_wait(marks: list[str]) -> int:
-    """Count a try on each mark. 0 where it may go on."""
+def _minutes_to_wait(keys: list[str]) -> int:
+    """Count one try for each key. Returns the minutes to wait, rounded up; 0 if the sign-in may go on."""
     until = clock.now() + timedelta(seconds=settings.LOGIN_WAIT)
     SignInTries.objects.filter(until__lte=clock.now()).delete()
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"marks": sorted(marks), "until": until})
+        cursor.execute(COUNT, {"keys": sorted(keys), "until": until})
         ends = [until for tries, until in cursor.fetchall() if tries > settings.LOGIN_TRIES]
     now = clock.now()
-    return max((-((now - until) // timedelta(minutes=1)) for until in ends), default=0)  # rounded up
+    return max((-((now - until) // timedelta(minutes=1)) for until in ends), default=0)
 
 
-def _forgive(name: str, address: str) -> None:
-    """A right password clears its name. The address keeps its failures: they may have been at other names."""
-    SignInTries.objects.filter(mark=name).delete()
-    SignInTries.objects.filter(mark=address).update(tries=F("tries") - 1)
+def _clear_tries(name: str, address: str) -> None:
+    """After a success: clear the name. The address keeps its earlier failures, which may be of other names."""
+    SignInTries.objects.filter(key=name).delete()
+    SignInTries.objects.filter(key=address).update(tries=F("tries") - 1)
 
 
-def _marks(name: str, address: str) -> tuple[str, str]:
-    # Fingerprints: people type their passwords where the name belongs.
+def _keys(name: str, address: str) -> tuple[str, str]:
+    # Fingerprints, because people sometimes type their password as the user name.
     return crypto.fingerprint(f"name {name.strip().casefold()}"), crypto.fingerprint(f"address {address}")

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SignInTries",
             fields=[
-                ("mark", models.CharField(max_length=8, primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=8, primary_key=True, serialize=False)),
                 ("tries", models.IntegerField()),
                 ("until", models.DateTimeField(db_index=True)),
             ],

@@ -24,7 +24,7 @@ from config.base.logging import Line, serve_as
 from invoices.providers.base import Limits, ProviderError
 from invoices.providers.http import Http
 from merchants.models import Merchant
-from merchants.sync.following import _Kafka, keep
+from merchants.sync.following import KafkaLog, apply_messages
 from merchants.sync.messages import Message
 from tests import cast
 
@@ -136,7 +136,7 @@ def celery_tasks(secret: str) -> None:
 
 def provider_calls(secret: str) -> None:
     async def call() -> None:
-        limits = Limits(in_flight=1, asks_in_flight=1, settle=1, key_unique_for=None, connect=1, total=1)  # type: ignore[arg-type]
+        limits = Limits(in_flight=1, lookups_in_flight=1, settle=1, key_unique_for=None, connect=1, total=1)  # type: ignore[arg-type]
         async with Http() as http:
             try:
                 await http.post("http://127.0.0.1:9/", secret.encode(), {"Cookie": ascii(secret)}, limits)
@@ -151,7 +151,7 @@ def provider_calls(secret: str) -> None:
 
 
 def librdkafka(secret: str) -> None:
-    _Kafka().log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-1", f"sasl_plaintext://x: {secret} is refused")
+    KafkaLog().log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-1", f"sasl_plaintext://x: {secret} is refused")
 
 
 @contextmanager
@@ -228,7 +228,7 @@ def test_neither_is_a_poison_of_kafka(secret: str, settings: Any) -> None:
     def poison(_: str) -> None:
         topics = settings.KAFKA_MERCHANT_TOPIC, "payments"
         settings.KAFKA_PAYMENT_TOPIC = topics[1]
-        keep([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
+        apply_messages([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
 
     check(poison, secret, "logfmt")
 

@@ -10,7 +10,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from config.base import crypto
-from config.base.encrypted_columns import SEALED, rotate
+from config.base.encrypted_columns import ENCRYPTED_COLUMNS, rotate
 from config.base.ids import new_ids
 from config.models import Configuration
 from merchants.models import ProviderAccount
@@ -19,7 +19,7 @@ from tests.api.client import ApiClient
 from webhooks.models import WebhookEndpoint
 
 OLD, NEW = "ab" * 32, "cd" * 32
-ACCOUNTS = next(sealed for sealed in SEALED if sealed.model == "merchants.ProviderAccount")
+ACCOUNTS = next(sealed for sealed in ENCRYPTED_COLUMNS if sealed.model == "merchants.ProviderAccount")
 
 
 def under_the_old_key(count: int, settings: Any) -> list[int]:
@@ -79,9 +79,9 @@ def test_every_kind_of_secret_comes_under_the_new_key_and_opens_without_the_old_
 
 @pytest.mark.django_db
 def test_a_registered_column_is_one_that_some_model_seals() -> None:
-    for sealed in SEALED:
+    for sealed in ENCRYPTED_COLUMNS:
         assert sealed.stale.count() == 0
-        assert hasattr(sealed.rows.model, "place")
+        assert hasattr(sealed.rows.model, "aad")
 
 
 @pytest.mark.django_db
@@ -93,7 +93,7 @@ def test_what_does_not_open_is_named_and_left_and_the_rest_goes_on(settings: Any
     with pytest.raises(CommandError, match="still needed") as error:
         call_command("rotate_credentials_key", stdout=told, stderr=told)
     assert error.value.returncode == 1
-    assert f"merchants.ProviderAccount:{first} opens with no key" in told.getvalue()
+    assert f"merchants.ProviderAccount:{first} cannot be decrypted with any key" in told.getvalue()
     assert "merchants.ProviderAccount: 5 were" in told.getvalue()
     assert ProviderAccount.objects.get(pk=first).encrypted_credentials == foreign
     settings.CREDENTIALS_KEYS = [NEW]
@@ -166,5 +166,5 @@ def test_a_thousand_secrets_are_rotated_while_they_are_read_and_no_reader_meets_
     assert len(reads) == 4 and min(reads) > 0
     settings.CREDENTIALS_KEYS = [NEW]
     assert all(row.credentials for row in ProviderAccount.objects.all())
-    assert crypto.current() == f"v1.{crypto.key_id(bytes.fromhex(NEW))}."
+    assert crypto.current_prefix() == f"v1.{crypto.key_id(bytes.fromhex(NEW))}."
     connections.close_all()

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from config.base import webhook_secrets
-from config.base.encrypted_columns import SEALED
+from config.base.encrypted_columns import ENCRYPTED_COLUMNS
 from config.models import Configuration
 from merchants.models import ProviderAccount
 from tests import cast
@@ -76,9 +76,9 @@ def typed(admin_client: Client, caplog: Any) -> dict[str, str]:
     assert row.credentials["password"] == f"{MARKER}-3" and setting.read() == f"{MARKER}-3"
     assert [kept.label for kept in endpoint.live_secrets()] == ["second", "third", "first"]
     return {
-        row.sealed_credentials: "merchants_provideraccount",
+        row.encrypted_credentials: "merchants_provideraccount",
         setting.value: "config_configuration",
-        endpoint.sealed_secrets: "webhooks_webhookendpoint",
+        endpoint.encrypted_secrets: "webhooks_webhookendpoint",
         **dict.fromkeys([MARKER, secret, *more], ""),
     }
 
@@ -101,7 +101,7 @@ def test_no_page_of_the_console_and_no_line_of_the_log_tells_one(
     typed: dict[str, str], admin_client: Client, caplog: Any
 ) -> None:
     pages = ["/admin/"]
-    for sealed in SEALED:
+    for sealed in ENCRYPTED_COLUMNS:
         model = apps.get_model(sealed.model)
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         pages.append(reverse(f"{name}_changelist"))
@@ -121,6 +121,6 @@ def shown(client: Client, page: str) -> str:
 
 
 def test_no_history_keeps_a_sealed_column() -> None:
-    for sealed in SEALED:
+    for sealed in ENCRYPTED_COLUMNS:
         model = apps.get_model(sealed.model)
         assert sealed.field not in {field.name for field in model.history.model._meta.get_fields()}

@@ -50,7 +50,7 @@ def test_a_command_of_the_page_does_what_it_says(shell, command: str) -> None:
     if "openssl" in command:
         assert webhook_secrets.size(done.stdout.strip()) == 32
     if command.endswith("rotate_credentials_key"):
-        assert "the previous one may go" in done.stdout
+        assert "the previous one can be removed" in done.stdout
 
 
 def test_the_page_shows_nine_commands_and_every_variable_it_names_is_ours() -> None:
