@@ -1,1 +1,1 @@
-"""What one machine does in a second, measured on the real parts: API, workers, PostgreSQL, a provider on a socket."""
+"""How much one machine does, measured on the real API, workers, PostgreSQL, and a provider on a socket."""

@@ -1,4 +1,4 @@
-"""`make bench-console`: the console's pages at ten thousand and at a million invoices, over HTTP. Databases are kept."""
+"""`make bench-console`: the console's pages at 10,000 and 1,000,000 invoices, over HTTP. Keeps its databases."""
 
 import argparse
 import http.client
@@ -9,9 +9,8 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "desk"))
-
-os.environ.setdefault("LOG_LEVEL", "WARNING")  # a line a request would be read, not the table
+os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "console"))
+os.environ.setdefault("LOG_LEVEL", "WARNING")  # no line per request between the results
 
 import django
 
@@ -37,31 +36,31 @@ TOKEN = "b" * 64
 console = Console()
 
 
-class Desk:
-    """One database of a size, its server, and an operator who has signed in."""
+class ConsoleServer:
+    """A database of one size, the API process on it, and an operator's session."""
 
-    def __init__(self, crew: Processes, server: str, size: int) -> None:
-        self.name = f"desk_{size}"
-        with psycopg.connect(server, autocommit=True) as admin:
+    def __init__(self, processes: Processes, database_url: str, size: int) -> None:
+        self.name = f"console_{size}"
+        with psycopg.connect(database_url, autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.name]).fetchone():
                 admin.execute(f"CREATE DATABASE {self.name}")
         connection.close()
         connection.settings_dict["NAME"] = self.name
-        os.environ["DATABASE_URL"] = urlsplit(server)._replace(path=f"/{self.name}").geturl()
+        os.environ["DATABASE_URL"] = urlsplit(database_url)._replace(path=f"/{self.name}").geturl()
         call_command("migrate", verbosity=0)
         if (missing := size - Invoice.objects.count()) > 0:
             call_command("seed", invoices=missing)
         self.client = Client()
         self.client.force_login(User.objects.get_or_create(username="bench", is_staff=True, is_superuser=True)[0])
         port = free_port(settings.PORT)
-        crew.start(self.name, *api(port))
-        crew.wait_for(self.name, f"http://127.0.0.1:{port}/admin/login/")
+        processes.start(self.name, *api(port))
+        processes.wait_for(self.name, f"http://127.0.0.1:{port}/admin/login/")
         self.http = http.client.HTTPConnection("127.0.0.1", port)
         session = self.client.cookies[settings.SESSION_COOKIE_NAME].value
         self.headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}; csrftoken={TOKEN}"}
 
-    def ask(self, visit: Visit) -> float:
-        """Milliseconds from the request to the answer's last byte."""
+    def time(self, visit: Visit) -> float:
+        """Milliseconds from the request to the last byte of the response."""
         body, headers = None, self.headers
         if visit.typed:
             body = urlencode({"q": visit.typed, "csrfmiddlewaretoken": TOKEN})
@@ -72,7 +71,7 @@ class Desk:
         answer.read()
         took = 1000 * (time.perf_counter() - began)
         if answer.status not in (200, 302) or "/login/" in (answer.headers["Location"] or ""):
-            raise RuntimeError(f"{visit} answers {answer.status}")
+            raise RuntimeError(f"{visit} responds {answer.status}")
         return took
 
 
@@ -82,39 +81,39 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     wanted = parser.parse_args()
     if not settings.DEVELOPMENT:
-        sys.exit("The bench makes databases of invented invoices: it runs in development only.")
-    server, wrong = os.environ["DATABASE_URL"], []
-    told: dict[str, list[tuple[int, float, float]]] = {}
+        sys.exit("The bench creates databases of generated invoices: it runs in development only.")
+    database_url, problems = os.environ["DATABASE_URL"], []
+    timings: dict[str, list[tuple[int, float, float]]] = {}
     for size in wanted.sizes:
-        with Processes(settings.LOCAL / "logs") as crew:
-            desk = Desk(crew, server, size)
+        with Processes(settings.LOCAL / "logs") as processes:
+            server = ConsoleServer(processes, database_url, size)
             for visit in visits():
-                queries_of(desk.client, visit)  # content types are remembered from now on
-                statements = queries_of(desk.client, visit)
-                if size == max(wanted.sizes):  # a small table is rightly read whole
-                    wrong += [f"{visit.page} reads {whole}" for whole in full_scans(statements)]
-                times = sorted([desk.ask(visit) for _ in range(wanted.rounds + 2)][2:])
+                queries_of(server.client, visit)  # from now on content types are cached
+                statements = queries_of(server.client, visit)
+                if size == max(wanted.sizes):  # a small table may be read whole
+                    problems += [f"{visit.page} reads {whole}" for whole in full_scans(statements)]
+                times = sorted([server.time(visit) for _ in range(wanted.rounds + 2)][2:])
                 one = (len(statements), percentile(times, 50), percentile(times, 95))
-                told.setdefault(visit.page, []).append(one)
-    show(wanted.sizes, told)
-    for page, figures in told.items():
-        if len({queries for queries, *_ in figures}) > 1:
-            wrong.append(f"{page} asks the database more often the more there is")
-        if max(p95 for *_, p95 in figures) > LIMIT:
-            wrong.append(f"{page} takes longer than {LIMIT} ms")
-    for one in wrong:
+                timings.setdefault(visit.page, []).append(one)
+    show(wanted.sizes, timings)
+    for page, rows in timings.items():
+        if len({queries for queries, *_ in rows}) > 1:
+            problems.append(f"{page} needs more queries with more invoices")
+        if max(p95 for *_, p95 in rows) > LIMIT:
+            problems.append(f"{page} takes longer than {LIMIT} ms")
+    for one in problems:
         console.print(f"[red]{one}[/red]", highlight=False)
-    return bool(wrong)
+    return bool(problems)
 
 
-def show(sizes: list[int], told: dict[str, list[tuple[int, float, float]]]) -> None:
+def show(sizes: list[int], timings: dict[str, list[tuple[int, float, float]]]) -> None:
     table = Table(title="The console over HTTP: queries, milliseconds", title_justify="left")
     table.add_column("Page")
     for size in sizes:
         for head in (f"queries, {size:,}", "p50", "p95"):
             table.add_column(head, justify="right")
-    for page, figures in told.items():
-        cells = [cell for queries, p50, p95 in figures for cell in (f"{queries}", f"{p50:.0f}", f"{p95:.0f}")]
+    for page, rows in timings.items():
+        cells = [cell for queries, p50, p95 in rows for cell in (f"{queries}", f"{p50:.0f}", f"{p95:.0f}")]
         table.add_row(page, *cells)
     console.print(table)
 

@@ -1,4 +1,4 @@
-"""Signed payments over real HTTP. The generator runs on the same cores as what it measures."""
+"""Signed payments over real HTTP. The load generator shares the cores with what it measures."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ CONCURRENCY = 32
 @dataclass(frozen=True, slots=True)
 class Sent:
     seconds: float
-    latencies: list[float]  # seconds, one a payment
+    latencies: list[float]  # seconds, one per payment
 
 
 def pay(
     api: str, merchants: Sequence[Merchant], count: int, *, rate: float = 0.0, done: Callable[[], None] = lambda: None
 ) -> Sent:
-    """`count` payments over the merchants in turn, `rate` a second (0: as fast as they go). Raises where one fails."""
+    """Send `count` payments of the merchants in turn, `rate` a second (0: as fast as possible). Raises if one fails."""
     calls = [_signed(cast.payment(merchants[at % len(merchants)])) for at in range(count)]
     return asyncio.run(_send(f"{api}/v1/api/webhooks/internal", calls, rate, done))
 
@@ -50,6 +50,6 @@ async def _send(url: str, calls: list[tuple[bytes, dict[str, str]]], rate: float
 
 
 def _signed(data: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
-    """Signed beforehand: a platform's work is not ours."""
+    """Sign before measuring: signing is the platform's work."""
     call = cast.signed(cast.event("payment.succeeded", data), webhook_id=f"bench-{data['orderId']}")
     return call["data"], {**call["headers"], "Content-Type": call["content_type"]}

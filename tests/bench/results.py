@@ -1,4 +1,4 @@
-"""Rounds in, a median and its spread out; as a table or as JSON."""
+"""The results of all rounds: median and spread, as tables or JSON."""
 
 import statistics
 import time
@@ -14,15 +14,15 @@ class Ingest:
     per_second: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)  # of the API, a payment
+    cpu_ms: list[float] = field(default_factory=list)  # of the API, per payment
 
 
 @dataclass(slots=True)
 class Issuance:
     per_second: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)  # of all workers, an invoice
+    cpu_ms: list[float] = field(default_factory=list)  # of all workers, per invoice
     provider_cpu_ms: list[float] = field(default_factory=list)
-    live_p50_ms: list[float] = field(default_factory=list)  # paid to issued under a steady flow
+    live_p50_ms: list[float] = field(default_factory=list)  # from paid to issued, in a steady flow
     live_p99_ms: list[float] = field(default_factory=list)
 
 
@@ -32,14 +32,14 @@ class BenchResults:
     wanted: dict[str, Any]
     ingest: Ingest = field(default_factory=Ingest)
     issuance: dict[int, Issuance] = field(default_factory=dict)  # by the provider's latency in ms
-    lanes: dict[int, list[float]] = field(default_factory=dict)  # invoices a second, by in_flight
-    statements_an_invoice: list[float] = field(default_factory=list)
+    one_account: dict[int, list[float]] = field(default_factory=dict)  # invoices a second, by in_flight
+    statements_per_invoice: list[float] = field(default_factory=list)
     memory_mib: dict[str, float] = field(default_factory=dict)
     yardstick_ms: list[float] = field(default_factory=list)  # the machine's own speed, before each round
 
     def to_json(self) -> dict[str, Any]:
-        """Every round as it was, and median, least and most of each."""
-        return _summed(asdict(self))
+        """Each result as median, least, most and all rounds."""
+        return _summarise(asdict(self))
 
     def show(self, console: Console) -> None:
         console.print(
@@ -55,28 +55,29 @@ class BenchResults:
         console.print(ingest)
         live = f"paid → issued at {self.wanted['live_rate']:g}/s"
         issuance = _table(
-            "Issuance: a queue drained by one worker a partition",
+            "Issuance: a queue drained by one worker per partition",
             "invoices/s", "worker CPU ms", "provider CPU ms", f"{live}, p50 ms", "p99 ms",
         )  # fmt: skip
-        for latency, of in sorted(self.issuance.items()):
+        for latency, row in sorted(self.issuance.items()):
             issuance.add_row(
-                f"provider at {latency} ms", _spread(of.per_second), _spread(of.cpu_ms, 2),
-                _spread(of.provider_cpu_ms, 2), _spread(of.live_p50_ms), _spread(of.live_p99_ms),
+                f"provider at {latency} ms", _spread(row.per_second), _spread(row.cpu_ms, 2),
+                _spread(row.provider_cpu_ms, 2), _spread(row.live_p50_ms), _spread(row.live_p99_ms),
             )  # fmt: skip
         console.print(issuance)
-        lanes = _table(f"One lane, provider at {self.wanted['lane_latency']} ms", "invoices/s", "at best")
-        for slots, rates in sorted(self.lanes.items()):
-            lanes.add_row(f"{slots} in flight", _spread(rates, 1), f"{1000 * slots / self.wanted['lane_latency']:g}")
-        console.print(lanes)
-        if self.statements_an_invoice:
-            console.print(f"Statements an invoice (worker): {_spread(self.statements_an_invoice, 2)}")
-        held = ", ".join(f"{kind} {mib:.0f}" for kind, mib in self.memory_mib.items())
-        console.print(f"Peak memory, MiB (largest process): {held}")
-        console.print(f"Yardstick, a million additions of Python, ms: {_spread(self.yardstick_ms)}")
+        account = _table(f"One account, provider at {self.wanted['account_latency']} ms", "invoices/s", "at best")
+        for in_flight, rates in sorted(self.one_account.items()):
+            best = 1000 * in_flight / self.wanted["account_latency"]
+            account.add_row(f"{in_flight} in flight", _spread(rates, 1), f"{best:g}")
+        console.print(account)
+        if self.statements_per_invoice:
+            console.print(f"Statements per invoice (worker): {_spread(self.statements_per_invoice, 2)}")
+        memory = ", ".join(f"{kind} {mib:.0f}" for kind, mib in self.memory_mib.items())
+        console.print(f"Peak memory, MiB (largest process): {memory}")
+        console.print(f"Yardstick, a million additions in Python, ms: {_spread(self.yardstick_ms)}")
 
 
 def yardstick() -> float:
-    """Milliseconds of a fixed piece of work: a shared machine is not as fast in one minute as in the next."""
+    """Milliseconds of a fixed piece of work: the speed of a shared machine changes from minute to minute."""
     started, total = time.perf_counter(), 0
     for at in range(1_000_000):
         total += at
@@ -103,9 +104,9 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _summed(value: Any) -> Any:
+def _summarise(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(name): _summed(inner) for name, inner in value.items()}
+        return {str(name): _summarise(inner) for name, inner in value.items()}
     if isinstance(value, list) and value:
         rounds = [round(one, 3) for one in value]
         return {

@@ -1,4 +1,4 @@
-"""Merchants that issue at once, the parts as processes, and what each of them costs."""
+"""Everything the bench measures: merchants that issue at once, our processes, and the CPU and memory they use."""
 
 import os
 import signal
@@ -27,19 +27,19 @@ from merchants.models import Merchant, ProviderAccount
 from tests import DAY, cast
 
 OWED = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
-PATIENCE = 120  # seconds for a queue to be drained
+DRAIN_TIMEOUT = 120  # seconds for a queue to be drained
 
 
 class BenchStack:
     database = os.environ["DATABASE_URL"]
 
-    def __init__(self, crew: Processes) -> None:
-        self.processes = crew
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
         self.port, self.vendor_port = free_port(settings.PORT), free_port(31141)
         self.api, self.simulator = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.vendor_port}"
         self.merchants: list[Merchant] = []
 
-    def set(self, merchants: int) -> None:
+    def start(self, merchants: int) -> None:
         clock.start_at(10, DAY)
         os.environ["DATABASE_URL"], os.environ["LOG_LEVEL"] = self.database, "WARNING"
         stage.use_own_databases("hoadon_bench")
@@ -58,11 +58,11 @@ class BenchStack:
             self.processes.start(name, *worker(name, queues.issuance_queue(partition)))
         self.processes.wait_for("api", f"{self.api}/admin/login/")
 
-    def latency(self, milliseconds: float) -> None:
+    def set_latency(self, milliseconds: float) -> None:
         stage.post_json(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
 
-    def hold(self) -> None:
-        """The operators' own brake: workers wait, rows queue up."""
+    def pause_issuing(self) -> None:
+        """Pause all partitions, as an operator does: rows queue up."""
         Partition.objects.bulk_create(
             [Partition(number=p, paused=True) for p in range(settings.PARTITIONS)],
             update_conflicts=True,
@@ -70,15 +70,15 @@ class BenchStack:
             update_fields=["paused"],
         )
 
-    def let_go(self) -> None:
+    def resume_issuing(self) -> None:
         Partition.objects.update(paused=False)
         for partition in range(settings.PARTITIONS):
             queues.wake(partition, force=True)
 
     @contextmanager
-    def workers_held(self) -> Iterator[None]:
-        """Their processes are frozen and the brake is off: whoever calls has the queue alone."""
-        workers = self._of("worker")
+    def workers_frozen(self) -> Iterator[None]:
+        """Freeze the worker processes and resume the partitions: only the caller takes from the queue."""
+        workers = self._processes_of("worker")
         for process in workers:
             os.kill(process.pid, signal.SIGSTOP)
         try:
@@ -88,33 +88,33 @@ class BenchStack:
             for process in workers:
                 os.kill(process.pid, signal.SIGCONT)
 
-    def drained(self) -> None:
-        """Until nothing is owed. Raises TimeoutError."""
-        end = time.monotonic() + PATIENCE
+    def wait_until_drained(self) -> None:
+        """Wait until no invoice is unfinished. Raises TimeoutError."""
+        end = time.monotonic() + DRAIN_TIMEOUT
         while Invoice.objects.filter(state__in=OWED).exists():
             if time.monotonic() > end:
-                raise TimeoutError("the queue was not drained; the workers' logs tell more")
+                raise TimeoutError("the queue was not drained; see the workers' logs")
             time.sleep(0.02)
 
-    def slots(self, in_flight: int | None) -> None:
+    def set_in_flight(self, in_flight: int | None) -> None:
         ProviderAccount.objects.update(in_flight=in_flight)
 
-    def cpu(self, kind: str) -> float:
-        """Seconds of user and system time that the processes of a kind have used."""
-        return sum(sum(cpu_of(process.pid)) for process in self._of(kind))
+    def cpu_seconds(self, kind: str) -> float:
+        """Seconds of user and system time used by the processes of a kind."""
+        return sum(sum(cpu_times(process.pid)) for process in self._processes_of(kind))
 
     def peak_memory(self) -> dict[str, float]:
-        """MiB that each part held at its most; a kind of several processes: the largest."""
+        """Peak MiB of each kind of process; the largest where there are several."""
         kinds = ("api", "worker", "provider")
-        return {kind: max(_peak(process.pid) for process in self._of(kind)) for kind in kinds}
+        return {kind: max(_peak(process.pid) for process in self._processes_of(kind)) for kind in kinds}
 
-    def _of(self, kind: str) -> list["subprocess.Popen[bytes]"]:
+    def _processes_of(self, kind: str) -> list["subprocess.Popen[bytes]"]:
         return [process for name, process in self.processes.running.items() if name.startswith(kind)]
 
 
 @dataclass(slots=True)
 class Statements:
-    """Counts what goes to the database over this process's connection."""
+    """Counts the statements of this process's connection."""
 
     count: int = 0
 
@@ -123,17 +123,17 @@ class Statements:
         return execute(sql, params, many, context)
 
 
-def statements_an_invoice() -> float:
-    """Of a worker: take, send and record what is queued now, in this process, counted by its own connection."""
+def statements_per_invoice() -> float:
+    """Take, send and record what is queued now, in this process, and count the statements of its connection."""
     rows = Invoice.objects.filter(state=State.QUEUED).count()
-    counted = Statements()
-    with connection.execute_wrapper(counted):
+    statements = Statements()
+    with connection.execute_wrapper(statements):
         for partition in range(settings.PARTITIONS):
             issue_due(partition)
-    return counted.count / rows
+    return statements.count / rows
 
 
-def cpu_of(pid: int) -> list[float]:
+def cpu_times(pid: int) -> list[float]:
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
     return [one.cpu_times().user + one.cpu_times().system for one in family]

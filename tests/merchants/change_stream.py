@@ -1,4 +1,4 @@
-"""A platform's stream of merchant changes, a real consumer process, and servers that are taken from under it."""
+"""A platform's stream of merchant changes, and a real consumer process with servers of its own to stop and restart."""
 
 import json
 import os
@@ -31,7 +31,7 @@ TABLES = "merchants_merchant, merchants_taxinfo, merchants_merchantchange, merch
 
 @dataclass
 class ChangeStream:
-    """What the platform sends, in the order of its log, and how every merchant ends."""
+    """What the platform sends, in the order of its log, and the last row and LSN of each merchant."""
 
     messages: list[tuple[str, bytes]] = field(default_factory=list)  # key, envelope
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -46,20 +46,22 @@ class ChangeStream:
         return rows
 
 
-def make_stream(changes: int, merchants: int, *, seed: int = 1, news: float = 0.1, again: float = 0.05) -> ChangeStream:
-    """`news`: the share of updates that change anything that we hold; `again`: of messages that are sent once more.
+def make_stream(
+    changes: int, merchants: int, *, seed: int = 1, changed: float = 0.1, repeated: float = 0.05
+) -> ChangeStream:
+    """`changed`: the share of updates that change anything that we store; `repeated`: of messages that are sent twice.
 
-    Merchants are shuffled among each other; each one's own changes keep their order, as Kafka promises for a key. A
-    repetition may come much later than what it repeats.
+    The merchants are interleaved; each merchant's changes keep their order, as Kafka guarantees for a key. A
+    repetition may come much later.
     """
-    dice, told, sent = random.Random(seed), ChangeStream(), []
-    while len(told.messages) < changes:
+    dice, stream, sent = random.Random(seed), ChangeStream(), []
+    while len(stream.messages) < changes:
         code = f"m-{dice.randrange(merchants):04d}"
-        if sent and dice.random() < again:
-            told.messages.append(dice.choice(sent))
+        if sent and dice.random() < repeated:
+            stream.messages.append(dice.choice(sent))
             continue
-        lsn = told.lsns[code] = 1000 + len(told.messages)
-        row, op = told.last.get(code), "u"
+        lsn = stream.lsns[code] = 1000 + len(stream.messages)
+        row, op = stream.last.get(code), "u"
         if row is None:
             number = int(code[2:]) + 1
             tax = {"taxCode": tax_code_of(number), "legalName": f"Công ty {code}", "method": "deduction"}
@@ -68,18 +70,18 @@ def make_stream(changes: int, merchants: int, *, seed: int = 1, news: float = 0.
             op = "c"
         elif row["gone"]:
             row, op = {**row, "gone": False}, "c"
-        elif dice.random() < news:
-            row, op = _news(row, lsn, dice)
-        told.last[code] = {**row, "updatedAt": lsn}
-        after = None if op == "d" else {name: value for name, value in told.last[code].items() if name != "gone"}
+        elif dice.random() < changed:
+            row, op = _change(row, lsn, dice)
+        stream.last[code] = {**row, "updatedAt": lsn}
+        after = None if op == "d" else {name: value for name, value in stream.last[code].items() if name != "gone"}
         envelope = {"op": op, "before": {"id": code} if op == "d" else None, "after": after}
         envelope["source"] = {"lsn": lsn, "ts_ms": 1_795_399_200_000 + lsn}
-        told.messages.append((code, json.dumps(envelope).encode()))
-        sent.append(told.messages[-1])
-    return told
+        stream.messages.append((code, json.dumps(envelope).encode()))
+        sent.append(stream.messages[-1])
+    return stream
 
 
-def _news(row: dict[str, Any], lsn: int, dice: random.Random) -> tuple[dict[str, Any], str]:
+def _change(row: dict[str, Any], lsn: int, dice: random.Random) -> tuple[dict[str, Any], str]:
     what = dice.randrange(10)
     if what == 0:
         return {**row, "gone": True}, "d"
@@ -109,7 +111,7 @@ class ConsumerCluster:
         }
         broker.create_topics(self.bootstrap, topic)
         subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=self.env, check=True)
-        self.ask(f"TRUNCATE {TABLES} CASCADE")
+        self.query(f"TRUNCATE {TABLES} CASCADE")
         self.log = root / "consumer.log"
         self.log.write_bytes(b"")
         self.consumer: subprocess.Popen[bytes] | None = None
@@ -131,13 +133,13 @@ class ConsumerCluster:
             producer.poll(0)
         assert producer.flush(60) == 0
 
-    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database, autocommit=True) as connection:
             cursor = connection.execute(statement)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
 
-    def heard(self) -> dict[str, int]:
-        return dict(self.ask("SELECT code, lsn FROM merchants_merchantchange WHERE lsn IS NOT NULL"))
+    def recorded_lsns(self) -> dict[str, int]:
+        return dict(self.query("SELECT code, lsn FROM merchants_merchantchange WHERE lsn IS NOT NULL"))
 
     def wait(self, done: Any, why: str) -> None:
         until = time.monotonic() + PATIENCE
@@ -145,36 +147,39 @@ class ConsumerCluster:
             alive = self.consumer is None or self.consumer.poll() is None
             if not alive or time.monotonic() > until:
                 raise AssertionError(f"{why}; the consumer's log ends:\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.1)  # each look is a new connection: oftener would be felt by the consumer
+            time.sleep(0.1)  # each check opens a connection: more of them would slow the consumer down
 
 
 @contextmanager
 def consumer_cluster(root: Path) -> Iterator[ConsumerCluster]:
-    built = ConsumerCluster(root, f"merchants-{time.time_ns()}")
+    cluster = ConsumerCluster(root, f"merchants-{time.time_ns()}")
     try:
-        yield built
+        yield cluster
     finally:
-        if built.consumer and built.consumer.poll() is None:
-            built.stop(signal.SIGKILL)
+        if cluster.consumer and cluster.consumer.poll() is None:
+            cluster.stop(signal.SIGKILL)
         servers.stop_postgres(root)
         broker.stop(root)
 
 
-def send_with_kills(home: ConsumerCluster, told: ChangeStream, *, kills: int) -> None:
-    """Send the story in parts; while a part is being kept, kill the consumer, restart the database under it, or, at
-    last, tell the consumer to go.
+def send_with_kills(cluster: ConsumerCluster, stream: ChangeStream, *, kills: int) -> None:
+    """Send the stream in parts. While a part is being stored, kill the consumer or restart the database; in the last
+    part, terminate the consumer.
     """
     parts = kills + 2
-    size = -(-len(told.messages) // parts)
-    home.start()
+    size = -(-len(stream.messages) // parts)
+    cluster.start()
     for at in range(parts):
-        home.send(told.messages[at * size : (at + 1) * size])
-        mark = 1000 + at * size
-        home.wait(lambda: max(home.heard().values(), default=0) >= mark, f"nothing of part {at} was kept")  # noqa: B023
+        cluster.send(stream.messages[at * size : (at + 1) * size])
+        first = 1000 + at * size  # the part's first LSN
+        cluster.wait(
+            lambda: max(cluster.recorded_lsns().values(), default=0) >= first,  # noqa: B023
+            f"nothing of part {at} was stored",
+        )
         if at == 1:
-            servers.restart_postgres(home.root)
+            servers.restart_postgres(cluster.root)
         else:
             last = at == parts - 1
-            assert home.stop(signal.SIGTERM if last else signal.SIGKILL) == (0 if last else -signal.SIGKILL)
-            home.start()
-    home.wait(lambda: home.heard() == told.lsns, "not everything was kept")
+            assert cluster.stop(signal.SIGTERM if last else signal.SIGKILL) == (0 if last else -signal.SIGKILL)
+            cluster.start()
+    cluster.wait(lambda: cluster.recorded_lsns() == stream.lsns, "not everything was stored")

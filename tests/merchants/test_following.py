@@ -15,35 +15,35 @@ from tests.merchants.change_stream import END_STATE, ConsumerCluster, consumer_c
 LAG = "SELECT topic, sum(lag)::int FROM merchants_consumerlag GROUP BY 1"
 
 
-def test_the_end_is_the_last_change_of_each_whatever_dies_on_the_way() -> None:
-    """One test, for the servers' sake: kills and a restart, then poison, then a farewell."""
-    with consumer_cluster(Path(settings.LOCAL) / "changes") as home:
-        told = make_stream(2000, 50)
-        send_with_kills(home, told, kills=1)
-        assert home.ask(END_STATE) == told.end
-        assert home.ask("SELECT count(*) FROM merchants_quarantine") == [(0,)]
-        home.wait(lambda: home.ask(LAG) == [(home.topic, 0)], "the consumer did not tell that it has caught up")
-        poison_is_put_away(home)
-        assert home.stop(signal.SIGTERM) == 0
-        log = home.log.read_text()
+def test_each_merchant_ends_with_its_last_change_through_kills_and_a_restart() -> None:
+    """One test, so that the servers start once: kills and a restart, then poison messages, then SIGTERM."""
+    with consumer_cluster(Path(settings.LOCAL) / "changes") as cluster:
+        stream = make_stream(2000, 50)
+        send_with_kills(cluster, stream, kills=1)
+        assert cluster.query(END_STATE) == stream.end
+        assert cluster.query("SELECT count(*) FROM merchants_quarantine") == [(0,)]
+        cluster.wait(lambda: cluster.query(LAG) == [(cluster.topic, 0)], "it did not record that it has caught up")
+        assert_poison_is_quarantined(cluster)
+        assert cluster.stop(signal.SIGTERM) == 0
+        log = cluster.log.read_text()
         assert "marker=quarantined" in log
         assert "[handleMerchantCDC] op=u tax unchanged, SKIP" in log
 
 
-def poison_is_put_away(home: ConsumerCluster) -> None:
+def assert_poison_is_quarantined(cluster: ConsumerCluster) -> None:
     more = make_stream(10, 2, seed=7)
     fresh = [(f"n-{key}", value.replace(b'"m-', b'"n-')) for key, value in more.messages]
-    home.send([fresh[0], ("poison", b"\xff{"), ("tomb", None), *fresh[1:]])
+    cluster.send([fresh[0], ("poison", b"\xff{"), ("tomb", None), *fresh[1:]])
     ends = {f"n-{code[2:]}": lsn for code, lsn in more.lsns.items()}
-    home.wait(
-        lambda: ends.items() <= home.heard().items() and home.ask("SELECT 1 FROM merchants_quarantine"),
-        "the messages behind the poison were not kept",
+    cluster.wait(
+        lambda: ends.items() <= cluster.recorded_lsns().items() and cluster.query("SELECT 1 FROM merchants_quarantine"),
+        "the messages after the poison were not stored",
     )
-    kept = home.ask("SELECT topic, key, value, error FROM merchants_quarantine")
-    assert kept == [(home.topic, b"poison", b"\xff{", "This is not JSON.")]
+    kept = cluster.query("SELECT topic, key, value, error FROM merchants_quarantine")
+    assert kept == [(cluster.topic, b"poison", b"\xff{", "This is not JSON.")]
 
 
-def test_the_embedded_broker_is_shared_and_forgets() -> None:
+def test_the_embedded_broker_is_shared_until_it_is_stopped() -> None:
     root = Path(settings.LOCAL) / "broker-test"
     address = broker.start(root)
     broker.create_topics(address, "once")
@@ -54,7 +54,7 @@ def test_the_embedded_broker_is_shared_and_forgets() -> None:
 
 
 @pytest.mark.django_db
-def test_payments_over_kafka_are_kept_like_webhooks_and_poison_is_told(settings: Any) -> None:
+def test_payments_over_kafka_are_stored_like_webhooks_and_poison_is_quarantined(settings: Any) -> None:
     from invoices.models import Invoice
     from merchants.models import Quarantine
     from merchants.sync import following
@@ -67,8 +67,8 @@ def test_payments_over_kafka_are_kept_like_webhooks_and_poison_is_told(settings:
     refused = json.dumps(cast.event("payment.succeeded", {**payment, "orderId": "other", "total": 1})).encode()
     values = [good, b"{", None, refused, good]
     batch = [Message("payments", 2, at, None, value) for at, value in enumerate(values)]
-    following.keep(batch)
-    following.keep(batch)  # it comes twice
+    following.apply_messages(batch)
+    following.apply_messages(batch)  # delivered twice
     assert Invoice.objects.get().order_id == payment["orderId"]
     events = dict(WebhookEvent.objects.values_list("webhook_id", "status"))
     assert events == {"payments-2-0": "done", "payments-2-3": "refused", "payments-2-4": "done"}
