@@ -1,4 +1,4 @@
-"""Acts on merchants, their lanes and what the platform told us of them."""
+"""Operator actions on merchants, accounts and quarantined messages."""
 
 from typing import Any
 
@@ -14,35 +14,33 @@ from merchants.sync import changes, quarantine
 
 
 class Pause(OperatorAction):
-    """Of anything with `paused` and a history."""
+    """For any model with `paused` and a history."""
 
     name, label = "pause", "Pause"
-    description = "Send nothing of it until it is resumed. Sales, claims and look-ups go on; nothing is lost."
+    description = "Send none of its invoices until it is resumed. Sales, claims and look-ups continue; nothing is lost."
 
     def __init__(self, permission: str) -> None:
         self.permissions = (permission,)
 
     def disabled_reason(self, row: Any) -> str:
-        return "it is paused already" if row.paused else ""
+        return "it is already paused" if row.paused else ""
 
     def preview(self, row: Any, **_: Any) -> str:
-        return "From the next take on, within a second, none of its invoices is sent. What is on its way is recorded."
+        return "Within a second, none of its invoices is sent any more. Calls that are already open are recorded."
 
     def perform(self, row: Any, *, actor: str, reason: str, **_: Any) -> str:
-        return "paused" if pause(row, actor=actor, reason=reason) else "it was paused already"
+        return "paused" if pause(row, actor=actor, reason=reason) else "it was already paused"
 
 
 class Resume(Pause):
     name, label = "resume", "Resume"
-    description = "Go on sending, the oldest first."
+    description = "Send its invoices again, oldest first."
 
     def disabled_reason(self, row: Any) -> str:
         return "" if row.paused else "it is not paused"
 
     def preview(self, row: Any, **_: Any) -> str:
-        return (
-            "Its invoices are sent again. Those whose issue limit has passed meanwhile are FAILED(late): replay them."
-        )
+        return "Its invoices are sent again. Those whose issue limit passed meanwhile have FAILED (late): replay them."
 
     def perform(self, row: Any, *, actor: str, reason: str, **_: Any) -> str:
         return "resumed" if resume(row, actor=actor, reason=reason) else "it was not paused"
@@ -50,45 +48,45 @@ class Resume(Pause):
 
 class Resync(OperatorAction):
     name, label, permissions = "resync", "Resync", ("merchants.resync_merchant",)
-    description = "Act once more on what the platform told us last of this merchant."
+    description = "Apply the platform's latest data of this merchant again."
 
     def preview(self, row: Merchant, **_: Any) -> SafeString:
-        """Done, looked at and rolled back."""
+        """Applies the data, reads the differences, and rolls back."""
         kinds: list[tuple[Any, dict[str, int]]] = [(Merchant, {"id": row.pk}), (TaxInfo, {"merchant_id": row.pk})]
-        before = [kind.history.filter(**of).first() for kind, of in kinds]
+        before = [kind.history.filter(**key).first() for kind, key in kinds]
         with transaction.atomic():
-            outcome = self._replay(row, "")
-            after = [kind.history.filter(**of).first() for kind, of in kinds]
-            found = [
+            outcome = self._resync(row, "")
+            after = [kind.history.filter(**key).first() for kind, key in kinds]
+            changed = [
                 difference
                 for new, old in zip(after, before, strict=True)
                 if new and old and new.history_id != old.history_id
                 for difference in differences(new, old)
             ]
             transaction.set_rollback(True)
-        return render_to_string("merchants/resynced.html", {"outcome": outcome, "differences": found})
+        return render_to_string("merchants/resync_preview.html", {"outcome": outcome, "differences": changed})
 
     def perform(self, row: Merchant, *, actor: str, reason: str, **_: Any) -> str:
-        return str(self._replay(row, f"resync: {reason}").value)
+        return str(self._resync(row, f"resync: {reason}").value)
 
-    def _replay(self, row: Merchant, source: str) -> changes.Outcome:
+    def _resync(self, row: Merchant, source: str) -> changes.Outcome:
         try:
-            return changes.replay(row.code, source=source)
+            return changes.resync(row.code, source=source)
         except MerchantChange.DoesNotExist:
-            raise Rejected("The platform has told us nothing of this merchant.") from None
+            raise Rejected("The platform has sent no data of this merchant.") from None
 
 
 class ReplayMessage(OperatorAction):
     name, label, permissions = "replay", "Replay", ("merchants.replay_quarantine",)
-    description = "Act once more on the message as it came, now that what was wrong is mended."
+    description = "Apply the message again, unchanged, after the cause has been fixed."
     for_many_rows = True
 
     def disabled_reason(self, row: Quarantine) -> str:
-        return "it was replayed" if row.replayed_at else ""
+        return "it has been replayed" if row.replayed_at else ""
 
     def preview(self, row: Quarantine, **_: Any) -> str:
-        return f"{len(row.value or b'')} bytes of {row.topic} are read again. Last time: {row.error}"
+        return f"The {len(row.value or b'')} bytes from {row.topic} are applied again. Last error: {row.error}"
 
     def perform(self, row: Quarantine, *, actor: str, reason: str, **_: Any) -> str:
-        wrong = quarantine.replay(row.pk)
-        return f"still wrong: {wrong}" if wrong else "replayed"
+        error = quarantine.replay(row.pk)
+        return f"still wrong: {error}" if error else "replayed"

@@ -1,6 +1,5 @@
-"""Merchants, their tax data and their lanes, as operators see and type them."""
+"""The console's pages of merchants, their tax data, their accounts and what came from the platform."""
 
-import unicodedata
 from typing import Any
 
 from django import forms
@@ -10,14 +9,15 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from config.console.actions import ActionAdmin
 from config.console.admins import EditableAdmin, ReadOnlyAdmin
 from config.console.lists import WorklistFilter
-from config.console.actions import ActionAdmin
 from config.console.reasons import ReasonModelForm
 from merchants import logos, tax_codes
 from merchants.actions import Pause, ReplayMessage, Resume, Resync
 from merchants.models import AdministrativeUnit, Logo, Merchant, MerchantChange, ProviderAccount, Quarantine, TaxInfo
-from merchants.worklists import WORK, condition
+from merchants.models.admin_units import search_text
+from merchants.worklists import WORKLISTS, worklist_condition
 
 
 @admin.register(AdministrativeUnit)
@@ -29,22 +29,16 @@ class AdministrativeUnitAdmin(ReadOnlyAdmin):
     ordering = ("code",)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        return super().get_search_results(request, queryset.select_related("parent__parent"), plain(search_term))
-
-
-def plain(text: str) -> str:
-    """As `AdministrativeUnit.search` is spelled: lower case, no accents."""
-    letters = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+        return super().get_search_results(request, queryset.select_related("parent__parent"), search_text(search_term))
 
 
 class MerchantForm(ReasonModelForm):
     logo = forms.FileField(
         required=False,
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
-        help_text="PNG, JPEG or WebP, drawn anew and small. Empty keeps the one above.",
+        help_text="PNG, JPEG or WebP; it is made smaller. Leave empty to keep the current logo.",
     )
-    no_logo = forms.BooleanField(required=False, label="Without a logo", help_text="Buyers see the initials.")
+    no_logo = forms.BooleanField(required=False, label="Remove the logo", help_text="Buyers see the initials.")
 
     class Meta:
         model = Merchant
@@ -57,7 +51,7 @@ class MerchantForm(ReasonModelForm):
         if not upload:
             return None
         try:
-            return logos.draw(upload.read(logos.LARGEST + 1))
+            return logos.make_logo(upload.read(logos.MAX_UPLOAD + 1))
         except logos.NotALogo as error:
             raise forms.ValidationError(str(error)) from None
 
@@ -73,11 +67,11 @@ class MerchantAdmin(ActionAdmin, EditableAdmin):
         ("is_active", "paused"),
         ("claim_window", "unclaimed"),
         ("consumer_fallback", "mails_buyer"),
-        ("shown", "logo", "no_logo"),
+        ("current_logo", "logo", "no_logo"),
         "tax_problem",
         ("created_at", "updated_at", "deleted_at"),
     )
-    readonly_fields = ("shown", "paused", "tax_problem", "created_at", "updated_at", "deleted_at")
+    readonly_fields = ("current_logo", "paused", "tax_problem", "created_at", "updated_at", "deleted_at")
     list_display = ("name", "code", "is_active", "paused", "tax_problem", "claim_window", "unclaimed", "updated_at")
     list_filter = (
         "is_active",
@@ -89,15 +83,15 @@ class MerchantAdmin(ActionAdmin, EditableAdmin):
     search_fields = ("name", "code")
     ordering = ("name",)
 
-    @admin.display(description="logo")
-    def shown(self, row: Merchant) -> SafeString | str:
+    @admin.display(description="current logo")
+    def current_logo(self, row: Merchant) -> SafeString | str:
         logo = Logo.objects.filter(merchant=row.pk).first()
-        return format_html('<img src="{}" alt="">', logo.address) if logo else "none"
+        return format_html('<img src="{}" alt="">', logo.data_url) if logo else "none"
 
     def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
         image = form.cleaned_data.get("logo")
         if image:
-            obj.logo_fingerprint = logos.mark(image)
+            obj.logo_fingerprint = logos.fingerprint(image)
         elif form.cleaned_data.get("no_logo"):
             obj.logo_fingerprint = ""
         super().save_model(request, obj, form, change)
@@ -115,7 +109,7 @@ class TaxInfoForm(ReasonModelForm):
     def clean_tax_code(self) -> str:
         try:
             return tax_codes.check(self.cleaned_data["tax_code"])
-        except tax_codes.ImpossibleTaxCode as error:
+        except tax_codes.InvalidTaxCode as error:
             raise forms.ValidationError(str(error)) from None
 
 
@@ -134,12 +128,12 @@ class TaxInfoAdmin(EditableAdmin):
 
 
 class ProviderAccountForm(ReasonModelForm):
-    NEVER_SHOWN = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+    SECRET = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
     username = forms.CharField(
-        required=False, widget=NEVER_SHOWN, help_text="Never shown. Leave both empty to keep the login."
+        required=False, widget=SECRET, help_text="Never shown. Leave both empty to keep the login."
     )
-    password = forms.CharField(required=False, strip=False, widget=NEVER_SHOWN)
+    password = forms.CharField(required=False, strip=False, widget=SECRET)
 
     class Meta:
         model = ProviderAccount
@@ -152,33 +146,33 @@ class ProviderAccountForm(ReasonModelForm):
         cleaned = super().clean()
         given = [name for name in ("username", "password") if self.cleaned_data.get(name)]
         if len(given) == 1:
-            self.add_error(given[0], "A login is changed as a whole: give the username and the password.")
+            self.add_error(given[0], "Enter both the username and the password.")
         if self.instance.encrypted_credentials and "base_url" in self.changed_data and not given:
-            # Else whoever may type an address could have the login sent to a host of theirs.
-            self.add_error("base_url", "Another host gets no login that it was not given: type it again.")
-        lane = {name: self.cleaned_data.get(name) for name in ("merchant", "provider", "form", "symbol")}
-        if self.instance._state.adding and ProviderAccount.objects.living().filter(**lane).exists():
-            self.add_error("symbol", "The merchant has an account with this form and symbol.")
+            # Without this rule, a person who may change the address could send the login to a host of their own.
+            self.add_error("base_url", "To change the host, enter the login again.")
+        key = {name: self.cleaned_data.get(name) for name in ("merchant", "provider", "form", "symbol")}
+        if self.instance._state.adding and ProviderAccount.objects.not_deleted().filter(**key).exists():
+            self.add_error("symbol", "The merchant already has an account with this form and symbol.")
         return cleaned
 
 
-class AccountsToDo(WorklistFilter):
-    words = WORK
+class AccountWorklistFilter(WorklistFilter):
+    worklists = WORKLISTS
 
     def condition(self, name: str) -> Q:
-        return condition(name)
+        return worklist_condition(name)
 
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(ActionAdmin, EditableAdmin):
     operator_actions = (Pause("merchants.pause_provideraccount"), Resume("merchants.pause_provideraccount"))
     form = ProviderAccountForm
-    fixed = ("merchant", "provider", "form", "symbol")  # invoices carry them; another symbol is another row
+    fixed = ("merchant", "provider", "form", "symbol")  # invoices refer to them; another symbol needs another row
     fieldsets = (
-        ("Lane", {"fields": ("merchant", "provider", ("form", "symbol"), "template", "base_url", "in_flight")}),
-        ("Runs out", {"fields": ("certificate_ends", ("last_number", "numbers_left"))}),
+        ("Account", {"fields": ("merchant", "provider", ("form", "symbol"), "template", "base_url", "in_flight")}),
+        ("Expiry", {"fields": ("certificate_ends", ("last_number", "numbers_left"))}),
         ("Login", {"fields": ("credentials_fingerprint", "username", "password")}),
-        ("Open or not", {"fields": ("is_active", "paused", "parked_until", "parked_reason", "parked_for_login")}),
+        ("Status", {"fields": ("is_active", "paused", "parked_until", "parked_reason", "parked_for_login")}),
         ("Dates", {"fields": (("created_at", "updated_at", "deleted_at"),)}),
     )
     readonly_fields = (
@@ -193,9 +187,12 @@ class ProviderAccountAdmin(ActionAdmin, EditableAdmin):
         "deleted_at",
     )
     autocomplete_fields = ("merchant",)
-    list_display = ("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until", "credentials_fingerprint")
+    list_display = (
+        *("merchant", "provider", "form", "symbol", "is_active", "paused", "parked_until"),
+        "credentials_fingerprint",
+    )
     list_filter = (
-        *(AccountsToDo, "provider", "is_active", "paused"),
+        *(AccountWorklistFilter, "provider", "is_active", "paused"),
         *((name, admin.EmptyFieldListFilter) for name in ("parked_until", "deleted_at")),
         "form",
     )
@@ -204,13 +201,13 @@ class ProviderAccountAdmin(ActionAdmin, EditableAdmin):
     ordering = ("merchant__name", "symbol")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The login is for those who may change it."""
-        shown = super().get_fieldsets(request, obj)
-        return shown if self._sees_logins(request, obj) else [part for part in shown if part[0] != "Login"]
+        """Only users who may change the login see its part."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if self._sees_logins(request, obj) else [part for part in fieldsets if part[0] != "Login"]
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        shown = super().get_list_display(request)
-        return shown if self._sees_logins(request) else [name for name in shown if name != "credentials_fingerprint"]
+        names = super().get_list_display(request)
+        return names if self._sees_logins(request) else [name for name in names if name != "credentials_fingerprint"]
 
     def _sees_logins(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_permission(request, obj) or (obj is None and self.has_add_permission(request))
@@ -232,7 +229,7 @@ class MerchantChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(Quarantine)
 class QuarantineAdmin(ActionAdmin, ReadOnlyAdmin):
-    """The raw bytes stay in the table: they may hold anybody's data."""
+    """The raw bytes are not shown: they may hold personal data."""
 
     list_display = ("__str__", "error", "size", "created_at", "replayed_at")
     list_filter = ("topic", ("replayed_at", admin.EmptyFieldListFilter))

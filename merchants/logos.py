@@ -1,45 +1,45 @@
-"""A merchant's logo: looked at, and drawn anew, so that nothing of the uploaded file but its picture is kept."""
+"""A merchant's logo: checked, and drawn again, so that only the image itself is kept of the uploaded file."""
 
 import hashlib
 import io
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-LARGEST = 1024 * 1024  # bytes that are uploaded
-FORMATS = ("PNG", "JPEG", "WEBP")  # an SVG is a program
-SMALLEST_SIDE, LONGEST_SIDE = 48, 4000  # pixels of what is uploaded
-BOX = (320, 112)  # pixels that are kept: twice what the claim page shows
-KEPT = 12 * 1024  # bytes that are kept: the page brings them along
+MAX_UPLOAD = 1024 * 1024  # bytes
+FORMATS = ("PNG", "JPEG", "WEBP")  # no SVG: it can contain scripts
+MIN_SIDE, MAX_SIDE = 48, 4000  # pixels of the uploaded image
+BOX = (320, 112)  # pixels that are stored: twice the size on the claim page
+MAX_STORED = 12 * 1024  # bytes: the logo is part of the page
 
 
 class NotALogo(ValueError):
-    """What is wrong with the file, for whoever uploads it."""
+    """Says what is wrong with the file, for the person who uploads it."""
 
 
-def draw(upload: bytes) -> bytes:
-    """The picture of an uploaded file as a small WebP. Raises NotALogo."""
-    if len(upload) > LARGEST:
-        raise NotALogo(f"The file has {len(upload) // 1024:,} KB; at most {LARGEST // 1024:,} KB are taken.")
+def make_logo(upload: bytes) -> bytes:
+    """The image of an uploaded file as a small WebP. Raises NotALogo."""
+    if len(upload) > MAX_UPLOAD:
+        raise NotALogo(f"The file has {len(upload) // 1024:,} KB; the maximum is {MAX_UPLOAD // 1024:,} KB.")
     try:
-        with Image.open(io.BytesIO(upload), formats=FORMATS) as picture:
-            if max(picture.size) > LONGEST_SIDE or min(picture.size) < SMALLEST_SIDE:
-                width, height = picture.size
+        with Image.open(io.BytesIO(upload), formats=FORMATS) as image:
+            if max(image.size) > MAX_SIDE or min(image.size) < MIN_SIDE:
+                width, height = image.size
                 raise NotALogo(
-                    f"The picture is {width} by {height} pixels; each side must have {SMALLEST_SIDE} to {LONGEST_SIDE}."
+                    f"The image is {width} by {height} pixels; each side must have {MIN_SIDE} to {MAX_SIDE}."
                 )
-            picture.load()
-            upright = ImageOps.exif_transpose(picture).convert("RGBA")
+            image.load()
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
-        raise NotALogo(f"The file is no picture that can be read; take {', '.join(FORMATS)}.") from None
+        raise NotALogo(f"The file is not a readable image. Use {', '.join(FORMATS)}.") from None
     upright.thumbnail(BOX, Image.Resampling.LANCZOS)
     for quality in (90, 75, 50, 25, 5):
-        drawn = io.BytesIO()
-        upright.save(drawn, "WEBP", quality=quality, method=6)
-        if drawn.tell() <= KEPT:
-            return drawn.getvalue()
-    raise NotALogo("The picture is too busy for a small logo.")
+        logo = io.BytesIO()
+        upright.save(logo, "WEBP", quality=quality, method=6)
+        if logo.tell() <= MAX_STORED:
+            return logo.getvalue()
+    raise NotALogo("The image has too much detail for a small logo.")
 
 
-def mark(image: bytes) -> str:
-    """Eight hex digits by which a history tells one logo from another."""
+def fingerprint(image: bytes) -> str:
+    """Eight hex digits that tell one logo from another in a history."""
     return hashlib.sha256(image).hexdigest()[:8]

@@ -1,6 +1,6 @@
-"""Hold what an operator wants held: a merchant, an account, a partition. What is owed stays owed, and is not sent.
+"""Pause and resume a merchant, an account or a partition. What is owed stays owed and is not sent.
 
-The pump reads the flag at every take. Look-ups go on, for they only find out what has happened already.
+Workers read the flag at every take. Look-ups continue: they only find out what has already happened.
 """
 
 from typing import Any
@@ -12,23 +12,23 @@ from config.base import clock
 
 
 def pause(row: Any, *, actor: str, reason: str) -> bool:
-    """Send nothing of it until it is resumed. Returns whether that is new."""
-    return _hold(row, True, f"paused: {reason}", actor)
+    """Send none of its invoices until it is resumed. Returns False if it was already paused."""
+    return _set_paused(row, True, f"paused: {reason}", actor)
 
 
 def resume(row: Any, *, actor: str, reason: str) -> bool:
-    """Go on with it. Returns whether that is new."""
-    return _hold(row, False, f"resumed: {reason}", actor)
+    """Send its invoices again. Returns False if it was not paused."""
+    return _set_paused(row, False, f"resumed: {reason}", actor)
 
 
-def _hold(row: Any, paused: bool, why: str, actor: str) -> bool:
-    """`row` is of any model with `paused` and a history, which tells who and why."""
+def _set_paused(row: Any, paused: bool, reason: str, actor: str) -> bool:
+    """`row` is of any model with `paused` and a history. Returns whether the flag changed."""
     with transaction.atomic():
         locked = type(row).objects.select_for_update(no_key=True).get(pk=row.pk)
         if locked.paused == paused:
             return False
         locked.paused = row.paused = paused
-        locked._change_reason, locked._history_date = why[:100], clock.now()
+        locked._change_reason, locked._history_date = reason[:100], clock.now()
         if actor.startswith("user:"):
             locked._history_user = User.objects.filter(pk=actor.removeprefix("user:")).first()
         locked.save()

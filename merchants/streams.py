@@ -1,4 +1,4 @@
-"""The topics of merchants: see merchants.sync.messages."""
+"""The Kafka topics that this app reads. See merchants.sync.messages."""
 
 from django.conf import settings
 
@@ -7,4 +7,4 @@ from merchants.sync.messages import Reader
 
 
 def streams() -> dict[str, Reader]:
-    return {settings.KAFKA_MERCHANT_TOPIC: changes.take}
+    return {settings.KAFKA_MERCHANT_TOPIC: changes.apply_batch}

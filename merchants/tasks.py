@@ -1,8 +1,8 @@
 from celery import shared_task
 
-from merchants.sync import drift
+from merchants.sync.drift import save_drifts
 
 
 @shared_task(name="merchants.find_drift")
 def find_drift() -> None:
-    drift.note()
+    save_drifts()

@@ -1,4 +1,4 @@
-"""What became of an invoice's merchant while the invoice lived: its own part of the timeline."""
+"""Timeline entries of an invoice's merchant, tax data and account, from the invoice's own time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,66 +6,65 @@ from typing import Any
 from django.urls import reverse
 
 from config.console.history import differences, who
-from config.console.timeline import CAP, Moment, Subject, earlier
+from config.console.timeline import MAX_ENTRIES, TimelineContext, TimelineEntry, gap_entry
 from merchants.models import Merchant, MerchantChange, ProviderAccount, TaxInfo
 
 
-def entries(subject: Subject) -> list[Moment]:
-    moments: list[Moment] = []
-    if subject.may("merchants.view_merchant"):
-        moments += edits(Merchant, subject, "The merchant", id=subject.merchant_id)
-    if subject.may("merchants.view_taxinfo"):
-        moments += edits(TaxInfo, subject, "The seller's tax data", merchant_id=subject.merchant_id)
-    if subject.may("merchants.view_provideraccount"):
-        moments += edits(ProviderAccount, subject, "The provider account", id=subject.account_id)
-    if subject.may("merchants.view_merchantchange"):
-        moments += _heard(subject)
-    return moments
+def entries(context: TimelineContext) -> list[TimelineEntry]:
+    parts: list[TimelineEntry] = []
+    if context.may("merchants.view_merchant"):
+        parts += edit_entries(Merchant, context, "The merchant", id=context.merchant_id)
+    if context.may("merchants.view_taxinfo"):
+        parts += edit_entries(TaxInfo, context, "The seller's tax data", merchant_id=context.merchant_id)
+    if context.may("merchants.view_provideraccount"):
+        parts += edit_entries(ProviderAccount, context, "The provider account", id=context.account_id)
+    if context.may("merchants.view_merchantchange"):
+        parts += _change_entries(context)
+    return parts
 
 
-def edits(model: Any, subject: Subject, what: str, **of: Any) -> list[Moment]:
-    """The versions of a row within the subject's time, each with its difference from the one before."""
-    versions = model.history.filter(**of, history_date__lte=subject.until).order_by("-history_date", "-history_id")
-    found = list(versions[: CAP + 1])
-    moments = list(_edits(found, subject, what))[::-1]
-    if len(found) > CAP and found[-1].history_date >= subject.since:
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_history"
-        moments.insert(
-            0, earlier(found[-1].history_date, f"changes of {what.lower()}", reverse(name, args=[found[0].id]))
-        )
-    return moments
+def edit_entries(model: Any, context: TimelineContext, what: str, **filters: Any) -> list[TimelineEntry]:
+    """The versions of a row within the context's time, each with its difference from the version before."""
+    history = model.history.filter(**filters, history_date__lte=context.until)
+    versions = list(history.order_by("-history_date", "-history_id")[: MAX_ENTRIES + 1])
+    edits = list(_edit_entries(versions, context, what))[::-1]
+    if len(versions) > MAX_ENTRIES and versions[-1].history_date >= context.since:
+        page = f"admin:{model._meta.app_label}_{model._meta.model_name}_history"
+        link = reverse(page, args=[versions[0].id])
+        edits.insert(0, gap_entry(versions[-1].history_date, f"changes of {what.lower()}", link))
+    return edits
 
 
-def _edits(newest_first: list[Any], subject: Subject, what: str) -> Iterator[Moment]:
+def _edit_entries(newest_first: list[Any], context: TimelineContext, what: str) -> Iterator[TimelineEntry]:
     for version, before in zip(newest_first, [*newest_first[1:], None], strict=False):
-        if version.history_date < subject.since:
+        if version.history_date < context.since:
             return
         changed = differences(version, before) if before else []
         if before and not changed:
             continue
-        verb = "changed: " + ", ".join(change.field for change in changed) if before else "was set up"
-        yield Moment(
+        verb = "changed: " + ", ".join(change.field for change in changed) if before else "was created"
+        yield TimelineEntry(
             at=version.history_date,
             kind="edit",
             sentence=f"{what} {verb}",
             why=version.history_change_reason or "",
             actor=who(version),
-            facts={change.field: f"{change.old} → {change.new}" for change in changed},
+            details={change.field: f"{change.old} → {change.new}" for change in changed},
         )
 
 
-def _heard(subject: Subject) -> list[Moment]:
-    heard = MerchantChange.objects.filter(
-        code=subject.merchant_code, heard_at__gte=subject.since, heard_at__lte=subject.until
+def _change_entries(context: TimelineContext) -> list[TimelineEntry]:
+    changes = MerchantChange.objects.filter(
+        code=context.merchant_code, received_at__gte=context.since, received_at__lte=context.until
     )
     return [
-        Moment(
+        TimelineEntry(
             at=row.received_at,
             kind="merchant",
-            sentence="The platform told of the merchant, the last time so far",
+            sentence="The platform sent its latest change of the merchant",
             actor="platform",
-            facts={"op": row.op, "lsn": row.lsn},
+            details={"op": row.op, "lsn": row.lsn},
             link=reverse("admin:merchants_merchantchange_change", args=[row.pk]),
         )
-        for row in heard
+        for row in changes
     ]

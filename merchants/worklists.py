@@ -1,6 +1,6 @@
-"""What operators look after among provider accounts, by name: the figures count it and the list narrows to it.
+"""The worklists of provider accounts: gauges count them, the console's list is filtered by them.
 
-Each condition has its partial index. What is switched off or removed wants nobody.
+Each condition has its partial index. Inactive and removed accounts are in none.
 """
 
 from datetime import timedelta
@@ -9,24 +9,24 @@ from django.db.models import Q
 
 from config.base import clock
 
-ENDING = timedelta(days=30)  # certificates
-FEW = 1000  # numbers left under a symbol
+CERTIFICATE_ENDS_WITHIN = timedelta(days=30)
+FEW_NUMBERS = 1000  # left under a symbol
 
-WORK = {  # name, what it is called
+WORKLISTS = {  # name and label
     "parked": "refused by their provider",
-    "held": "held by an operator",
+    "paused": "paused by an operator",
     "certificate": "certificate ends soon",
     "numbers": "few numbers left",
 }
 
 
-def condition(name: str) -> Q:
+def worklist_condition(name: str) -> Q:
     """As of now. Raises KeyError."""
     now = clock.now()
-    told = {
+    conditions = {
         "parked": Q(parked_until__gt=now),
-        "held": Q(paused=True),
-        "certificate": Q(certificate_ends__lte=clock.day_vn(now + ENDING)),
-        "numbers": Q(numbers_left__lt=FEW),
+        "paused": Q(paused=True),
+        "certificate": Q(certificate_ends__lte=clock.day_vn(now + CERTIFICATE_ENDS_WITHIN)),
+        "numbers": Q(numbers_left__lt=FEW_NUMBERS),
     }
-    return told[name] & Q(is_active=True, deleted_at=None)
+    return conditions[name] & Q(is_active=True, deleted_at=None)

@@ -1,4 +1,4 @@
-"""Settings that operators turn while we run. A secret one is written here and never read back."""
+"""The API of settings that can change at run time. A secret value can be written and never read."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.models import Configuration
-from config.rest.fields import Body, Flag, Pattern, Text
+from config.rest.fields import Body, Boolean, Pattern, Text
 from config.rest.problems import Problem
-from config.rest.scoping import PLATFORM, Scoped
+from config.rest.scoping import PLATFORM, ScopedViewSet
 
 
 class ConfigurationChange(Body):
@@ -21,21 +21,21 @@ class ConfigurationChange(Body):
 
 class NewConfiguration(ConfigurationChange):
     key = Pattern(r"^[A-Za-z0-9._-]{1,100}\Z", max_length=100)
-    isSecret = Flag(source="is_secret", default=False, help_text="Chosen once: a sealed value cannot become open.")
+    isSecret = Boolean(source="is_secret", default=False, help_text="Cannot be changed later.")
 
 
 class ConfigurationShape(serializers.Serializer):
     key = serializers.CharField()
-    value = serializers.SerializerMethodField("told_value", help_text="null where it is secret.")
+    value = serializers.SerializerMethodField("public_value", help_text="null if it is secret.")
     isSecret = serializers.BooleanField(source="is_secret")
     description = serializers.CharField()
     updatedAt = serializers.DateTimeField(source="updated_at")
 
-    def told_value(self, row: Configuration) -> str | None:
+    def public_value(self, row: Configuration) -> str | None:
         return None if row.is_secret else row.value
 
 
-class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = Configuration.objects.all()
     serializer_class = ConfigurationShape
     lookup_field = "key"
@@ -51,8 +51,8 @@ class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
 
     @extend_schema(request=NewConfiguration, responses={201: ConfigurationShape})
     def create(self, request: Request) -> Response:
-        """Add a setting. 409 `exists` where there is one with this key."""
-        self.check_acts_for(None)
+        """Add a setting. 409 `exists` if the key is taken."""
+        self.check_may_act_for(None)
         shape = NewConfiguration(data=request.data)
         shape.is_valid(raise_exception=True)
         value = shape.validated_data.pop("value")
@@ -61,7 +61,7 @@ class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
             with transaction.atomic():
                 self._write(row, value)
         except IntegrityError:
-            raise Problem(409, "exists", "There is a setting with this key.") from None
+            raise Problem(409, "exists", "A setting with this key exists already.") from None
         return Response(ConfigurationShape(row).data, status=201)
 
     @extend_schema(request=ConfigurationChange, responses={200: ConfigurationShape})
@@ -69,15 +69,15 @@ class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
         """Change the value, the description, or both."""
         shape = ConfigurationChange(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
+        values = shape.validated_data
         with transaction.atomic():
             row = Configuration.objects.select_for_update(no_key=True).get(pk=self.get_object().pk)
-            if "description" in told:
-                row.description = told["description"]
-            if "value" in told:
-                self._write(row, told["value"])
+            if "description" in values:
+                row.description = values["description"]
+            if "value" in values:
+                self._write(row, values["value"])
             else:
-                self.keep(row)
+                self.save_row(row)
         return Response(ConfigurationShape(row).data)
 
     def _write(self, row: Configuration, value: str) -> None:

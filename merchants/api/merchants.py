@@ -1,4 +1,4 @@
-"""Merchants and the tax data of each. `merchantId` is the platform's code everywhere."""
+"""The API of merchants and their tax data. `merchantId` is always the platform's code."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.rest.fields import Body, Flag, Identifier, Pattern, Text, Whole
+from config.rest.fields import Body, Boolean, Identifier, Integer, Pattern, Text
 from config.rest.problems import Problem
-from config.rest.scoping import Scoped
+from config.rest.scoping import ScopedViewSet
 from merchants import tax_codes
 from merchants.models import CLAIM_WINDOW_MAX, AdministrativeUnit, Merchant, TaxInfo
 
 
 class MerchantChange(Body):
     name = Text(max_length=200)
-    isActive = Flag(source="is_active", default=True)
-    claimWindow = Whole(
+    isActive = Boolean(source="is_active", default=True)
+    claimWindow = Integer(
         source="claim_window", min_value=0, max_value=CLAIM_WINDOW_MAX, default=CLAIM_WINDOW_MAX, help_text="Minutes."
     )
     unclaimed = serializers.ChoiceField(Merchant.Unclaimed.choices, default=Merchant.Unclaimed.CONSUMER)
-    consumerFallback = Flag(source="consumer_fallback", default=True)
-    mailsBuyer = Flag(source="mails_buyer", default=True)
+    consumerFallback = Boolean(source="consumer_fallback", default=True)
+    mailsBuyer = Boolean(source="mails_buyer", default=True)
 
 
 class MerchantShape(MerchantChange):
@@ -47,17 +47,17 @@ class TaxInfoShape(Body):
     def validate_taxCode(self, text: str) -> str:
         try:
             return tax_codes.check(text)
-        except tax_codes.ImpossibleTaxCode as error:
+        except tax_codes.InvalidTaxCode as error:
             raise serializers.ValidationError(str(error)) from None
 
     def validate_communeCode(self, code: str | None) -> str | None:
         communes = AdministrativeUnit.objects.filter(level=AdministrativeUnit.Level.COMMUNE)
         if code is not None and not communes.filter(pk=code).exists():
-            raise serializers.ValidationError("No commune in force has this code.")
+            raise serializers.ValidationError("There is no commune with this code.")
         return code
 
 
-class Merchants(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+class Merchants(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = Merchant.objects.all()
     serializer_class = MerchantShape
     lookup_field = "code"
@@ -76,47 +76,47 @@ class Merchants(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
 
     @extend_schema(request=MerchantShape, responses={201: MerchantShape})
     def create(self, request: Request) -> Response:
-        """Add a merchant. 409 `exists` where the code was ever used."""
+        """Add a merchant. 409 `exists` if the code has ever been used."""
         shape = MerchantShape(data=request.data)
         shape.is_valid(raise_exception=True)
         merchant = Merchant(**shape.validated_data)
-        self.check_acts_for(merchant.code)
+        self.check_may_act_for(merchant.code)
         try:
             with transaction.atomic():
-                self.keep(merchant)
+                self.save_row(merchant)
         except IntegrityError:
-            raise Problem(409, "exists", "There is a merchant with this code.") from None
+            raise Problem(409, "exists", "A merchant with this code exists already.") from None
         return Response(MerchantShape(merchant).data, status=201)
 
     @extend_schema(request=MerchantChange, responses={200: MerchantShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
-        """Change what is given. Invoices that are open already keep the policy that they were opened under."""
+        """Change the given fields. Invoices that exist already keep the policy that they were opened with."""
         merchant = self.get_object()
         shape = MerchantChange(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
-        self.change(merchant, shape.validated_data)
+        self.update_row(merchant, shape.validated_data)
         return Response(MerchantShape(merchant).data)
 
     @extend_schema(responses={200: TaxInfoShape})
     @action(detail=True, url_path="tax-info")
     def tax_info(self, request: Request, **_: Any) -> Response:
         """The seller as the tax authority knows them."""
-        known = TaxInfo.objects.living().filter(merchant=self.get_object()).first()
-        if known is None:
+        info = TaxInfo.objects.not_deleted().filter(merchant=self.get_object()).first()
+        if info is None:
             raise NotFound("The merchant has no tax data.")
-        return Response(TaxInfoShape(known).data)
+        return Response(TaxInfoShape(info).data)
 
     @extend_schema(request=TaxInfoShape, responses={200: TaxInfoShape})
     @tax_info.mapping.put
     def put_tax_info(self, request: Request, **_: Any) -> Response:
-        """Give or replace the tax data. Payments that were parked for want of it open by themselves."""
+        """Set or replace the tax data. Payments that are parked without it then open by themselves."""
         merchant = self.get_object()
         shape = TaxInfoShape(data=request.data)
         shape.is_valid(raise_exception=True)
         with transaction.atomic():
-            Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)  # two first ones at once
-            known = TaxInfo.objects.filter(merchant=merchant).first() or TaxInfo(merchant=merchant)
+            Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)  # two requests may both be the first
+            info = TaxInfo.objects.filter(merchant=merchant).first() or TaxInfo(merchant=merchant)
             for name, value in {**shape.validated_data, "deleted_at": None}.items():
-                setattr(known, name, value)
-            self.keep(known)
-        return Response(TaxInfoShape(known).data)
+                setattr(info, name, value)
+            self.save_row(info)
+        return Response(TaxInfoShape(info).data)

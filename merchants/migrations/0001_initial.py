@@ -49,13 +49,15 @@ class Migration(migrations.Migration):
                 ("is_active", models.BooleanField(default=True)),
                 (
                     "paused",
-                    models.BooleanField(default=False, help_text="An operator's stop: sales go on, nothing is sent."),
+                    models.BooleanField(
+                        default=False, help_text="Paused by an operator: sales are received, nothing is sent."
+                    ),
                 ),
                 (
                     "claim_window",
                     models.PositiveSmallIntegerField(
                         default=120,
-                        help_text="Minutes in which a buyer may claim; 0 issues at once.",
+                        help_text="Minutes in which a buyer may claim. 0: the invoice is issued at once.",
                         validators=[django.core.validators.MaxValueValidator(120)],
                     ),
                 ),
@@ -71,19 +73,19 @@ class Migration(migrations.Migration):
                     "consumer_fallback",
                     models.BooleanField(
                         default=True,
-                        help_text="Issue to the consumer when a refused buyer field was not mended in time.",
+                        help_text="If a refused buyer field is not corrected in time, issue to the consumer.",
                     ),
                 ),
                 (
                     "mails_buyer",
-                    models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail."),
+                    models.BooleanField(default=True, help_text="E-mail the invoice to buyers who gave an address."),
                 ),
                 (
                     "tax_problem",
                     models.CharField(
                         blank=True,
                         editable=False,
-                        help_text="Why the platform's last tax data is not used.",
+                        help_text="Why the platform's latest tax data is not used.",
                         max_length=400,
                     ),
                 ),
@@ -92,7 +94,7 @@ class Migration(migrations.Migration):
             options={
                 "permissions": [
                     ("pause_merchant", "Can pause and resume merchants"),
-                    ("resync_merchant", "Can act again on what the platform told us of a merchant"),
+                    ("resync_merchant", "Can apply the platform's latest data of a merchant again"),
                 ],
             },
         ),
@@ -139,27 +141,25 @@ class Migration(migrations.Migration):
                         validators=[
                             django.core.validators.RegexValidator(
                                 "^[CK]\\d{2}[TDLMNBGHXF][A-Z0-9]{2}$",
-                                "A symbol looks like C26TAA: C or K, year, letter, two more.",
+                                "A symbol looks like C26TAA: C or K, year, a letter, two more characters.",
                             )
                         ],
                     ),
                 ),
                 (
                     "template",
-                    models.CharField(
-                        blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20
-                    ),
+                    models.CharField(blank=True, help_text='The vendor\'s form name, such as "1/001".', max_length=20),
                 ),
                 ("encrypted_credentials", models.TextField(blank=True, editable=False)),
                 ("credentials_fingerprint", models.CharField(blank=True, editable=False, max_length=8)),
                 (
                     "in_flight",
                     models.PositiveSmallIntegerField(
-                        blank=True, help_text="Sends open at once; empty takes the vendor's limit.", null=True
+                        blank=True, help_text="Calls open at the same time. Empty: the vendor's limit.", null=True
                     ),
                 ),
                 ("is_active", models.BooleanField(default=True)),
-                ("paused", models.BooleanField(default=False, help_text="An operator's stop.")),
+                ("paused", models.BooleanField(default=False, help_text="Paused by an operator.")),
                 ("last_issue_date", models.DateField(editable=False, null=True)),
                 ("parked_until", models.DateTimeField(blank=True, null=True)),
                 ("parked_reason", models.CharField(blank=True, max_length=200)),
@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
                     "certificate_ends",
                     models.DateField(
                         blank=True,
-                        help_text="When the signing certificate ends. No vendor tells it: type it.",
+                        help_text="When the signing certificate expires. No vendor reports it, so enter it here.",
                         null=True,
                     ),
                 ),
@@ -176,7 +176,7 @@ class Migration(migrations.Migration):
                     "last_number",
                     models.PositiveIntegerField(
                         blank=True,
-                        help_text="The last number that was bought under this symbol; empty: without end.",
+                        help_text="The last number bought for this symbol. Empty: unlimited.",
                         null=True,
                     ),
                 ),
@@ -283,13 +283,15 @@ class Migration(migrations.Migration):
                 ("is_active", models.BooleanField(default=True)),
                 (
                     "paused",
-                    models.BooleanField(default=False, help_text="An operator's stop: sales go on, nothing is sent."),
+                    models.BooleanField(
+                        default=False, help_text="Paused by an operator: sales are received, nothing is sent."
+                    ),
                 ),
                 (
                     "claim_window",
                     models.PositiveSmallIntegerField(
                         default=120,
-                        help_text="Minutes in which a buyer may claim; 0 issues at once.",
+                        help_text="Minutes in which a buyer may claim. 0: the invoice is issued at once.",
                         validators=[django.core.validators.MaxValueValidator(120)],
                     ),
                 ),
@@ -305,19 +307,19 @@ class Migration(migrations.Migration):
                     "consumer_fallback",
                     models.BooleanField(
                         default=True,
-                        help_text="Issue to the consumer when a refused buyer field was not mended in time.",
+                        help_text="If a refused buyer field is not corrected in time, issue to the consumer.",
                     ),
                 ),
                 (
                     "mails_buyer",
-                    models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail."),
+                    models.BooleanField(default=True, help_text="E-mail the invoice to buyers who gave an address."),
                 ),
                 (
                     "tax_problem",
                     models.CharField(
                         blank=True,
                         editable=False,
-                        help_text="Why the platform's last tax data is not used.",
+                        help_text="Why the platform's latest tax data is not used.",
                         max_length=400,
                     ),
                 ),
@@ -370,26 +372,24 @@ class Migration(migrations.Migration):
                         validators=[
                             django.core.validators.RegexValidator(
                                 "^[CK]\\d{2}[TDLMNBGHXF][A-Z0-9]{2}$",
-                                "A symbol looks like C26TAA: C or K, year, letter, two more.",
+                                "A symbol looks like C26TAA: C or K, year, a letter, two more characters.",
                             )
                         ],
                     ),
                 ),
                 (
                     "template",
-                    models.CharField(
-                        blank=True, help_text='The vendor\'s name of the form, such as "1/001".', max_length=20
-                    ),
+                    models.CharField(blank=True, help_text='The vendor\'s form name, such as "1/001".', max_length=20),
                 ),
                 ("credentials_fingerprint", models.CharField(blank=True, editable=False, max_length=8)),
                 (
                     "in_flight",
                     models.PositiveSmallIntegerField(
-                        blank=True, help_text="Sends open at once; empty takes the vendor's limit.", null=True
+                        blank=True, help_text="Calls open at the same time. Empty: the vendor's limit.", null=True
                     ),
                 ),
                 ("is_active", models.BooleanField(default=True)),
-                ("paused", models.BooleanField(default=False, help_text="An operator's stop.")),
+                ("paused", models.BooleanField(default=False, help_text="Paused by an operator.")),
                 ("parked_until", models.DateTimeField(blank=True, null=True)),
                 ("parked_reason", models.CharField(blank=True, max_length=200)),
                 ("parked_for_login", models.BooleanField(default=False)),
@@ -397,7 +397,7 @@ class Migration(migrations.Migration):
                     "certificate_ends",
                     models.DateField(
                         blank=True,
-                        help_text="When the signing certificate ends. No vendor tells it: type it.",
+                        help_text="When the signing certificate expires. No vendor reports it, so enter it here.",
                         null=True,
                     ),
                 ),
@@ -405,7 +405,7 @@ class Migration(migrations.Migration):
                     "last_number",
                     models.PositiveIntegerField(
                         blank=True,
-                        help_text="The last number that was bought under this symbol; empty: without end.",
+                        help_text="The last number bought for this symbol. Empty: unlimited.",
                         null=True,
                     ),
                 ),

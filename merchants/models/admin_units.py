@@ -1,12 +1,13 @@
 """Provinces and communes."""
 
 import functools
+import unicodedata
 
 from django.db import models
 
 
 class AdministrativeUnit(models.Model):
-    """A province or a commune in force: two levels, official codes."""
+    """A province or a commune that exists today: two levels, official codes."""
 
     class Level(models.TextChoices):
         PROVINCE = "province"
@@ -18,7 +19,7 @@ class AdministrativeUnit(models.Model):
     full_name = models.CharField(max_length=120)
     full_name_en = models.CharField(max_length=120)
     slug = models.CharField(max_length=100)
-    search = models.CharField(max_length=250, db_index=True)  # lower case without accents
+    search = models.CharField(max_length=250, db_index=True)  # see search_text
     level = models.CharField(max_length=8, choices=Level.choices)
     unit_type = models.CharField(max_length=16)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="communes")
@@ -31,6 +32,12 @@ class AdministrativeUnit(models.Model):
 
 
 @functools.cache
-def commune_of(code: str) -> str:
-    """A commune and its province as addresses have them; remembered, for units change with a release's fixtures."""
+def commune_line(code: str) -> str:
+    """A commune and its province, as addresses end. Cached: units change only with a release."""
     return str(AdministrativeUnit.objects.select_related("parent").get(pk=code))
+
+
+def search_text(text: str) -> str:
+    """Lower case without accents, as `AdministrativeUnit.search` is stored."""
+    letters = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))

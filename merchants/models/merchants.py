@@ -8,7 +8,7 @@ from django.db import models
 from simple_history.models import HistoricalRecords
 
 from config.base.records import Record
-from merchants.models.admin_units import AdministrativeUnit, commune_of
+from merchants.models.admin_units import AdministrativeUnit, commune_line
 
 CLAIM_WINDOW_MAX = 120  # minutes; the legal rules may say less
 
@@ -21,30 +21,30 @@ class Merchant(Record):
     code = models.CharField(max_length=64, unique=True, help_text="The platform's merchantId.")
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
-    paused = models.BooleanField(default=False, help_text="An operator's stop: sales go on, nothing is sent.")
+    paused = models.BooleanField(default=False, help_text="Paused by an operator: sales are received, nothing is sent.")
     claim_window = models.PositiveSmallIntegerField(
         default=CLAIM_WINDOW_MAX,
         validators=[MaxValueValidator(CLAIM_WINDOW_MAX)],
-        help_text="Minutes in which a buyer may claim; 0 issues at once.",
+        help_text="Minutes in which a buyer may claim. 0: the invoice is issued at once.",
     )
     unclaimed = models.CharField(max_length=8, choices=Unclaimed.choices, default=Unclaimed.CONSUMER)
     consumer_fallback = models.BooleanField(
-        default=True, help_text="Issue to the consumer when a refused buyer field was not mended in time."
+        default=True, help_text="If a refused buyer field is not corrected in time, issue to the consumer."
     )
-    mails_buyer = models.BooleanField(default=True, help_text="Send the invoice to a buyer who left an e-mail.")
+    mails_buyer = models.BooleanField(default=True, help_text="E-mail the invoice to buyers who gave an address.")
     tax_problem = models.CharField(
         max_length=400,
         blank=True,
         editable=False,
-        help_text="Why the platform's last tax data is not used.",
+        help_text="Why the platform's latest tax data is not used.",
     )
-    logo_fingerprint = models.CharField(max_length=8, blank=True, editable=False)  # the history tells one from another
+    logo_fingerprint = models.CharField(max_length=8, blank=True, editable=False)  # shows a change in the history
     history = HistoricalRecords()
 
     class Meta:
         permissions = [
             ("pause_merchant", "Can pause and resume merchants"),
-            ("resync_merchant", "Can act again on what the platform told us of a merchant"),
+            ("resync_merchant", "Can apply the platform's latest data of a merchant again"),
         ]
         indexes = [models.Index(fields=["id"], condition=~models.Q(tax_problem=""), name="merchants_with_problems")]
 
@@ -53,7 +53,7 @@ class Merchant(Record):
 
     @property
     def policy(self) -> dict[str, Any]:
-        """What an invoice's snapshot keeps of the merchant's choices."""
+        """The merchant's settings that an invoice's snapshot keeps."""
         return {
             "claimWindow": self.claim_window,
             "unclaimed": self.unclaimed,
@@ -63,17 +63,17 @@ class Merchant(Record):
 
 
 class Logo(models.Model):
-    """What buyers see above the merchant's name. A table of its own: the pump reads merchants, and no pictures."""
+    """Shown to buyers beside the merchant's name. In its own table, so that reading merchants does not read images."""
 
     merchant = models.OneToOneField(Merchant, models.PROTECT, primary_key=True)
-    image = models.BinaryField()  # as logos.draw made it
+    image = models.BinaryField()  # WebP, made by logos.make_logo
 
     def __str__(self) -> str:
         return f"{self.merchant}"
 
     @property
-    def address(self) -> str:
-        """The picture itself, for a page that shall need no second request."""
+    def data_url(self) -> str:
+        """The image inline, so that a page needs no second request."""
         return f"data:image/webp;base64,{base64.b64encode(self.image).decode()}"
 
 
@@ -106,12 +106,12 @@ class TaxInfo(Record):
 
     @property
     def seller(self) -> dict[str, str]:
-        """The seller as an invoice prints them."""
-        where = f", {commune_of(self.commune_id)}" if self.commune_id else ""
+        """The seller as printed on invoices."""
+        commune = f", {commune_line(self.commune_id)}" if self.commune_id else ""
         return {
             "taxCode": self.tax_code,
             "legalName": self.legal_name,
-            "address": self.address + where,
+            "address": self.address + commune,
             "email": self.email,
             "phone": self.phone,
         }

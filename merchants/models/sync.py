@@ -1,4 +1,4 @@
-"""What came from the platform, and how far the consumer has read."""
+"""What the platform sent, and how far the consumer has read."""
 
 from django.db import models
 
@@ -7,15 +7,15 @@ from config.base.records import Record
 
 
 class MerchantChange(models.Model):
-    """What the platform told us last of one merchant, and from where in its log: older news never undo newer."""
+    """The platform's latest change of one merchant and its log position: older changes never replace newer ones."""
 
     code = models.CharField(primary_key=True, max_length=64)
     op = models.CharField(max_length=1)
-    row = models.JSONField(default=dict)  # whole: what a change left out is filled in from the one before
+    row = models.JSONField(default=dict)  # complete: values that a change omits are filled in from the previous one
     lsn = models.BigIntegerField(null=True)
     ts_ms = models.BigIntegerField(null=True)
     received_at = models.DateTimeField(default=clock.now)
-    drift = models.CharField(max_length=400, blank=True)  # where our tax data was not this, when we last compared
+    drift = models.CharField(max_length=400, blank=True)  # where our tax data differed at the last comparison
 
     class Meta:
         verbose_name = "platform change"
@@ -26,7 +26,7 @@ class MerchantChange(models.Model):
 
 
 class ConsumerLag(models.Model):
-    """How far a consumer is behind on one partition of a topic, as it told last."""
+    """The consumer's last report of how far it is behind on one partition."""
 
     pk = models.CompositePrimaryKey("topic", "partition")
     topic = models.CharField(max_length=249)
@@ -36,7 +36,7 @@ class ConsumerLag(models.Model):
 
 
 class Quarantine(Record):
-    """A message from Kafka that could not be acted on, kept as it came; those behind it went on."""
+    """A Kafka message that could not be applied, stored unchanged. Later messages are not held up."""
 
     topic = models.CharField(max_length=249)
     partition = models.IntegerField()

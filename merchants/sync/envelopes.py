@@ -1,4 +1,4 @@
-"""Debezium's envelope, as it comes in all its shapes, read as one change of one merchant. No database here."""
+"""Read Debezium's envelope, in all its shapes, as one change of one merchant. Uses no database."""
 
 import json
 import re
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 UNAVAILABLE = "__debezium_unavailable_value"  # a large column that the change did not touch
-OPS = {"c": "create", "u": "update", "r": "snapshot", "d": "delete"}
-BIGGEST = 2**63 - 1
+OPS = ("c", "u", "r", "d")  # create, update, snapshot, delete
+MAX_BIGINT = 2**63 - 1
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Unreadable(ValueError):
-    """No change of a merchant: `field` says where, the message what is wrong. Neither quotes the data."""
+    """Not a change of a merchant. `field` says where, the message says what is wrong. Neither quotes the data."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -21,13 +21,13 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the source's log. `ts_ms`: milliseconds since 1970, by the source's clock."""
+    """A position in the source's log. `ts_ms`: milliseconds since 1970, by the source's clock."""
 
     lsn: int | None
     ts_ms: int | None
 
     def after(self, other: "Position") -> bool:
-        """Later than the other: by the log where both tell it, else by the clock. Anything is later than nothing."""
+        """Later than the other: by the log if both have an lsn, else by the clock. Anything is later than nothing."""
         if self.lsn is not None and other.lsn is not None and self.lsn != other.lsn:
             return self.lsn > other.lsn
         return other.ts_ms is None or (self.ts_ms is not None and self.ts_ms > other.ts_ms)
@@ -41,7 +41,7 @@ class Change:
     position: Position
 
 
-def decode(value: bytes | None) -> Any:
+def decode_json(value: bytes | None) -> Any:
     """A message's value or key as JSON; None stays None. Raises Unreadable."""
     if value is None:
         return None
@@ -53,10 +53,10 @@ def decode(value: bytes | None) -> Any:
         raise Unreadable("", "This is nested too deeply.") from None
 
 
-def read(envelope: Any, key: bytes | None = None) -> Change | None:
-    """The change; None for what changes nothing (a tombstone, a heartbeat). Raises Unreadable.
+def read_envelope(envelope: Any, key: bytes | None = None) -> Change | None:
+    """The change; None for a tombstone or a heartbeat. Raises Unreadable.
 
-    The message's key is asked only where a delete comes without its `before`.
+    The message's key is used only if a delete comes without its `before`.
     """
     envelope = _unwrapped(envelope)
     if envelope is None:
@@ -67,9 +67,9 @@ def read(envelope: Any, key: bytes | None = None) -> Change | None:
         return None  # a heartbeat
     op = envelope.get("op")
     if op == "t":
-        raise Unreadable("op", "The source's table was emptied; no merchant was changed for that.")
+        raise Unreadable("op", "The source's table was truncated; this changes no merchant.")
     if not isinstance(op, str) or op not in OPS:
-        raise Unreadable("op", f"An op is one of {', '.join(OPS)}.")
+        raise Unreadable("op", f"The op must be one of {', '.join(OPS)}.")
     row = envelope.get("before" if op == "d" else "after")
     if op == "d":
         code = _code(row) if row else _code_in_key(key)
@@ -78,46 +78,46 @@ def read(envelope: Any, key: bytes | None = None) -> Change | None:
         raise Unreadable("after", "This must be the row, an object.")
     if _unstorable(row):
         raise Unreadable("after", "A text holds a character that cannot be stored.")
-    return Change(op, _code(row), _opened(row), _position(envelope))
+    return Change(op, _code(row), _with_metadata(row), _position(envelope))
 
 
-def merged(new: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """The new row, with what it calls unavailable taken from the one that we knew; unknown to us, it is left out."""
-    whole: dict[str, Any] = {}
+def fill_unavailable(new: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """The new row, with its unavailable values taken from the known one, or left out if that has none."""
+    filled: dict[str, Any] = {}
     for name, value in new.items():
         old = known.get(name)
         if isinstance(value, dict):
-            whole[name] = merged(value, old if isinstance(old, dict) else {})
+            filled[name] = fill_unavailable(value, old if isinstance(old, dict) else {})
         elif value != UNAVAILABLE:
-            whole[name] = value
+            filled[name] = value
         elif name in known:
-            whole[name] = old
-    return whole
+            filled[name] = old
+    return filled
 
 
-def tax_in(row: dict[str, Any]) -> Any:
+def tax_of(row: dict[str, Any]) -> Any:
     metadata = row.get("metadata")
     return metadata.get("tax") if isinstance(metadata, dict) else None
 
 
 def _unwrapped(envelope: Any) -> Any:
-    """Without the schema that Debezium's JSON converter puts around it."""
+    """Without the schema that Debezium's JSON converter adds around it."""
     if isinstance(envelope, dict) and "payload" in envelope and "op" not in envelope:
         return envelope["payload"]
     return envelope
 
 
-def _opened(row: dict[str, Any]) -> dict[str, Any]:
-    """Debezium writes a jsonb column as a text."""
+def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with `metadata` decoded: Debezium writes a jsonb column as text."""
     metadata = row.get("metadata")
     if isinstance(metadata, str) and metadata != UNAVAILABLE:
         try:
-            opened = json.loads(metadata)
+            decoded = json.loads(metadata)
         except (ValueError, RecursionError):
             raise Unreadable("after.metadata", "This is not JSON.") from None
-        if _unstorable(opened):
+        if _unstorable(decoded):
             raise Unreadable("after.metadata", "A text holds a character that cannot be stored.")
-        return {**row, "metadata": opened}
+        return {**row, "metadata": decoded}
     return row
 
 
@@ -132,8 +132,8 @@ def _code(row: Any) -> str:
 def _code_in_key(key: bytes | None) -> str:
     if key is None:
         raise Unreadable("before", "A delete must name its merchant, in `before` or in the message's key.")
-    told = _unwrapped(decode(key))
-    return _code(told if isinstance(told, dict) else {"id": told})
+    value = _unwrapped(decode_json(key))
+    return _code(value if isinstance(value, dict) else {"id": value})
 
 
 def _position(envelope: dict[str, Any]) -> Position:
@@ -141,18 +141,18 @@ def _position(envelope: dict[str, Any]) -> Position:
     source = source if isinstance(source, dict) else {}
     position = Position(_number(source.get("lsn")), _number(source.get("ts_ms")) or _number(envelope.get("ts_ms")))
     if position == Position(None, None):
-        raise Unreadable("source", "Without lsn and ts_ms nobody can tell which of two changes is the later one.")
+        raise Unreadable("source", "This needs an lsn or a ts_ms: without both, changes cannot be put in order.")
     return position
 
 
 def _number(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= BIGGEST else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_BIGINT else None
 
 
 def _unstorable(value: Any) -> bool:
-    """Whether PostgreSQL would refuse a text in it: a NUL, or half of a surrogate pair."""
+    """Whether it holds a text that PostgreSQL refuses: with a NUL or half of a surrogate pair."""
     if isinstance(value, str):
         return bool(UNSTORABLE.search(value))
     if isinstance(value, dict):

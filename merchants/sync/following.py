@@ -1,6 +1,6 @@
-"""The loop that follows Kafka: read a batch, keep it in the database, then tell Kafka.
+"""The Kafka consumer's loop: read a batch, store it in the database, then commit its offsets.
 
-A crash between the two brings a batch twice, which changes nothing; the other way round it would be lost.
+After a crash between the two the batch comes again, which changes nothing. In the other order it would be lost.
 """
 
 import time
@@ -19,23 +19,23 @@ from merchants.sync.messages import Message, Poison, readers
 log = get_logger(__name__)
 BATCH = 500  # messages of one transaction
 WAIT = 0.2  # seconds for a batch to fill
-TELL_SECONDS = 5.0
+LAG_SECONDS = 5.0  # between two reports of the lag
 BACKOFF = [0.2, 0.5, 1, 2, 5, 10]  # seconds between tries while the database is away
 
 
-class _Kafka:
-    """What librdkafka says: of servers and connections, never of a message."""
+class KafkaLog:
+    """Passes on librdkafka's log lines. They are about servers and connections, never about a message."""
 
     def log(self, level: int, template: str, facility: str, client: str, text: str) -> None:
         log.log(level, "[kafka]", facility=facility, why=text)
 
 
-def consumer(bootstrap: str) -> Consumer:
+def open_consumer(bootstrap: str) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
             "group.id": settings.KAFKA_CONSUMER_ID,
-            "group.instance.id": settings.KAFKA_INSTANCE_ID,  # a restart takes its partitions back without a rebalance
+            "group.instance.id": settings.KAFKA_INSTANCE_ID,  # so that a restart causes no rebalance
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": int(settings.KAFKA_SESSION * 1000),
             "heartbeat.interval.ms": int(settings.KAFKA_SESSION * 1000 / 10),
@@ -44,7 +44,7 @@ def consumer(bootstrap: str) -> Consumer:
             "client.id": settings.SERVICE_CODE,
             **settings.KAFKA_OPTIONS,
         },
-        logger=_Kafka(),
+        logger=KafkaLog(),
     )
 
 
@@ -53,37 +53,37 @@ class Follower:
 
     def __init__(self, kafka: Consumer, stop: Event) -> None:
         self.kafka, self.stop = kafka, stop
-        self._tell_at = 0.0
+        self._save_lag_at = 0.0
 
     def run(self) -> None:
-        """Raises KafkaException where Kafka refuses us for good."""
+        """Raises KafkaException if Kafka refuses us permanently."""
         self.kafka.subscribe(list(readers()))
         try:
             while not self.stop.is_set():
-                self._tell()
+                self._save_lag()
                 if batch := self._messages(self.kafka.consume(BATCH, WAIT)):
-                    self._insist(batch)
+                    self._apply(batch)
         finally:
-            self.kafka.close()  # static membership: our partitions wait for us for a session
+            self.kafka.close()  # static membership: our partitions stay ours for a session
 
-    def _tell(self) -> None:
-        """Write down how far we are behind, now and then: /metrics asks the database, never us."""
-        if time.monotonic() < self._tell_at:
+    def _save_lag(self) -> None:
+        """Save the lag every few seconds: /metrics reads the database, not this process."""
+        if time.monotonic() < self._save_lag_at:
             return
-        self._tell_at = time.monotonic() + TELL_SECONDS
+        self._save_lag_at = time.monotonic() + LAG_SECONDS
         try:
             close_old_connections()
-            lag.write(self.kafka)
+            lag.save_lag(self.kafka)
         except (OperationalError, InterfaceError, KafkaException) as error:
-            log.warning("[followMerchants] lag not told", error=type(error).__name__)
+            log.warning("[followMerchants] lag not saved", error=type(error).__name__)
 
-    def _insist(self, batch: list[Message]) -> None:
-        """Keep a batch however long the database is away; nothing is committed before."""
+    def _apply(self, batch: list[Message]) -> None:
+        """Apply a batch, however long the database is away. Its offsets are committed afterwards."""
         tries = 0
         while True:
             try:
                 close_old_connections()
-                keep(batch)
+                apply_messages(batch)
                 break
             except (OperationalError, InterfaceError) as error:
                 wait = BACKOFF[min(tries, len(BACKOFF) - 1)]
@@ -91,19 +91,19 @@ class Follower:
                 log.warning("[followMerchants] the database is away", error=type(error).__name__, delay=wait)
                 connection.close()
                 if self._sleep(wait, batch):
-                    return  # told to stop: what is not committed comes again
+                    return  # shutting down: what is not committed comes again
         self._commit(batch)
 
     def _sleep(self, seconds: float, batch: list[Message]) -> bool:
-        """Wait as a living member of the group. Returns whether we are to stop."""
+        """Wait, and stay a member of the group. Returns whether to stop."""
         mine = self.kafka.assignment()
         self.kafka.pause(mine)
         try:
-            late = self.kafka.poll(seconds)  # partitions that come to us meanwhile are not paused
+            late = self.kafka.poll(seconds)  # partitions that are assigned meanwhile are not paused
             batch.extend(self._messages([late] if late else []))
         finally:
-            still = {(place.topic, place.partition) for place in self.kafka.assignment()}
-            self.kafka.resume([place for place in mine if (place.topic, place.partition) in still])
+            still = {(each.topic, each.partition) for each in self.kafka.assignment()}
+            self.kafka.resume([each for each in mine if (each.topic, each.partition) in still])
         return self.stop.is_set()
 
     def _commit(self, batch: list[Message]) -> None:
@@ -111,12 +111,12 @@ class Follower:
         for message in batch:
             ends[message.topic, message.partition] = message.offset + 1
         try:
-            self.kafka.commit(offsets=[TopicPartition(*place, end) for place, end in ends.items()], asynchronous=False)
+            self.kafka.commit(offsets=[TopicPartition(*key, end) for key, end in ends.items()], asynchronous=False)
         except KafkaException as error:
             failure = error.args[0]
             if failure.fatal():
                 raise
-            # The next one covers it, or it comes again.
+            # The next commit covers it, or the batch comes again.
             log.warning("[followMerchants] not committed", code=failure.name())
 
     def _messages(self, raws: list[Raw]) -> list[Message]:
@@ -134,17 +134,17 @@ class Follower:
         return messages
 
 
-def keep(batch: list[Message]) -> None:
-    """Act on a batch, in each topic's order. Returns when all of it is in the database, or in quarantine."""
+def apply_messages(batch: list[Message]) -> None:
+    """Apply a batch, each topic's messages in order. What cannot be applied is quarantined."""
     by_topic: dict[str, list[Message]] = defaultdict(list)
     for message in batch:
         by_topic[message.topic].append(message)
     poisons: list[Poison] = []
-    apply_to = readers()
+    reader_of = readers()
     for topic, messages in by_topic.items():
-        poisons += apply_to[topic](messages)
+        poisons += reader_of[topic](messages)
     if poisons:
-        quarantine.keep(poisons)
+        quarantine.store(poisons)
         for message, error in poisons:
             log.error("[quarantined]", source=message.source, why=error)
 

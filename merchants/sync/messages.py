@@ -1,4 +1,4 @@
-"""Messages from Kafka, and which function applies those of a topic."""
+"""Messages from Kafka, and the functions that apply them."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,26 +12,26 @@ class Message(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    traceparent: str = ""  # W3C, of whoever wrote the message
+    traceparent: str = ""  # W3C, from the sender
 
     @property
     def source(self) -> str:
-        """The message's name: the history's reason, the event's id."""
+        """Names the message, in histories as the reason and as the id of an event."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
 class Poison(NamedTuple):
     message: Message
-    error: str  # it is shown: no data in it
+    error: str  # is shown, so it quotes no data
 
 
 Reader = Callable[[Sequence[Message]], list[Poison]]
 
 
 def readers() -> dict[str, Reader]:
-    """By topic: what applies its messages and returns those that it could not apply.
+    """By topic, the function that applies its messages and returns those that it cannot apply.
 
-    Each app names its own in its `streams.py`. A topic that is not configured is left out.
+    Each app offers its own in `streams.py`. Topics that are not configured are left out.
     """
-    named = {topic: reader for streams in offered("streams", "streams") for topic, reader in streams().items()}
-    return {topic: reader for topic, reader in named.items() if topic}
+    offers = [streams() for streams in offered("streams", "streams")]
+    return {topic: reader for offer in offers for topic, reader in offer.items() if topic}

@@ -1,4 +1,4 @@
-"""Messages from Kafka, and where those go that nobody can act on. The messages behind them do not wait."""
+"""Store Kafka messages that cannot be applied, and apply them later. Messages behind them do not wait."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,8 @@ from merchants.models import Quarantine
 from merchants.sync.messages import Message, Poison, readers
 
 
-def keep(poisons: Iterable[Poison]) -> None:
-    """Put messages away; one that is there already stays as it is."""
+def store(poisons: Iterable[Poison]) -> None:
+    """Store poison messages. One that is stored already is left as it is."""
     Quarantine.objects.bulk_create(
         [
             Quarantine(
@@ -28,9 +28,9 @@ def keep(poisons: Iterable[Poison]) -> None:
 
 
 def replay(pk: int) -> str:
-    """Act on a quarantined message once more. Returns what is still wrong with it, or nothing.
+    """Apply a quarantined message again. Returns what is still wrong with it, or an empty text.
 
-    One that was replayed stays as it is. Raises Quarantine.DoesNotExist.
+    A message that was applied before is left as it is. Raises Quarantine.DoesNotExist.
     """
     with transaction.atomic():
         row = Quarantine.objects.select_for_update(no_key=True).get(pk=pk)
@@ -40,7 +40,7 @@ def replay(pk: int) -> str:
         message = Message(row.topic, row.partition, row.offset, key, value)
         reader = readers().get(row.topic)
         if reader is None:
-            row.error = "Nobody reads this topic any more."
+            row.error = "No app reads this topic any more."
         elif poison := reader([message]):
             row.error = poison[0].error[:400]
         else:

@@ -1,4 +1,4 @@
-"""`metadata.tax` of the platform's row, read as the fields of a TaxInfo. No message repeats a value of it."""
+"""Read `metadata.tax` of the platform's row as the fields of a TaxInfo. No message quotes a value."""
 
 from functools import lru_cache
 from typing import Any
@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from merchants import tax_codes
 from merchants.models import AdministrativeUnit, TaxInfo
 
-_checked = lru_cache(maxsize=10_000)(tax_codes.check)  # most changes repeat the code that is known
-FIELDS = {
+_checked = lru_cache(maxsize=10_000)(tax_codes.check)  # most changes repeat a known code
+FIELDS = {  # the platform's name: ours
     "taxCode": "tax_code",
     "legalName": "legal_name",
     "address": "address",
@@ -27,14 +27,14 @@ METHODS = {
 
 
 class BadTaxData(ValueError):
-    """No invoice can be issued in this name."""
+    """No invoice can be issued with this tax data."""
 
     def __init__(self, field: str, message: Any) -> None:
         super().__init__(f"{field}: {message}")
 
 
 class Communes:
-    """Which codes are communes; asked once each, for as long as a batch lasts."""
+    """The codes that are communes. Each is looked up once a batch."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}
@@ -47,17 +47,17 @@ class Communes:
         return self._known[code]
 
 
-def read(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
+def read_tax_data(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
     """The fields of a TaxInfo. Raises BadTaxData."""
     fields: dict[str, str | None] = {}
-    for told, name in FIELDS.items():
-        value = tax.get(told)
+    for platform_name, name in FIELDS.items():
+        value = tax.get(platform_name)
         if not isinstance(value, str | None):
-            raise BadTaxData(told, "This must be a text.")
+            raise BadTaxData(platform_name, "This must be text.")
         fields[name] = (value or "").strip()
     try:
         fields["tax_code"] = _checked(fields["tax_code"] or "")
-    except tax_codes.ImpossibleTaxCode as error:
+    except tax_codes.InvalidTaxCode as error:
         raise BadTaxData("taxCode", error) from None
     method = METHODS.get((fields["method"] or "").lower())
     if method is None:
@@ -66,23 +66,23 @@ def read(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
     commune = fields["commune_id"] = fields["commune_id"] or None
     if commune and commune not in communes:
         raise BadTaxData("communeCode", "There is no commune with this code.")
-    for told, name in FIELDS.items():
+    for platform_name, name in FIELDS.items():
         if name != "commune_id":
             try:
                 field: Any = TaxInfo._meta.get_field(name)
                 field.clean(fields[name], None)
             except ValidationError as error:
-                raise BadTaxData(told, error.messages[0]) from None
+                raise BadTaxData(platform_name, error.messages[0]) from None
     return fields
 
 
-def differences(info: TaxInfo | None, fields: dict[str, str | None]) -> list[str]:
-    """The names, as the platform spells them, of what we hold otherwise; all of them where we hold nothing."""
+def differing_fields(info: TaxInfo | None, fields: dict[str, str | None]) -> list[str]:
+    """The platform's names of the fields that differ from ours: all of them if we have no tax data."""
     if info is None or info.deleted_at:
         return list(FIELDS)
-    return [told for told, name in FIELDS.items() if getattr(info, name) != fields[name]]
+    return [platform_name for platform_name, name in FIELDS.items() if getattr(info, name) != fields[name]]
 
 
-def told_by(info: TaxInfo) -> dict[str, Any]:
-    """What we hold, in the platform's words."""
-    return {told: getattr(info, name) for told, name in FIELDS.items()}
+def platform_row(info: TaxInfo) -> dict[str, Any]:
+    """Our tax data under the platform's names."""
+    return {platform_name: getattr(info, name) for platform_name, name in FIELDS.items()}

@@ -1,4 +1,4 @@
-"""A bearer token for this machine's own API. Development only."""
+"""Print a bearer token for this machine's own API. Development only."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         sub, permissions, merchants = options["sub"], options["permissions"], options["merchants"]
         try:
-            token = local_identity.issue(sub, permissions, merchants, seconds=options["minutes"] * 60)
+            token = local_identity.issue_token(sub, permissions, merchants, seconds=options["minutes"] * 60)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         self.stdout.write(token)

@@ -1,4 +1,4 @@
-"""`manage.py replay_quarantined [ID…|--all]`: act again on messages that nobody could act on."""
+"""`manage.py replay_quarantined [ID…|--all]`: apply quarantined Kafka messages again."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,11 +10,11 @@ from merchants.sync import quarantine
 
 
 class Command(BaseCommand):
-    help = "Replay quarantined Kafka messages; without ids and --all it lists them. Exit 1 if one is still wrong."
+    help = "Apply quarantined Kafka messages again. Without IDs or --all it lists them. Exits 1 if one fails again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("ids", nargs="*", type=int, metavar="ID")
-        parser.add_argument("--all", action="store_true", help="the oldest first")
+        parser.add_argument("--all", action="store_true", help="replay all, oldest first")
 
     def handle(self, *_: Any, **options: Any) -> None:
         waiting = Quarantine.objects.filter(replayed_at=None).order_by("id")
@@ -22,13 +22,13 @@ class Command(BaseCommand):
             for row in waiting:
                 self.stdout.write(f"{row.pk}  {row}  {row.error}")
             return
-        wrong = 0
+        failed = 0
         for pk in options["ids"] or list(waiting.values_list("pk", flat=True)):
             try:
                 error = quarantine.replay(pk)
             except Quarantine.DoesNotExist:
                 raise CommandError(f"There is no quarantined message {pk}.") from None
-            wrong += bool(error)
+            failed += bool(error)
             self.stdout.write(f"{pk}  {error or 'replayed'}")
-        if wrong:
+        if failed:
             raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""`manage.py resync_merchant ID`: act once more on what the platform told us last of a merchant."""
+"""`manage.py resync_merchant ID`: apply the platform's latest data of a merchant again."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,16 +10,16 @@ from merchants.sync import changes
 
 
 class Command(BaseCommand):
-    help = "Bring a merchant back to what the platform told us last."
+    help = "Apply the platform's latest data of a merchant again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", help="the platform's id of the merchant")
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
-            outcome = changes.replay(options["id"], source="resync_merchant")
+            outcome = changes.resync(options["id"], source="resync_merchant")
         except MerchantChange.DoesNotExist:
-            raise CommandError(f"The platform has told us nothing of the merchant {options['id']}.") from None
+            raise CommandError(f"The platform has sent no data of the merchant {options['id']}.") from None
         merchant = Merchant.objects.filter(code=options["id"]).first()
         problem = merchant.tax_problem if merchant else ""
         self.stdout.write(f"{options['id']}  {outcome}{f'  {problem}' if problem else ''}")

@@ -1,4 +1,4 @@
-"""`manage.py tax_drift [--fix]`: is our tax data what the platform told us last?"""
+"""`manage.py tax_drift [--fix]`: compare our tax data with the platform's latest."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -6,25 +6,25 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from merchants.sync import changes
-from merchants.sync.drift import drifts, note
+from merchants.sync.drift import find_drifts, save_drifts
 
 
 class Command(BaseCommand):
-    help = "Compare the merchants' tax data with what the platform told us last. Exit 1 if any differs."
+    help = "Compare the merchants' tax data with the platform's latest. Exits 1 if any differs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--fix", action="store_true", help="take the platform's, where it can be used")
+        parser.add_argument("--fix", action="store_true", help="apply the platform's data if it can be used")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        found = list(drifts())
+        drifts = list(find_drifts())
         if options["fix"]:
-            for drift in found:
-                changes.replay(drift.code, source="tax_drift --fix")
-            fixed, found = len(found), list(drifts())
-            self.stdout.write(f"{fixed - len(found)} fixed")
-        note()
-        for drift in found:
+            for drift in drifts:
+                changes.resync(drift.code, source="tax_drift --fix")
+            before, drifts = len(drifts), list(find_drifts())
+            self.stdout.write(f"{before - len(drifts)} fixed")
+        save_drifts()
+        for drift in drifts:
             self.stdout.write("  ".join(filter(None, [drift.code, ", ".join(drift.fields), drift.problem])))
-        if found:
+        if drifts:
             raise SystemExit(1)
         self.stdout.write("No drift.")
