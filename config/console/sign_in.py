@@ -1,4 +1,4 @@
-"""Sign-in to the console, with a limit against password guessing: some tries per user name and per address, then a wait.
+"""Sign-in to the console, limited against password guessing: some tries per user name and per address, then a wait.
 
 The counts are in PostgreSQL, so they are shared by all processes and survive a flush of Redis. A try is counted before
 the password is checked: a hundred parallel guesses are a hundred tries.
@@ -45,7 +45,7 @@ class SignIn(AdminAuthenticationForm):
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's address. Behind the gateway: the last one in X-Forwarded-For, because clients can forge the others."""
+    """The client's address. Behind the gateway: the last in X-Forwarded-For, because clients can forge the others."""
     address = request.META.get("REMOTE_ADDR", "")
     if settings.SECURE_PROXY_SSL_HEADER:
         address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or address

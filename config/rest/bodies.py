@@ -1,4 +1,4 @@
-"""Bodies as they came: exact numbers, bounded size, and no text that the database cannot keep."""
+"""Parsing of request bodies: exact numbers, a size limit, and no text that the database cannot store."""
 
 import json
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from config.rest.problems import Problem
 
 
-class ExactJson(BaseParser):
-    """Decimals stay decimals: money must not pass through a binary fraction."""
+class ExactJsonParser(BaseParser):
+    """Parses fractions as Decimal: money must never become a float."""
 
     media_type = "application/json"
 
@@ -26,19 +26,19 @@ class ExactJson(BaseParser):
         if len(raw) > limit:
             raise Problem(413, "too_large", f"The body has more than {limit} bytes.")
         try:
-            value = json.loads(raw, parse_float=Decimal, parse_constant=_no_number)
+            value = json.loads(raw, parse_float=Decimal, parse_constant=_reject_constant)
         except (ValueError, RecursionError) as error:  # a wrong encoding is a ValueError too
-            told = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise ParseError(f"The body is not JSON that we read: {told}") from None
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise ParseError(f"The body is not valid JSON: {reason}") from None
         try:
             _check_text(value)
         except ValueError as error:
-            raise Problem(422, "invalid_text", f"The body has a text that cannot be kept: {error}") from None
+            raise Problem(422, "invalid_text", f"The body has a text that cannot be stored: {error}") from None
         return value
 
 
-class OnlyJson(BaseContentNegotiation):
-    """We answer JSON, problems and files, whatever a client would rather accept: a 406 has never helped anybody."""
+class JsonOnlyNegotiation(BaseContentNegotiation):
+    """Ignores the Accept header: the response is always JSON, a problem document or a file, never a 406."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         content_type = (request.content_type or "").partition(";")[0].strip().lower()
@@ -51,16 +51,16 @@ class OnlyJson(BaseContentNegotiation):
         return renderer, str(renderer.media_type)
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON number")
+def _reject_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _check_text(value: Any) -> None:
-    """PostgreSQL keeps neither NUL nor half a character, in values or in keys. Raises ValueError."""
+    """Raises ValueError for NUL and lone surrogates, in values and in keys: PostgreSQL cannot store them."""
     if isinstance(value, str):
         if "\0" in value:
             raise ValueError("a NUL character")
-        value.encode()  # half a surrogate pair is a UnicodeEncodeError, which is a ValueError
+        value.encode()  # a lone surrogate is a UnicodeEncodeError, which is a ValueError
     elif isinstance(value, dict):
         for key, inner in value.items():
             _check_text(key)

@@ -1,4 +1,4 @@
-"""JSON's own types, strictly: a number is no text, "yes" is no truth, and what is absent is null."""
+"""Serializer fields that accept only the JSON type they name: no number as text, no "yes" as true."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from rest_framework import serializers
 class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
-            raise serializers.ValidationError("This must be a text.")
+            raise serializers.ValidationError("This must be a string.")
         return super().to_internal_value(data)
 
 
@@ -17,7 +17,7 @@ class Pattern(Text, serializers.RegexField):
 
 
 class Identifier(Text):
-    """One of the platform's names: 1 to 64 printable characters, kept as they are."""
+    """An identifier of the platform: 1 to 64 printable characters, stored unchanged."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=64, trim_whitespace=False, **options)
@@ -29,22 +29,22 @@ class Identifier(Text):
         return text
 
 
-class Flag(serializers.BooleanField):
+class Boolean(serializers.BooleanField):
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
             raise serializers.ValidationError("This must be true or false.")
         return data
 
 
-class Whole(serializers.IntegerField):
+class Integer(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, bool) or not isinstance(data, int):
             raise serializers.ValidationError("This must be a whole number.")
         return data
 
 
-class Told(serializers.CharField):
-    """A text that may not be known yet: null then."""
+class NullableText(serializers.CharField):
+    """Read-only text; null while it is not known."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
@@ -54,9 +54,9 @@ class Told(serializers.CharField):
 
 
 class Body(serializers.Serializer):
-    """An object whose every field is known: a misspelled one is told, not dropped."""
+    """An object whose unknown fields are errors, so that a misspelled one is not ignored."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (strange := data.keys() - self.fields.keys()):
-            raise serializers.ValidationError({str(name): "There is no such field." for name in sorted(strange)})
+        if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
+            raise serializers.ValidationError({str(name): "There is no such field." for name in sorted(unknown)})
         return super().to_internal_value(data)

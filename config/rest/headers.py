@@ -1,4 +1,4 @@
-"""What browsers may do with our pages. Django's SecurityMiddleware sends the rest of the security headers."""
+"""The Content-Security-Policy header. Django's SecurityMiddleware sends the other security headers."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ POLICY = "; ".join(
     [
         "default-src 'self'",
         "img-src 'self' data:",
-        # What two packages write into their pages, by its hash: the API docs' style block, the histories' attribute.
+        # Hashes of inline styles from two packages: the API docs' style block and simple-history's style attribute.
         "style-src 'self' 'sha256-MMpT0iDxyjALd9PdfepImGX3DBfJPXZ4IlDWdPAgtn0='",
         "style-src-attr 'unsafe-hashes' 'sha256-XMXSevYjgSjXgRafBFDvtjwX+yyWLrxfso9DcNZ9UXM='",
         "object-src 'none'",
@@ -21,7 +21,7 @@ POLICY = "; ".join(
 
 
 class ContentSecurityPolicy:
-    """Scripts and styles only from our own files; a view with a policy of its own keeps it."""
+    """Allows scripts and styles from our own files only. A view that sets its own policy keeps it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

@@ -1,6 +1,6 @@
-"""A caller's token → who they are and what they may do. Needs no database.
+"""Verifies a caller's token and returns who they are and what they may do. Needs no database.
 
-Times are judged by the machine's clock, never by HOADON_CLOCK: a moved business clock must not make an old token good.
+Times are checked by the machine's clock, never by HOADON_CLOCK: a moved clock must not make an expired token valid.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import jwt
 from django.conf import settings
 from django.db.models import Model, QuerySet
 
-from config.rest.keys import ALGORITHM, Keys, NoKeys, UnknownKey
+from config.rest.keys import ALGORITHM, KeySet, NoKeySet, UnknownKey
 
 PERMISSIONS = (
     "invoice.read",
@@ -29,13 +29,13 @@ PERMISSIONS = (
     "webhook.write",
     "audit.read",
 )
-LONGEST = 8192  # characters of a token
-LONGEST_SUBJECT = 64  # it is written into the audit
+MAX_TOKEN = 8192  # characters
+MAX_SUBJECT = 64  # characters; the audit stores it
 Row = TypeVar("Row", bound=Model)
 
 
 class InvalidToken(Exception):
-    """The message says what is wrong, and may be shown."""
+    """The message says what is wrong and may be shown to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """As the audit names them."""
+        """Their name in the audit."""
         return f"api:{self.sub}"
 
     @property
@@ -56,28 +56,28 @@ class Principal:
     def may(self, permission: str) -> bool:
         return permission in self.permissions
 
-    def acts_for(self, merchant_code: str | None) -> bool:
-        """May they speak for this merchant? None is the platform itself."""
+    def may_act_for(self, merchant_code: str | None) -> bool:
+        """Whether they may act for this merchant. None is the platform itself."""
         return self.merchant_codes == "*" or merchant_code in self.merchant_codes
 
-    def narrow(self, rows: "QuerySet[Row]", path: str) -> "QuerySet[Row]":
-        """The rows of their merchants; `path` leads to a merchant's code."""
+    def filter_rows(self, rows: "QuerySet[Row]", path: str) -> "QuerySet[Row]":
+        """The rows of their merchants. `path` is the lookup from a row to its merchant's code."""
         return rows if self.merchant_codes == "*" else rows.filter(**{f"{path}__in": self.merchant_codes})
 
 
-class Verifier:
-    def __init__(self, keys: Keys, *, issuer: str, audience: str, leeway: float) -> None:
+class TokenVerifier:
+    def __init__(self, keys: KeySet, *, issuer: str, audience: str, leeway: float) -> None:
         self.keys, self._issuer, self._audience, self._leeway = keys, issuer, audience, leeway
 
     def principal(self, token: str) -> Principal:
-        """Raises InvalidToken; keys.NoKeys where no token can be judged."""
-        if len(token) > LONGEST:
+        """Raises InvalidToken, or NoKeySet if no token can be verified at the moment."""
+        if len(token) > MAX_TOKEN:
             raise InvalidToken("The token is too long.")
         try:
             header = jwt.get_unverified_header(token)
             kid = header.get("kid")
-            if header.get("alg") != ALGORITHM or not isinstance(kid, str):  # before anything is fetched for it
-                raise InvalidToken(f"The token must be signed with {ALGORITHM} by a key with a name.")
+            if header.get("alg") != ALGORITHM or not isinstance(kid, str):  # checked before any fetch
+                raise InvalidToken(f"The token must be signed with {ALGORITHM} and name its key (kid).")
             claims = jwt.decode(
                 token,
                 self.keys.get(kid),
@@ -88,7 +88,7 @@ class Verifier:
                 options={"require": ["iss", "aud", "sub", "exp"]},
             )
         except UnknownKey:
-            raise InvalidToken("The token was signed by a key that we do not know.") from None
+            raise InvalidToken("The token was signed by an unknown key.") from None
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidToken(f"The token is not valid: {error}") from None
         return _principal(claims)
@@ -96,35 +96,35 @@ class Verifier:
 
 def _principal(claims: dict[str, Any]) -> Principal:
     sub, permissions, merchants = claims["sub"], claims.get("permissions", []), claims.get("merchantIds", [])
-    if not 1 <= len(sub) <= LONGEST_SUBJECT or not sub.isprintable():
-        raise InvalidToken(f"The subject must be 1 to {LONGEST_SUBJECT} printable characters.")
+    if not 1 <= len(sub) <= MAX_SUBJECT or not sub.isprintable():
+        raise InvalidToken(f"The subject must be 1 to {MAX_SUBJECT} printable characters.")
     merchants = [merchants] if merchants == "*" else merchants
     for name, values in (("permissions", permissions), ("merchantIds", merchants)):
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise InvalidToken(f"The claim {name} must be a list of texts.")
+            raise InvalidToken(f"The claim {name} must be a list of strings.")
     return Principal(sub, frozenset(permissions), "*" if "*" in merchants else frozenset(merchants))
 
 
 def check_identity() -> str:
-    """Can tokens be judged? "" where they can."""
+    """The health check `jwks`: why tokens cannot be verified; "" if they can."""
     parts = urlsplit(settings.JWKS_URL)
     if parts.scheme == "file" and not Path(unquote(parts.path)).exists():
-        return ""  # a developer's machine makes its keys with its first token
+        return ""  # in development the keys are created with the first token
     try:
-        verifier().keys.hold()
-    except NoKeys:
-        return "No key set of the identity service is known: callers' tokens cannot be judged. See JWKS_URL."
+        verifier().keys.ensure_loaded()
+    except NoKeySet:
+        return "No key set of the identity service is known: callers' tokens cannot be verified. See JWKS_URL."
     return ""
 
 
 @cache
-def verifier() -> Verifier:
-    """The one of this process, as the settings say."""
-    keys = Keys(
+def verifier() -> TokenVerifier:
+    """This process's verifier, configured by the settings."""
+    keys = KeySet(
         settings.JWKS_URL,
         fresh=settings.JWKS_FRESH,
         stale=settings.JWKS_STALE,
         cooldown=settings.JWKS_COOLDOWN,
         timeout=settings.JWKS_TIMEOUT,
     )
-    return Verifier(keys, issuer=settings.JWT_ISSUER, audience=settings.JWT_AUDIENCE, leeway=settings.JWT_LEEWAY)
+    return TokenVerifier(keys, issuer=settings.JWT_ISSUER, audience=settings.JWT_AUDIENCE, leeway=settings.JWT_LEEWAY)

@@ -1,4 +1,4 @@
-"""An identity service for one developer's machine: a key pair under settings.LOCAL. Refuses to serve production."""
+"""Tokens for development: signed with a key pair under settings.LOCAL. Refused in production."""
 
 import fcntl
 import json
@@ -19,8 +19,8 @@ from config.rest.keys import ALGORITHM
 KID = "development"
 
 
-def issue(sub: str, permissions: Iterable[str], merchant_codes: Iterable[str], *, seconds: int) -> str:
-    """A token that this machine's own server accepts. Raises ImproperlyConfigured in production."""
+def issue_token(sub: str, permissions: Iterable[str], merchant_codes: Iterable[str], *, seconds: int) -> str:
+    """A token that the server on this machine accepts. Raises ImproperlyConfigured in production."""
     now = int(time.time())
     claims = {
         "iss": settings.JWT_ISSUER,
@@ -35,9 +35,9 @@ def issue(sub: str, permissions: Iterable[str], merchant_codes: Iterable[str], *
 
 
 def _private_key() -> ec.EllipticCurvePrivateKey:
-    """Made at the first use, with the key set that the server reads."""
+    """The private key. The first call creates it, and the key set that the server reads."""
     if not settings.DEVELOPMENT:
-        raise ImproperlyConfigured("Tokens of our own making are for development; production has its identity service.")
+        raise ImproperlyConfigured("Local tokens are for development only; production uses its identity service.")
     folder: Path = settings.LOCAL / "identity"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(folder / "lock", "w") as lock:
@@ -61,7 +61,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, readable by its owner only."""
+    """Write atomically, readable by the owner only."""
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every operation has in common is said once, here."""
+"""The OpenAPI document: what all operations have in common."""
 
 from functools import cache
 from typing import Any, Literal
@@ -15,8 +15,8 @@ PROBLEM = {"$ref": "#/components/responses/Problem"}
 WRITES = ("POST", "PUT", "PATCH")
 
 
-class Schema(AutoSchema):
-    """An operation with its permission in words and every problem it may answer."""
+class OperationSchema(AutoSchema):
+    """An operation, with its permission and all its error responses."""
 
     def get_auth(self) -> list[dict[str, Any]]:
         return [{"bearer": []}]
@@ -32,8 +32,8 @@ class Schema(AutoSchema):
         return {**schema, "additionalProperties": False} if isinstance(serializer, Body) else schema
 
     def get_description(self) -> str:  # type: ignore[override]
-        needed = getattr(self.view, "permission_of", {}).get(getattr(self.view, "action", ""))
-        return f"{super().get_description() or ''}\n\nNeeds the permission `{needed}`.".strip()
+        permission = getattr(self.view, "permission_of", {}).get(getattr(self.view, "action", ""))
+        return f"{super().get_description() or ''}\n\nNeeds the permission `{permission}`.".strip()
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation = super().get_operation(*args, **kwargs)
@@ -56,7 +56,7 @@ HEALTH = {
     "properties": {
         "status": {"enum": ["ok", "degraded", "down"]},
         "service": TEXT,
-        "embedded": {"type": "boolean", "description": "Whether PostgreSQL comes from a wheel."},
+        "embedded": {"type": "boolean", "description": "Whether PostgreSQL is the embedded one (development)."},
         "checks": {"type": "object", "additionalProperties": CHECK},
     },
 }
@@ -68,26 +68,27 @@ LIVE = {
 
 
 def describe_health(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """config/monitoring/health.py: plain views, open to everybody."""
-    for path, told, schema, says in (
-        ("health", "What a gateway asks. 503 where no payment could be stored.", HEALTH, {"200": "Yes.", "503": "No."}),
-        ("health/live", "Does this process answer? It asks nobody else.", LIVE, {"200": "Yes."}),
-        ("health/ready", "Is everything there that we need?", HEALTH, {"200": "Yes.", "503": "Something is missing."}),
+    """Adds the health endpoints of config/monitoring/health.py, which are plain views without a token."""
+    up = {"200": "Yes."}
+    for path, description, schema, statuses in (
+        ("health", "Can payments be stored? For gateways.", HEALTH, {**up, "503": "No."}),
+        ("health/live", "Does this process respond? Nothing else is checked.", LIVE, up),
+        ("health/ready", "Do all checks pass?", HEALTH, {**up, "503": "A check fails."}),
     ):
         content = {"application/json": {"schema": schema}}
-        answers = {status: {"description": words, "content": content} for status, words in says.items()}
-        get = {"operationId": path.replace("/", "_"), "description": told, "tags": ["health"], "security": []}
-        result["paths"][f"/v1/api/{path}"] = {"get": {**get, "responses": answers}}
+        responses = {status: {"description": text, "content": content} for status, text in statuses.items()}
+        get = {"operationId": path.replace("/", "_"), "description": description, "tags": ["health"], "security": []}
+        result["paths"][f"/v1/api/{path}"] = {"get": {**get, "responses": responses}}
     return result
 
 
-def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """What operations refer to."""
+def add_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Adds the components that operations refer to."""
     components = result.setdefault("components", {})
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     components["schemas"]["Problem"] = {
         "type": "object",
-        "description": "RFC 9457. Programs read `code`, which never changes; people read `detail`.",
+        "description": "RFC 9457. `code` is for programs and never changes; `detail` is for people.",
         "required": ["type", "title", "status", "code", "detail"],
         "properties": {
             "type": {"type": "string"},
@@ -108,11 +109,11 @@ def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 @cache
-def document() -> bytes:
-    """The document as it is served and committed."""
+def openapi_document() -> bytes:
+    """The document, as served and as committed in docs/openapi.json."""
     return OpenApiJsonRenderer().render(SchemaGenerator().get_schema(request=None, public=True)) + b"\n"
 
 
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(document(), content_type="application/json")
+    return HttpResponse(openapi_document(), content_type="application/json")

@@ -1,4 +1,4 @@
-"""Pages that stand still while rows are added: a cursor is the key of the last row that was seen."""
+"""Paging by cursor. A cursor is the key of the last row of a page, so pages do not shift while rows are added."""
 
 from typing import Any
 
@@ -10,35 +10,35 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 
-class Newest(BasePagination):
-    """By id, the newest first: `?limit=` rows after `?cursor=`; `nextCursor` is null on the last page."""
+class NewestFirst(BasePagination):
+    """By id, newest first: `?limit=` rows after `?cursor=`. `nextCursor` is null on the last page."""
 
     field = "id"
     descending = True
-    digits = 19  # of a cursor, at most
+    digits = 19  # of a cursor at most
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        limit, after = self._asked(request)
+        limit, after = self._limit_and_cursor(request)
         if after is not None:
             queryset = queryset.filter(**{f"{self.field}__{'lt' if self.descending else 'gt'}": after})
         rows = list(queryset.order_by(f"{'-' if self.descending else ''}{self.field}")[: limit + 1])
         self.next = str(getattr(rows[limit - 1], self.field)) if len(rows) > limit else None
         return rows[:limit]
 
-    def _asked(self, request: Request) -> tuple[int, Any]:
+    def _limit_and_cursor(self, request: Request) -> tuple[int, Any]:
         fields: dict[str, serializers.Field] = {
             "limit": serializers.IntegerField(min_value=1, max_value=settings.PAGE_MAX),
             "cursor": serializers.RegexField(rf"^[0-9]{{1,{self.digits}}}\Z"),
         }
-        problems, found = {}, {"limit": settings.PAGE, "cursor": None}
+        errors, values = {}, {"limit": settings.PAGE, "cursor": None}
         for name in fields.keys() & request.query_params.keys():
             try:
-                found[name] = fields[name].run_validation(request.query_params[name])
+                values[name] = fields[name].run_validation(request.query_params[name])
             except serializers.ValidationError as error:
-                problems[name] = error.detail
-        if problems:
-            raise serializers.ValidationError(problems)
-        return found["limit"], found["cursor"]
+                errors[name] = error.detail
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values["limit"], values["cursor"]
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"items": data, "nextCursor": self.next})
@@ -66,14 +66,14 @@ class Newest(BasePagination):
         ]
 
 
-class InOrder(Newest):
-    """A chain of events, the first first."""
+class BySequence(NewestFirst):
+    """Events of a chain, oldest first."""
 
     field = "seq"
     descending = False
 
 
-class ByCode(Newest):
+class ByCode(NewestFirst):
     """Administrative units: their codes are digits."""
 
     field = "code"

@@ -1,4 +1,4 @@
-"""The gate before every API view: a token, and a permission that the view declares for each of its actions."""
+"""Authentication, permissions and throttling of every API view. A view declares a permission for each action."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -8,16 +8,16 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from config.rest.identity import InvalidToken, Principal, verifier
-from config.rest.keys import NoKeys
+from config.rest.keys import NoKeySet
 from config.rest.problems import Problem
 from config.rest.rates import seconds_to_wait
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView  # which itself imports this module, by its name in the settings
+    from rest_framework.views import APIView  # a circular import: it imports this module, named in the settings
 
 
 class BearerToken(authentication.BaseAuthentication):
-    """`request.auth` is the Principal. `request.user` stays empty: callers of the API are no users of the console."""
+    """Sets `request.auth` to the Principal. `request.user` stays empty: API callers are not console users."""
 
     def authenticate(self, request: Request) -> tuple[None, Principal] | None:
         scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
@@ -29,30 +29,30 @@ class BearerToken(authentication.BaseAuthentication):
             return None, verifier().principal(token.strip())
         except InvalidToken as error:
             raise AuthenticationFailed(str(error)) from None
-        except NoKeys:
+        except NoKeySet:
             wait = int(settings.JWKS_COOLDOWN)
-            told = "The identity service does not answer: no token can be judged."
-            raise Problem(503, "identity_unavailable", told, retry_after=wait) from None
+            detail = "The identity service does not answer: no token can be verified."
+            raise Problem(503, "identity_unavailable", detail, retry_after=wait) from None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="hoadon"'
 
 
-class Declared(permissions.BasePermission):
-    """Only who holds the permission that the view declares for this action. What is not declared is denied."""
+class HasDeclaredPermission(permissions.BasePermission):
+    """The caller needs the permission that the view declares for the action. An undeclared action is denied."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         principal = cast(Principal | None, request.auth)
         if principal is None:
-            return False  # answered 401
+            return False  # responds 401
         action = getattr(view, "action", None)
-        if action is None:  # no method of the view: answered 405
+        if action is None:  # the view has no such method: responds 405
             return True
-        wanted = getattr(view, "permission_of", {}).get(action)
-        return wanted is not None and principal.may(wanted)
+        required = getattr(view, "permission_of", {}).get(action)
+        return required is not None and principal.may(required)
 
 
-class PerPrincipal(throttling.BaseThrottle):
+class PrincipalThrottle(throttling.BaseThrottle):
     waiting = 0
 
     def allow_request(self, request: Request, view: "APIView") -> bool:

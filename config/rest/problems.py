@@ -29,14 +29,14 @@ def problem(status: int, code: str, detail: str, **more: Any) -> JsonResponse:
 
 
 class Problem(exceptions.APIException):
-    """Raised anywhere below an API view, it becomes the answer."""
+    """Raised anywhere in an API view, it becomes the response."""
 
     def __init__(self, status: int, code: str, detail: str, *, retry_after: int = 0, **more: Any) -> None:
         super().__init__(detail, code)
         self.status_code, self.code, self.more, self.retry_after = status, code, more, retry_after
 
 
-def at_fault(field: str, message: str, code: str = "invalid") -> Problem:
+def field_problem(field: str, message: str, code: str = "invalid") -> Problem:
     """422: one field is wrong."""
     return Problem(422, code, "Some of the data is not acceptable.", fields={field: message})
 
@@ -53,11 +53,11 @@ CODES: dict[type[Exception], str] = {
 }
 
 
-def told(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """What a caller reads of an exception in an API view. None: our own fault, which Django logs and answers."""
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """The response to an exception in an API view. None for an internal error: Django logs it and responds 500."""
     if isinstance(error, OperationalError | InterfaceError):
         log.exception("[apiUnavailable]")
-        error = Problem(503, "database", "The database does not answer; please send this again.", retry_after=5)
+        error = Problem(503, "database", "The database does not answer; please send the request again.", retry_after=5)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     if isinstance(error, PermissionDenied):
@@ -69,12 +69,12 @@ def told(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
     if not isinstance(error, exceptions.APIException):
         return None
     code = error.code if isinstance(error, Problem) else CODES.get(type(error), "error")
-    answer = problem(error.status_code, code, str(error.detail), **getattr(error, "more", {}))
+    response = problem(error.status_code, code, str(error.detail), **getattr(error, "more", {}))
     if challenge := getattr(error, "auth_header", None):
-        answer.headers["WWW-Authenticate"] = challenge
+        response.headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None) or getattr(error, "retry_after", None):
-        answer.headers["Retry-After"] = str(int(wait))
-    return answer
+        response.headers["Retry-After"] = str(int(wait))
+    return response
 
 
 def _fields(detail: Any, path: str = "") -> dict[str, str]:
@@ -97,7 +97,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return problem(413, "too_large", "The body is larger than we read.")
-    return problem(400, "bad_request", "The request makes no sense.")
+    return problem(400, "bad_request", "The request is malformed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -109,4 +109,4 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     if not _is_api(request):
         return defaults.server_error(request)
-    return problem(500, "our_fault", "Something broke on our side; it has been logged.")
+    return problem(500, "our_fault", "An internal error occurred; it was logged.")

@@ -1,4 +1,4 @@
-"""How many requests a minute one caller may make: a count in Redis. With Redis down nobody is turned away."""
+"""Rate limits: requests per caller and minute, counted in Redis. Without Redis nothing is limited."""
 
 import hashlib
 import time
@@ -13,13 +13,13 @@ MINUTE = 60
 
 
 def seconds_to_wait(kind: str, caller: str) -> int:
-    """0 where the caller may go on, else when their next minute begins. `kind` is a key of settings.RATES."""
+    """0 if the caller is within the limit, else the seconds to the next minute. `kind` is a key of settings.RATES."""
     now = time.time()
     key = f"rate:{kind}:{hashlib.sha256(caller.encode()).hexdigest()[:24]}:{int(now // MINUTE)}"
     try:
         cache.add(key, 0, 2 * MINUTE)
         count = cache.incr(key)
-    except (redis.RedisError, ValueError):  # ValueError: the key was flushed in between
+    except (redis.RedisError, ValueError):  # ValueError: Redis was flushed between the two calls
         log.warning("[ratesUnavailable]", kind=kind)
         return 0
     return 0 if count <= settings.RATES[kind] else MINUTE - int(now % MINUTE)

@@ -13,7 +13,7 @@ JSON = "application/json"
 
 
 def token(*permissions: str, merchants: Iterable[str] = ("*",), sub: str = "tester") -> str:
-    return local_identity.issue(sub, permissions or PERMISSIONS, merchants, seconds=3600)
+    return local_identity.issue_token(sub, permissions or PERMISSIONS, merchants, seconds=3600)
 
 
 class ApiClient(Client):

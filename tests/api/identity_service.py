@@ -12,8 +12,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from config.rest.identity import Verifier
-from config.rest.keys import Keys
+from config.rest.identity import TokenVerifier
+from config.rest.keys import KeySet
 
 ISSUER, AUDIENCE = "https://id.example", "SVC-00150-INVOICE"
 
@@ -44,9 +44,9 @@ class Service:
 
     def verifier(
         self, *, cooldown: float = 60, fresh: float = 300, stale: float = 3600, timeout: float = 2
-    ) -> Verifier:
-        keys = Keys(self.url, fresh=fresh, stale=stale, cooldown=cooldown, timeout=timeout)
-        return Verifier(keys, issuer=ISSUER, audience=AUDIENCE, leeway=5)
+    ) -> TokenVerifier:
+        keys = KeySet(self.url, fresh=fresh, stale=stale, cooldown=cooldown, timeout=timeout)
+        return TokenVerifier(keys, issuer=ISSUER, audience=AUDIENCE, leeway=5)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from django.test import Client
 
 from config.rest import identity
 from config.rest.identity import InvalidToken, Principal
-from config.rest.keys import NoKeys, usable
+from config.rest.keys import NoKeySet, parse_key_set
 from tests.api.client import problem
 from tests.api.identity_service import Service, running
 
@@ -35,13 +35,13 @@ def test_a_good_token_names_its_bearer_what_they_may_and_for_whom(service: Servi
     principal = service.verifier().principal(service.token())
     assert principal == Principal("thu", frozenset({"invoice.read"}), frozenset({"m-1"}))
     assert principal.may("invoice.read") and not principal.may("invoice.issue")
-    assert principal.acts_for("m-1") and not principal.acts_for("m-2") and not principal.acts_for(None)
+    assert principal.may_act_for("m-1") and not principal.may_act_for("m-2") and not principal.may_act_for(None)
 
 
 @pytest.mark.parametrize("merchants", ["*", ["*"], ["m-1", "*"]])
 def test_a_star_is_the_whole_platform(service: Service, merchants: Any) -> None:
     principal = service.verifier().principal(service.token(merchantIds=merchants))
-    assert principal.is_platform and principal.acts_for("anybody") and principal.acts_for(None)
+    assert principal.is_platform and principal.may_act_for("anybody") and principal.may_act_for(None)
 
 
 def test_a_token_without_permissions_and_merchants_may_nothing(service: Service) -> None:
@@ -147,7 +147,7 @@ def test_the_cooldown_holds_after_a_failed_fetch_too(service: Service) -> None:
     service.status = 500
     verifier = service.verifier(cooldown=60)
     for _ in range(100):
-        with pytest.raises(NoKeys):
+        with pytest.raises(NoKeySet):
             verifier.principal(service.token())
     assert service.fetches == 1
 
@@ -171,7 +171,7 @@ def test_known_keys_hold_while_the_service_is_down_and_not_for_ever(service: Ser
         assert verifier.principal(service.token()).sub == "thu"
         assert service.fetches == before + 1  # it did ask, and kept what it had
     verifier.keys._read_at -= 61  # a minute later
-    with pytest.raises(NoKeys):
+    with pytest.raises(NoKeySet):
         verifier.principal(service.token())
 
 
@@ -227,8 +227,8 @@ def test_with_no_key_set_at_all_the_api_says_try_later(
 )
 def test_a_key_of_another_kind_is_left_out_of_the_set(service: Service, change: dict[str, Any]) -> None:
     (entry,) = json.loads(service.published())["keys"]
-    assert list(usable({"keys": [entry, entry | change, 7]})) == ["one"]
-    assert usable({"keys": [entry | change]}) == {}
+    assert list(parse_key_set({"keys": [entry, entry | change, 7]})) == ["one"]
+    assert parse_key_set({"keys": [entry | change]}) == {}
 
 
 def test_the_command_issues_a_token_that_this_machine_accepts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from config.rest.openapi import document
+from config.rest.openapi import openapi_document
 from invoices.models import Invoice
 from merchants.models import ProviderAccount
 from tests import cast
@@ -31,7 +31,7 @@ def test_the_committed_document_is_the_one_that_is_served(client: Client) -> Non
 
 
 def test_every_operation_is_described_and_every_guarded_one_names_its_permission() -> None:
-    for path, operations in json.loads(document())["paths"].items():
+    for path, operations in json.loads(openapi_document())["paths"].items():
         for method, operation in operations.items():
             assert operation["description"], (method, path)
             if operation["security"]:

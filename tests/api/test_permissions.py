@@ -9,15 +9,15 @@ from drf_spectacular.generators import EndpointEnumerator
 
 from config.models import Configuration
 from config.rest.identity import PERMISSIONS
-from config.rest.permissions import BearerToken, Declared, PerPrincipal
-from config.rest.scoping import EVERYBODY, PLATFORM, Scoped
+from config.rest.permissions import BearerToken, HasDeclaredPermission, PrincipalThrottle
+from config.rest.scoping import PUBLIC, PLATFORM, ScopedViewSet
 from invoices.models import Invoice
 from merchants.models import AdministrativeUnit, Merchant, ProviderAccount
 from tests import cast
 from tests.api.client import ApiClient, problem
 from tests.claims.stages import with_files
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.outbound.events import write_test
+from webhooks.outbound.events import write_test_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +47,7 @@ def endpoints() -> list[tuple[str, str, Any, str]]:
     """Path, method, view and action of all that takes a token."""
     walked = []
     for path, _, method, callback in EndpointEnumerator().get_api_endpoints():
-        if path.startswith("/v1/api/") and issubclass(callback.cls, Scoped):
+        if path.startswith("/v1/api/") and issubclass(callback.cls, ScopedViewSet):
             walked.append((path.removeprefix("/v1/api/"), method, callback.cls, callback.actions[method.lower()]))
     return walked
 
@@ -60,7 +60,7 @@ each_endpoint = pytest.mark.parametrize(("path", "method", "view", "action"), EN
 def test_every_route_takes_a_token_or_is_known_to_be_open() -> None:
     guarded = [getattr(pattern.callback, "cls", None) for _, pattern in routes() if pattern.name not in OPEN]
     strays = [path for path, pattern in routes() if pattern.name not in OPEN
-              and not issubclass(getattr(pattern.callback, "cls", object), Scoped)]  # fmt: skip
+              and not issubclass(getattr(pattern.callback, "cls", object), ScopedViewSet)]  # fmt: skip
     assert guarded and strays == []
     assert len(ENDPOINTS) >= 33
 
@@ -71,8 +71,8 @@ def test_every_action_declares_its_permission_and_every_view_its_merchants(
 ) -> None:
     assert view.permission_of.get(action) in PERMISSIONS
     assert isinstance(view.merchant_path, str)
-    assert (view.authentication_classes, view.permission_classes) == ([BearerToken], [Declared])
-    assert view.throttle_classes == [PerPrincipal]
+    assert (view.authentication_classes, view.permission_classes) == ([BearerToken], [HasDeclaredPermission])
+    assert view.throttle_classes == [PrincipalThrottle]
     reads = view.permission_of[action].endswith(".read")
     assert reads == (method == "GET"), "what only reads needs no more than to read, and what writes needs more"
 
@@ -125,7 +125,7 @@ def cafe(media: Any) -> Merchant:
     ApiClient().call(
         "post", "invoice-requests", cast.request({"orderId": invoice.order_id, "merchantId": merchant.code})
     )
-    write_test(WebhookEndpoint.objects.create(merchant=merchant, url="https://a.example/h"))
+    write_test_delivery(WebhookEndpoint.objects.create(merchant=merchant, url="https://a.example/h"))
     Configuration.objects.create(key="a", value="b")
     return merchant
 
@@ -143,7 +143,7 @@ def keys_of(merchant: Merchant) -> dict[str, Any]:
     }
 
 
-DETAILS = [endpoint for endpoint in ENDPOINTS if "{" in endpoint[0] and endpoint[2].merchant_path != EVERYBODY]
+DETAILS = [endpoint for endpoint in ENDPOINTS if "{" in endpoint[0] and endpoint[2].merchant_path != PUBLIC]
 
 
 @pytest.mark.parametrize(

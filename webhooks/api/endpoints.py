@@ -11,15 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.base import webhook_secrets
-from config.rest.fields import Body, Identifier, Pattern, Text, Told, Whole
-from config.rest.problems import Problem, at_fault
-from config.rest.scoping import Scoped
+from config.rest.fields import Body, Identifier, Pattern, Text, NullableText, Integer
+from config.rest.problems import Problem, field_problem
+from config.rest.scoping import ScopedViewSet
 from merchants.models import Merchant
 from webhooks.api.deliveries import DISABLED, DeliveryShape, ReplayedSince, ReplaySince
 from webhooks.models import WebhookEndpoint
 from webhooks.outbound import deliveries
 from webhooks.outbound.addresses import Forbidden, check_url
-from webhooks.outbound.events import TYPES, write_test
+from webhooks.outbound.events import TYPES, write_test_delivery
 
 FIRST = "1"  # the label of a secret that came with its endpoint
 
@@ -68,11 +68,11 @@ class SecretShown(serializers.Serializer):
 
 class EndpointShape(serializers.Serializer):
     endpointId = serializers.CharField(source="pk")
-    merchantId = Told(source="merchant.code")
+    merchantId = NullableText(source="merchant.code")
     url = serializers.CharField()
     eventTypes = serializers.ListField(source="event_types", child=serializers.CharField())
     disabledReason = serializers.CharField(source="disabled_reason")
-    secrets = SecretShown(source="known_secrets", many=True)
+    secrets = SecretShown(source="readable_secrets", many=True)
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
 
@@ -87,13 +87,13 @@ class EndpointMade(EndpointShape, SecretMade):
 
 class Rotation(Body):
     label = Pattern(rf"^{webhook_secrets.LABEL.pattern}\Z")  # type: ignore[assignment]
-    graceHours = Whole(
+    graceHours = Integer(
         min_value=0, max_value=24 * 30, default=24, help_text="So long deliveries carry both signatures."
     )
     secret = Secret(required=False)
 
 
-class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = WebhookEndpoint.objects.select_related("merchant")
     serializer_class = EndpointShape
     lookup_url_kwarg = "endpointId"
@@ -118,13 +118,13 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         shape.is_valid(raise_exception=True)
         told = shape.validated_data
         code, given = told.pop("merchant_code"), told.pop("secret", "")
-        self.check_acts_for(code)
-        merchant = Merchant.objects.living().filter(code=code).first() if code is not None else None
+        self.check_may_act_for(code)
+        merchant = Merchant.objects.not_deleted().filter(code=code).first() if code is not None else None
         if code is not None and merchant is None:
-            raise at_fault("merchantId", "There is no such merchant.")
+            raise field_problem("merchantId", "There is no such merchant.")
         row = WebhookEndpoint(merchant=merchant, **told)
         with transaction.atomic():
-            self.keep(row)
+            self.save_row(row)
             secret = row.add_secret(FIRST, value=given)
         return Response({**EndpointShape(row).data, "secret": secret}, status=201)
 
@@ -137,13 +137,13 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         told = shape.validated_data
         if told.get("disabled_reason") == "":
             told |= {"failing_since": None, "held_until": None}  # on again: its failures start anew
-        self.change(row, told)
+        self.update_row(row, told)
         return Response(EndpointShape(row).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **_: Any) -> Response:
         """It hears nothing more. The row stays for the audit."""
-        self.remove(self.get_object())
+        self.remove_row(self.get_object())
         return Response(status=204)
 
     @extend_schema(request=Rotation, responses={200: SecretMade})
@@ -172,7 +172,7 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         dry_run = told["dryRun"]
         if not (row.is_on or dry_run):
             raise Problem(409, "disabled", DISABLED)
-        count = deliveries.replay(
+        count = deliveries.replay_since(
             row, told["since"], delivered=told["delivered"], dry_run=dry_run, actor=self.principal.actor
         )
         return Response({"acted": bool(count) and not dry_run, "count": count})
@@ -184,4 +184,4 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
         row = self.get_object()
         if not row.is_on:
             raise Problem(409, "disabled", DISABLED)
-        return Response(DeliveryShape(write_test(row)).data)
+        return Response(DeliveryShape(write_test_delivery(row)).data)
