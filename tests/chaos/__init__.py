@@ -1,1 +1,1 @@
-"""Real processes, killed, stopped and cut off while orders flow in; judged from the provider's own ledger."""
+"""Real processes that are killed, stopped and cut off while orders flow in, judged by the provider's ledger."""

@@ -1,4 +1,4 @@
-"""`make chaos`: real processes under faults. Exit 0 only with no duplicate, nothing lost, and everything healed."""
+"""`make chaos`: real processes under faults. Exits 0 only if nothing is duplicated or lost and everything recovers."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("HOADON_LOCAL", str(Path(__file__).resolve().parents[2] / ".local" / "chaos"))
-os.environ |= {  # an operator's patience in minutes, a round's in seconds
+os.environ |= {  # seconds, where production waits for minutes
     "PROVIDER_SETTLE": "5",
     "PROVIDER_TIMEOUT": "10",
     "ISSUANCE_START_WITHIN": "5",
@@ -24,7 +24,7 @@ os.environ |= {  # an operator's patience in minutes, a round's in seconds
     "EXPIRE_SECONDS": "2",
 }
 if os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL"):
-    sys.exit("Chaos restarts PostgreSQL and flushes Redis: it does so to servers of its own, never to yours.")
+    sys.exit("Chaos restarts PostgreSQL and flushes Redis: unset DATABASE_URL and REDIS_URL, it uses its own servers.")
 
 import django
 
@@ -42,55 +42,55 @@ from invoices.dev.demo.platform import Platform  # noqa: E402
 from invoices.dev.demo.processes import Processes  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.chaos.faults import FaultInjector  # noqa: E402
-from tests.chaos.stack import ChaosStack  # noqa: E402
 from tests.chaos.report import Report, failures, sends  # noqa: E402
+from tests.chaos.stack import ChaosStack  # noqa: E402
 from webhooks.models import WebhookEvent  # noqa: E402
 
-PATIENCE = 120.0  # seconds in which everything heals by itself
-SENDER_PATIENCE = 120.0
-AT_ONCE = 64
+RECOVERY_TIMEOUT = 120.0  # seconds in which everything must recover by itself
+SENDER_TIMEOUT = 120.0
+CONCURRENCY = 64
 
 
-def round_of(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
+def run_round(seed: int, wanted: argparse.Namespace, console: Console) -> Report:
     folder = settings.LOCAL / "logs" / f"seed-{seed}"
-    with Processes(folder) as crew:
-        scene = ChaosStack(crew, seed=seed, merchants=wanted.merchants)
-        with console.status("Setting the stage …"):
-            scene.set()
-            scene.open()
-            scene.misbehave()
+    with Processes(folder) as processes:
+        stack = ChaosStack(processes, seed=seed, merchants=wanted.merchants)
+        with console.status("Starting servers and processes …"):
+            stack.start_servers()
+            stack.start_processes()
+            stack.inject_provider_faults()
         day = make_orders(wanted.orders, seed)
         random.Random(seed).shuffle(day)
         connection.close()
-        platform = Platform(scene.api, patience=SENDER_PATIENCE)
-        mischief = FaultInjector(
-            crew, settings.LOCAL, settings.REDIS_URL, seed, lambda deed: console.print(f"[dim]{deed}")
+        platform = Platform(stack.api, patience=SENDER_TIMEOUT)
+        injector = FaultInjector(
+            processes, settings.LOCAL, settings.REDIS_URL, seed, lambda fault: console.print(f"[dim]{fault}")
         )
-        mischief.plan(wanted.orders / wanted.rate)
+        injector.plan(wanted.orders / wanted.rate)
         bar = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*bar, console=console) as progress:
             paid = progress.add_task("Orders are paid", total=len(day))
-            mischief.start()
+            injector.start()
             try:
-                platform.live(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=AT_ONCE)
+                platform.live(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=CONCURRENCY)
             finally:
-                mischief.stop()
-            if mischief.error:
-                raise mischief.error
-            healed = _heal(progress)
-        return _report(seed, day, scene, platform, mischief, healed)
+                injector.stop()
+            if injector.error:
+                raise injector.error
+            recovery = _wait_for_recovery(progress)
+        return _report(seed, day, stack, platform, injector, recovery)
 
 
-def _heal(progress: Progress) -> float | None:
-    """Seconds until nothing is owed any more; None where patience ends first."""
-    started, task = time.monotonic(), progress.add_task("Everything heals")
+def _wait_for_recovery(progress: Progress) -> float | None:
+    """Seconds until nothing is unfinished; None after the timeout."""
+    started, task = time.monotonic(), progress.add_task("Everything recovers")
     most = 1
-    while (passed := time.monotonic() - started) < PATIENCE:
-        owed = Invoice.objects.filter(state__in=OPEN).count()
-        owed += WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED).count()
-        most = max(most, owed)
-        progress.update(task, total=most, completed=most - owed)
-        if not owed:
+    while (passed := time.monotonic() - started) < RECOVERY_TIMEOUT:
+        unfinished = Invoice.objects.filter(state__in=OPEN).count()
+        unfinished += WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED).count()
+        most = max(most, unfinished)
+        progress.update(task, total=most, completed=most - unfinished)
+        if not unfinished:
             return passed
         time.sleep(0.25)
     return None
@@ -99,12 +99,12 @@ def _heal(progress: Progress) -> float | None:
 def _report(
     seed: int,
     day: list[Order],
-    scene: ChaosStack,
+    stack: ChaosStack,
     platform: Platform,
-    mischief: FaultInjector,
-    healed: float | None,
+    injector: FaultInjector,
+    recovery: float | None,
 ) -> Report:
-    simulator = f"{scene.simulator}/simulator"
+    simulator = f"{stack.simulator}/simulator"
     return Report(
         seed=seed,
         books=compare_books(day, stage.get_json(f"{simulator}/ledger")),
@@ -113,11 +113,11 @@ def _report(
         accepted=sum(bool(order.answer.get("invoiceId")) for order in day),
         failed=failures(),
         sends=sends(),
-        kills=mischief.done.pop("kill", 0),
-        died=mischief.count_the_dead(),
-        deeds=dict(mischief.done),
+        kills=injector.injected.pop("kill", 0),
+        died=injector.unexpected_exits(),
+        injected=dict(injector.injected),
         resent=dict(platform.unheard),
-        seconds_to_heal=healed,
+        seconds_to_recover=recovery,
     )
 
 
@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=2000)
     parser.add_argument("--merchants", type=int, default=200)
     parser.add_argument("--rate", type=float, default=25.0, help="orders a second")
-    parser.add_argument("--seed", type=int, help="of the first round; drawn where none is given")
+    parser.add_argument("--seed", type=int, help="seed of the first round; random by default")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON and nothing else")
     wanted = parser.parse_args()
     if not settings.DEVELOPMENT:
@@ -138,13 +138,13 @@ def main() -> int:
     reports = []
     for seed in range(first, first + wanted.rounds):
         console.print(f"Seed {seed}")
-        reports.append(round_of(seed, wanted, console))
+        reports.append(run_round(seed, wanted, console))
         reports[-1].show(console)
     if wanted.json:
         sys.stdout.write(json.dumps([report.to_json() for report in reports], ensure_ascii=False, indent=2) + "\n")
-    good = sum(report.well for report in reports)
-    console.print(f"{good} of {len(reports)} rounds ended well.")
-    return 0 if good == len(reports) else 1
+    passed = sum(report.passed for report in reports)
+    console.print(f"{passed} of {len(reports)} rounds passed.")
+    return 0 if passed == len(reports) else 1
 
 
 if __name__ == "__main__":

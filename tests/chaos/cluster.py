@@ -1,4 +1,4 @@
-"""A house of a test module's own: servers that may be stopped, a provider, a seller, and whatever parts it starts."""
+"""A test module's own PostgreSQL and Valkey, which it may stop; a provider, a seller, and the processes it starts."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from merchants.models import Merchant
 from tests import cast
 from tests.chaos import servers
 
-PATIENCE = 120
+WAIT_TIMEOUT = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     status: int
     headers: Any
     body: bytes
@@ -45,18 +45,21 @@ class Cluster:
     seller: Merchant
     processes: Processes
 
-    def pay(self, data: dict[str, Any] | None = None, webhook_id: str = "", port: int = 0) -> Answer:
-        """A signed payment over HTTP. OSError: nobody took it, or nobody answered."""
+    def pay(self, data: dict[str, Any] | None = None, webhook_id: str = "", port: int = 0) -> Response:
+        """Send a signed payment over HTTP. Raises OSError if the connection fails or there is no response."""
         data = data or cast.payment(self.seller)
-        event = {**cast.event("payment.succeeded", data), "timestamp": data["paidAt"]}  # again: the same body
+        event = {
+            **cast.event("payment.succeeded", data),
+            "timestamp": data["paidAt"],
+        }  # the same body each time
         call = cast.signed(event, webhook_id=webhook_id)
         headers = {**call["headers"], "Content-Type": call["content_type"]}
         url = f"{self.url(port)}/v1/api/webhooks/internal"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, call["data"], headers), timeout=30) as answer:
-                return Answer(answer.status, answer.headers, answer.read())
-        except urllib.error.HTTPError as answer:
-            return Answer(answer.code, answer.headers, answer.read())
+            with urllib.request.urlopen(urllib.request.Request(url, call["data"], headers), timeout=30) as response:
+                return Response(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as response:
+            return Response(response.code, response.headers, response.read())
 
     def url(self, port: int = 0) -> str:
         return f"http://127.0.0.1:{port or self.ports[0]}"
@@ -64,7 +67,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cluster]:
-    """With tables and a seller, and nothing of ours running. Whatever the crew starts has `environment`."""
+    """A cluster with tables and a seller, and none of our processes. Those that it starts get `environment`."""
     database_url, redis_url = servers.start_postgres(root), servers.start_valkey(root)
     ours = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOADON_ENV": "development", **environment}
     before = {name: os.environ.get(name) for name in ours}
@@ -73,12 +76,12 @@ def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cl
     connections["default"].close()
     connections["default"].settings_dict |= environ.Env.db_url_config(database_url)
     try:
-        with blocker.unblock(), running() as provider, Processes(root / "logs") as crew:
+        with blocker.unblock(), running() as provider, Processes(root / "logs") as processes:
             call_command("migrate", verbosity=0)
             call_command("loaddata", "legal_rules", verbosity=0)
             seller = cast.seller(url=provider.url, claim_window=0)
             provider.add_tenants([cast.tenant(seller)])
-            yield Cluster(root, (free_port(0), free_port(0)), redis_url, provider, seller, crew)
+            yield Cluster(root, (free_port(0), free_port(0)), redis_url, provider, seller, processes)
     finally:
         connections["default"].close()
         connections["default"].settings_dict |= suite
@@ -88,11 +91,11 @@ def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cl
         servers.stop_postgres(root)
 
 
-def until(true: Callable[[], Any]) -> None:
-    """Wait for the processes to get there."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "not within patience"
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Poll until the condition holds. Fails after WAIT_TIMEOUT seconds."""
+    end = time.monotonic() + WAIT_TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, f"the condition did not hold within {WAIT_TIMEOUT} s"
         time.sleep(0.1)
 
 

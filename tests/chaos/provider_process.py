@@ -1,6 +1,6 @@
-"""The simulated provider as a process with a door: SIGUSR1 refuses every connection, SIGUSR2 takes them again.
+"""The simulated provider as a process: on SIGUSR1 it refuses all connections, on SIGUSR2 it accepts them again.
 
-Its ledger lives in memory, so an outage must not be a restart: the ledger is what everybody is judged by.
+Its ledger, against which a round is judged, is in memory, so an outage must not be a restart.
 """
 
 import asyncio
@@ -13,30 +13,30 @@ from invoices.dev.simulator import Simulator
 
 
 class BlockableSimulator(Simulator):
-    async def shut(self) -> None:
+    async def refuse_connections(self) -> None:
         for site in list(self._runner.sites):
             await site.stop()
-        for connection in list(self._runner.server.connections):  # what is being answered is cut off in the middle
+        for connection in list(self._runner.server.connections):  # open requests are cut off
             connection.force_close()
 
-    async def unlock(self) -> None:
+    async def accept_connections(self) -> None:
         await web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=2048).start()
 
 
-async def live(port: int, seed: int) -> None:
-    loop, stop, acts = asyncio.get_running_loop(), asyncio.Event(), set()
+async def serve(port: int, seed: int) -> None:
+    loop, stop, tasks = asyncio.get_running_loop(), asyncio.Event(), set()
     simulator = BlockableSimulator(port, seed=seed)
     await simulator.open()
 
-    def act(what: object) -> None:
-        acts.add(loop.create_task(what()))  # held, or it may be collected while it runs
+    def start(coroutine: object) -> None:
+        tasks.add(loop.create_task(coroutine()))  # referenced, or it may be collected while it runs
 
-    loop.add_signal_handler(signal.SIGUSR1, act, simulator.shut)
-    loop.add_signal_handler(signal.SIGUSR2, act, simulator.unlock)
+    loop.add_signal_handler(signal.SIGUSR1, start, simulator.refuse_connections)
+    loop.add_signal_handler(signal.SIGUSR2, start, simulator.accept_connections)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
     await simulator.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(live(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""Take the embedded servers down and bring them back, as a crash and a restart would."""
+"""Stop and start the embedded servers, as a crash and a restart would."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from config.processes import embedded
 
 
 def restart_postgres(root: Path) -> None:
-    """No check point, and no farewell to whoever is connected."""
+    """Without a checkpoint; all connections break."""
     _pg_ctl(root, "-m", "immediate", "restart")
 
 
@@ -40,7 +40,7 @@ def stop_valkey(url: str) -> None:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """A process that hangs: its sockets take connections and never answer."""
+    """The process hangs: its sockets accept connections and never respond."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -52,4 +52,4 @@ def _pg_ctl(root: Path, *how: str) -> None:
     server = embedded._postgres(root)
     command = [server.bin_path / "pg_ctl", "-D", server.pgdata, "-w", "-l", server.log, *how]
     quiet = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
-    subprocess.run(command, check=True, user=server.system_user, **quiet)  # PostgreSQL refuses to be run by root
+    subprocess.run(command, check=True, user=server.system_user, **quiet)  # PostgreSQL does not run as root

@@ -1,4 +1,4 @@
-"""The stage: a database of chaos's own, generated merchants with a lane each, and every part as a process."""
+"""Everything a round runs on: its own database, generated merchants with an account each, and all our processes."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from tests import DAY, cast
 from tests.chaos.faults import PROVIDER
 
 TRADES = ["food", "electronics", "pharmacy", "mart", "food", "book"]
-FAULTS = {  # of a hundred calls; together about ten at each end point that issues or looks up
+FAULTS = {  # per hundred calls; together about ten at each endpoint that issues or looks up
     "create": {
         "issue-then-drop": 1.5, "drop-before": 1.0, "5xx-after-issue": 1.5, "5xx-before": 1.0, "429": 1.0,
         "being-processed": 1.0, "commit-late": 1.0, "code-delayed": 1.0, "bad-body": 0.5, "token-expired": 0.5,
@@ -27,53 +27,53 @@ FAULTS = {  # of a hundred calls; together about ten at each end point that issu
 
 
 class ChaosStack:
-    """Addresses of the parts; `merchants` are in the database and at the provider."""
+    """The processes and their addresses. The merchants are in the database and at the provider."""
 
     database = os.environ["DATABASE_URL"]
 
-    def __init__(self, crew: Processes, *, seed: int, merchants: int, latency: float = 0.03) -> None:
-        self.processes, self.seed, self.count, self.latency = crew, seed, merchants, latency
+    def __init__(self, processes: Processes, *, seed: int, merchants: int, latency: float = 0.03) -> None:
+        self.processes, self.seed, self.count, self.latency = processes, seed, merchants, latency
         port, vendor = free_port(settings.PORT), free_port(31141)
         self.api, self.simulator, self._ports = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{vendor}", (port, vendor)
 
-    def set(self) -> None:
-        """Servers, provider and cast. Nothing of ours runs yet."""
+    def start_servers(self) -> None:
+        """Start the servers and the provider, and add the merchants. None of our processes runs yet."""
         clock.start_at(10, DAY)
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
-        os.environ["DATABASE_URL"] = self.database  # not the one that a round before made for itself
+        os.environ["DATABASE_URL"] = self.database  # an earlier round changed it
         stage.use_own_databases("hoadon_chaos")
         self.processes.start(
             PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed)
         )
         self.processes.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
-        # Whatever a fault holds back shows within 4 s; our side waits 5.
+        # What a fault delays is visible within 4 s; our side waits 5.
         stage.post_json(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
         stage.create_tables()
-        self._hire()
+        self._add_merchants()
 
-    def open(self, workers_each: int = 2) -> None:
-        """Start every process that is ours."""
+    def start_processes(self, workers_each: int = 2) -> None:
+        """Start all our processes."""
         self.processes.start("api", *api(self._ports[0]))
         for partition in range(settings.PARTITIONS):
-            for twin in range(workers_each):
-                name = f"worker-{partition}{'abcdefgh'[twin]}"
+            for copy in range(workers_each):
+                name = f"worker-{partition}{'abcdefgh'[copy]}"
                 self.processes.start(name, *worker(name, issuance_queue(partition)))
         claims = [expiry_queue(partition) for partition in range(settings.PARTITIONS)]
-        for twin in "ab":
-            self.processes.start(f"worker-sweep-{twin}", *worker(f"sweep-{twin}", "hoadon", *claims))
-        self.processes.start("worker-errands", *worker("errands", BACKGROUND))
+        for copy in "ab":
+            self.processes.start(f"worker-sweep-{copy}", *worker(f"sweep-{copy}", "hoadon", *claims))
+        self.processes.start("worker-background", *worker("background", BACKGROUND))
         self.processes.start("beat", *beat())
         self.processes.wait_for("api", f"{self.api}/admin/login/")
 
-    def misbehave(self) -> None:
+    def inject_provider_faults(self) -> None:
         for endpoint, modes in FAULTS.items():
-            left = 100.0  # the rules are drawn one after the other
+            left = 100.0  # the provider applies the rules one after the other
             for mode, percent in modes.items():
                 rule = {"mode": mode, "endpoint": endpoint, "probability": percent / left}
                 stage.post_json(f"{self.simulator}/simulator/faults", rule)
                 left -= percent
 
-    def _hire(self) -> None:
+    def _add_merchants(self) -> None:
         dice, year = random.Random(self.seed), clock.today_vn().year % 100
         tenants = []
         for at in range(self.count):

@@ -19,7 +19,7 @@ from django.db import connection
 from config.processes.run_modes import manage
 from config.settings import ROOT
 from invoices.dev.demo.processes import Processes, free_port
-from tests.chaos.cluster import until
+from tests.chaos.cluster import wait_until
 from tests.config.test_deployment import GOOD
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -73,13 +73,13 @@ def gateway(tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any
     assert tried.returncode == 0 and "warn" not in tried.stderr.replace("stderr warn", ""), tried.stderr
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     environment = {**GOOD, "DATABASE_URL": database, "PORT": str(upstream), "API_HOST": "127.0.0.1"}
-    with Processes(folder) as crew:
+    with Processes(folder) as processes:
         given = [f"{name}={value}" for name, value in environment.items()]
-        crew.start("api", "env", "-u", "HOADON_CLOCK", *given, *manage("run", "api"))
-        crew.start("nginx", *nginx)
-        crew.wait_for("api", f"http://127.0.0.1:{upstream}/admin/login/")
-        until(lambda: listens(tls))
-        yield Gateway(crew, plain, tls, folder / "access.log")
+        processes.start("api", "env", "-u", "HOADON_CLOCK", *given, *manage("run", "api"))
+        processes.start("nginx", *nginx)
+        processes.wait_for("api", f"http://127.0.0.1:{upstream}/admin/login/")
+        wait_until(lambda: listens(tls))
+        yield Gateway(processes, plain, tls, folder / "access.log")
 
 
 def listens(port: int) -> bool:
