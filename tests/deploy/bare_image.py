@@ -1,4 +1,4 @@
-"""As near to the image as we come without a container engine: its files, its packages, its variables, no other."""
+"""The closest we get to the image without a container engine: its files, packages and variables, and no others."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ LOCK = ROOT / "requirements.lock"
 
 @dataclass(frozen=True)
 class BareImage:
-    """`entry` and the arguments of a manifest are what a container would run; in `folder`, with `environment`."""
+    """Runs the image's entry point with a manifest's arguments, in `folder`, with `environment` only."""
 
     python: Path
     folder: Path
@@ -41,9 +41,9 @@ class BareImage:
 
 
 def build(folder: Path, environment: dict[str, str]) -> BareImage:
-    """The image's second half, without root: packages by their lock file, the files that .dockerignore lets through."""
+    """Do what the Dockerfile does, without root: install the locked packages, copy the files, collect static files."""
     app = folder / "app"
-    for path in _let_through():
+    for path in _allowed_files():
         (app / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, app / path)
     python = _packages() / "bin" / "python"
@@ -56,7 +56,7 @@ def build(folder: Path, environment: dict[str, str]) -> BareImage:
 
 
 def _packages() -> Path:
-    """Made once for a lock file."""
+    """A virtual environment of the locked packages, created once for each lock file."""
     home = ROOT / ".local" / "bare" / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     if not (home / "ready").exists():
         shutil.rmtree(home.parent, ignore_errors=True)
@@ -76,7 +76,7 @@ def _packages() -> Path:
     return home
 
 
-def _let_through() -> list[Path]:
+def _allowed_files() -> list[Path]:
     """Committed files that .dockerignore allows."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = tuple(line[1:] for line in lines if line.startswith("!"))

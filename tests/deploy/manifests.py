@@ -1,4 +1,4 @@
-"""What deploy/ says, read once: the parts of compose.yaml and of the Kubernetes manifests, each with its command."""
+"""The parts of deploy/compose.yaml and of the Kubernetes manifests, each with its command."""
 
 from dataclasses import dataclass
 from functools import cache

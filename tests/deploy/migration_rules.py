@@ -1,6 +1,6 @@
-"""What a migration must not do to a table that is large and in use, judged by its SQL.
+"""What a migration must not do to a large table in use, checked in its SQL.
 
-While it runs, the release before it goes on serving: what that one reads and writes must stay possible.
+While it runs, the previous release keeps serving: its reads and writes must stay possible.
 """
 
 import re
@@ -8,29 +8,29 @@ from collections.abc import Iterator
 
 import sqlparse
 
-# Tables that stay small enough to be locked for a moment, and old code of which may be put out of step for a minute.
+# Tables small enough to be locked for a moment, and whose old code may fail for a minute.
 SMALL = {
     "config_configuration", "config_historicalconfiguration", "config_signintries", "config_counterslot",
     "merchants_administrativeunit", "invoices_legalrules", "invoices_partition", "invoices_historicalpartition",
     "webhooks_webhookendpoint", "webhooks_historicalwebhookendpoint", "django_content_type", "auth_permission",
 }  # fmt: skip
 
-CANNOT = "-- THIS OPERATION CANNOT BE WRITTEN AS SQL"  # what sqlmigrate says of Python
+CANNOT = "-- THIS OPERATION CANNOT BE WRITTEN AS SQL"  # sqlmigrate's text for Python code
 
 RULES = {
-    r"CREATE (UNIQUE )?INDEX (?!CONCURRENTLY)": "an index of a table in use is made CONCURRENTLY: AddIndexConcurrently",
-    r"ADD CONSTRAINT \S+ (UNIQUE|PRIMARY KEY|EXCLUDE) ?\(": "its index first, CONCURRENTLY; the constraint USING it",
-    r"ADD CONSTRAINT \S+ (CHECK|FOREIGN KEY)(?!.*NOT VALID)": "add it NOT VALID, and validate it in a migration after",
-    r"ALTER COLUMN \S+ TYPE": "another type writes the whole table anew: a new column, filled in steps",
-    r"ALTER COLUMN \S+ SET NOT NULL": "this reads the whole table under lock: a valid CHECK first",
-    r"ADD COLUMN (?!.*\bDEFAULT\b).*NOT NULL": "old rows, and code that does not know it, need a default: db_default",
-    r"ADD COLUMN .*DEFAULT [^,;]*\w+\(": "a computed default writes the whole table anew: add it without, then set it",
-    r"ADD COLUMN .*GENERATED ALWAYS": "a stored column writes the whole table anew",
-    r"ALTER COLUMN \S+ DROP DEFAULT": "the release before still inserts without it: keep the default, by db_default",
-    r"(DROP COLUMN|RENAME)": "the release before still reads it: stop using it in one release, remove it in the next",
-    r"^(UPDATE|DELETE)": "one statement over all rows holds them all: a command that goes in steps",
-    r"^(LOCK|CLUSTER|VACUUM FULL|REINDEX (?!.*CONCURRENTLY))": "this shuts everybody out",
-    r"^CANNOT": "Python cannot be judged here: a command that goes in steps",
+    r"CREATE (UNIQUE )?INDEX (?!CONCURRENTLY)": "create an index of a table in use CONCURRENTLY: AddIndexConcurrently",
+    r"ADD CONSTRAINT \S+ (UNIQUE|PRIMARY KEY|EXCLUDE) ?\(": "create its index first, CONCURRENTLY; then the constraint USING it",
+    r"ADD CONSTRAINT \S+ (CHECK|FOREIGN KEY)(?!.*NOT VALID)": "add it NOT VALID, and validate it in a later migration",
+    r"ALTER COLUMN \S+ TYPE": "another type rewrites the whole table: add a new column and fill it in steps",
+    r"ALTER COLUMN \S+ SET NOT NULL": "this reads the whole table under lock: add a valid CHECK first",
+    r"ADD COLUMN (?!.*\bDEFAULT\b).*NOT NULL": "old rows and the previous release need a default: db_default",
+    r"ADD COLUMN .*DEFAULT [^,;]*\w+\(": "a computed default rewrites the whole table: add it without, then set it",
+    r"ADD COLUMN .*GENERATED ALWAYS": "a stored column rewrites the whole table",
+    r"ALTER COLUMN \S+ DROP DEFAULT": "the previous release still inserts without it: keep the default by db_default",
+    r"(DROP COLUMN|RENAME)": "the previous release still reads it: stop using it in one release, remove it in the next",
+    r"^(UPDATE|DELETE)": "one statement locks all rows: write a command that works in steps",
+    r"^(LOCK|CLUSTER|VACUUM FULL|REINDEX (?!.*CONCURRENTLY))": "this locks out all other sessions",
+    r"^CANNOT": "Python code cannot be checked here: write a command that works in steps",
 }
 TABLE = re.compile(
     r"^(?:ALTER TABLE(?: ONLY)?|UPDATE|DELETE FROM|LOCK(?: TABLE)?|CLUSTER|VACUUM FULL|REINDEX TABLE"
@@ -39,7 +39,7 @@ TABLE = re.compile(
 
 
 def violations(sql: str) -> Iterator[tuple[str, str]]:
-    """What is wrong with a migration's SQL, and the statement. Tables that it makes itself are nobody's yet."""
+    """Each violation in a migration's SQL, with its statement. Tables that it creates itself are not in use yet."""
     statements = [" ".join(statement.split()) for statement in sqlparse.split(_without_comments(sql))]
     fresh = {name for statement in statements for name in re.findall(r'^CREATE TABLE "?(\w+)"?', statement)}
     for statement in statements:

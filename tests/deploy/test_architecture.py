@@ -1,4 +1,4 @@
-"""docs/architecture.md: its picture is the code's, and what it points to is there."""
+"""docs/architecture.md: its state diagram is the code's, and its links exist."""
 
 import re
 
@@ -8,13 +8,13 @@ from invoices import lifecycle
 PAGE = ROOT / "docs" / "architecture.md"
 
 
-def test_the_life_of_an_invoice_is_drawn_once() -> None:
+def test_the_state_diagram_is_the_one_in_lifecycle() -> None:
     assert lifecycle.__doc__
     _, _, picture = lifecycle.__doc__.partition("\n\n")
     assert f"```\n{picture.strip(chr(10))}\n```" in PAGE.read_text()
 
 
-def test_what_the_page_points_to_exists() -> None:
+def test_the_links_of_the_page_exist() -> None:
     text = PAGE.read_text()
     for link in re.findall(r'\]\(([^)#]+)\)|src="([^"]+)"', text):
         assert (PAGE.parent / (link[0] or link[1])).exists(), link

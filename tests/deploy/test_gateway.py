@@ -40,13 +40,13 @@ class Gateway:
     tls: int
     log: Path
 
-    def ask(self, method: str, path: str, body: bytes = b"", *, plain: bool = False, **headers: str) -> Any:
-        unchecked = ssl._create_unverified_context()  # the certificate is of our own making
+    def request(self, method: str, path: str, body: bytes = b"", *, plain: bool = False, **headers: str) -> Any:
+        unchecked = ssl._create_unverified_context()  # the certificate is self-signed
         connect = http.client.HTTPConnection if plain else http.client.HTTPSConnection
         more = {} if plain else {"context": unchecked}
-        line = connect("127.0.0.1", self.plain if plain else self.tls, timeout=20, **more)
-        line.request(method, path, body, {"Host": HOST, **headers})
-        return line.getresponse()
+        http_connection = connect("127.0.0.1", self.plain if plain else self.tls, timeout=20, **more)
+        http_connection.request(method, path, body, {"Host": HOST, **headers})
+        return http_connection.getresponse()
 
 
 @pytest.fixture(scope="module")
@@ -87,38 +87,38 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_what_the_client_says_of_itself_is_dropped_and_what_the_gateway_says_is_believed(gateway: Gateway) -> None:
-    answer = gateway.ask("GET", "/admin/login/", **{"X-Forwarded-Proto": "http"})
-    assert answer.status == 200
-    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
-    assert "nginx/" not in answer.headers["Server"]
-    assert gateway.ask("GET", "/admin/login/", Host="elsewhere.example").status == 400
+def test_a_clients_forwarding_headers_are_dropped_and_the_gateways_are_trusted(gateway: Gateway) -> None:
+    response = gateway.request("GET", "/admin/login/", **{"X-Forwarded-Proto": "http"})
+    assert response.status == 200
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "nginx/" not in response.headers["Server"]
+    assert gateway.request("GET", "/admin/login/", Host="elsewhere.example").status == 400
 
 
-def test_plain_http_is_sent_on_to_https(gateway: Gateway) -> None:
-    answer = gateway.ask("GET", "/claims/x", plain=True)
-    assert (answer.status, answer.headers["Location"]) == (301, f"https://{HOST}/claims/x")
+def test_plain_http_is_redirected_to_https(gateway: Gateway) -> None:
+    response = gateway.request("GET", "/claims/x", plain=True)
+    assert (response.status, response.headers["Location"]) == (301, f"https://{HOST}/claims/x")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics?x=1", "//metrics", "/x/../metrics"])
-def test_metrics_are_not_for_the_public(gateway: Gateway, path: str) -> None:
-    assert gateway.ask("GET", path).status == 403
+def test_metrics_are_not_public(gateway: Gateway, path: str) -> None:
+    assert gateway.request("GET", path).status == 403
 
 
 def test_a_body_of_a_mebibyte_passes_and_a_larger_one_does_not(gateway: Gateway) -> None:
     path, kind = "/v1/api/webhooks/internal", {"Content-Type": "application/json"}
-    assert gateway.ask("POST", path, b"x" * 1024 * 1024, **kind).status == 401  # nobody signed it, says the API
-    assert gateway.ask("POST", path, b"x" * (1024 * 1024 + 1), **kind).status == 413
+    assert gateway.request("POST", path, b"x" * 1024 * 1024, **kind).status == 401  # by the API: it is not signed
+    assert gateway.request("POST", path, b"x" * (1024 * 1024 + 1), **kind).status == 413
 
 
-def test_the_gateways_log_names_no_claim(gateway: Gateway) -> None:
+def test_the_gateways_log_contains_no_claim_token(gateway: Gateway) -> None:
     for path in (f"/claims/{TOKEN}", f"/v1/api/claims/{TOKEN}?lang=vi", f"/claims/{TOKEN}/files/pdf"):
-        assert gateway.ask("GET", path).status == 404
+        assert gateway.request("GET", path).status == 404
     log = gateway.log.read_text()
     assert TOKEN not in log and "lang=vi" not in log
     assert {"/claims/…", "/v1/api/claims/…"} <= set(re.findall(r'path="([^"]*)"', log))
 
 
-def test_without_an_api_the_gateway_says_so_at_once(gateway: Gateway) -> None:
+def test_without_an_api_the_gateway_responds_502_at_once(gateway: Gateway) -> None:
     assert gateway.processes.stop("api") == 0
-    assert gateway.ask("GET", "/admin/login/").status == 502
+    assert gateway.request("GET", "/admin/login/").status == 502

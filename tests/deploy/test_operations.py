@@ -1,4 +1,4 @@
-"""docs/operations.md: its commands are run, its tables are those of the code."""
+"""docs/operations.md: its commands run, and its tables match the code."""
 
 import os
 import re
@@ -27,17 +27,17 @@ from tests.deploy import manifests
 PAGE = ROOT / "docs" / "operations.md"
 TEXT = PAGE.read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-SHOWN = "\n".join(re.findall(r"^```\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))  # for a cluster, which we have not
-ROOMS = [app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()]
+SHOWN = "\n".join(re.findall(r"^```\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))  # for a cluster, so not run here
+APPS = [app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()]
 
 
 @pytest.fixture
 def shell(transactional_db: None, unmoved: None, provider: Any, settings: Any, tmp_path: Path) -> Any:
-    """In a deployment with everything set: an order that failed, a merchant that the platform told us of."""
+    """A shell in a fully configured deployment, with a failed order and a merchant from the platform."""
     settings.CREDENTIALS_KEYS = [GOOD["APP_ENV_INVOICE_CREDENTIALS_KEY"]]
     merchant = cast.seller("first-cafe", url=provider.url, symbol=f"C{clock.today_vn():%y}TAA")
     provider.add_tenants([cast.tenant(merchant)])
-    line = {"name": "Cà phê", "quantity": 1, "unitPrice": 50000, "vatRate": "10%"}  # which holds in any year
+    line = {"name": "Cà phê", "quantity": 1, "unitPrice": 50000, "vatRate": "10%"}  # a rate that is valid in any year
     cast.failed(merchant, orderId="order-1", lines=[line], total=50000)
     info = merchant.tax_info
     tax = {"taxCode": info.tax_code, "legalName": info.legal_name, "address": info.address, "method": info.method}
@@ -66,20 +66,20 @@ def shell(transactional_db: None, unmoved: None, provider: Any, settings: Any, t
 
 
 def test_every_command_of_the_page_does_what_it_says(shell: Any) -> None:
-    told = ""
+    output = ""
     for block in BLOCKS:
         done = shell(block)
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-        told += done.stdout
+        output += done.stdout
     assert Invoice.objects.get().state == State.QUEUED  # it was replayed
-    assert re.search(r"^ first-cafe$", told, re.MULTILINE)  # it has no symbol for next year
+    assert re.search(r"^ first-cafe$", output, re.MULTILINE)  # it has no symbol for next year
     counted = shell(
         'psql "$RESTORED_URL" --tuples-only --command "SELECT count(*), snowflake() > 0 FROM invoices_invoice"'
     )
     assert counted.stdout.split() == ["1", "|", "t"], counted.stderr
 
 
-def test_what_kubectl_is_told_exists_in_the_manifests() -> None:
+def test_the_objects_of_the_kubectl_commands_exist_in_the_manifests() -> None:
     named = set(
         re.findall(
             r"\b(deploy|job|statefulset)[/ ](invoice[\w-]*)", SHOWN + " ".join(re.findall(r"`(kubectl.+?)`", TEXT))
@@ -94,20 +94,20 @@ def test_what_kubectl_is_told_exists_in_the_manifests() -> None:
     }
 
 
-def test_the_environment_is_the_settings() -> None:
+def test_the_environment_table_is_the_settings() -> None:
     written = re.search(r"<!-- environment -->\n\n(.*?)\n\n<!-- /environment -->", TEXT, re.DOTALL)
     assert written and written[1] == table(), "run: manage.py environment --write"
 
 
-def test_the_markers_are_those_of_the_code() -> None:
-    sources = "".join(path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+def test_the_log_markers_are_those_of_the_code() -> None:
+    sources = "".join(path.read_text() for app in APPS for path in (ROOT / app).rglob("*.py"))
     rows = TEXT[TEXT.index("| marker |") : TEXT.index("## Security")]
     markers = re.findall(r"\[(\w+)\]", rows)
     assert len(markers) > 20
     assert not [marker for marker in markers if f"[{marker}]" not in sources]
 
 
-def test_the_variables_and_files_that_the_page_names_exist() -> None:
+def test_the_variables_and_links_of_the_page_exist() -> None:
     assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", TEXT)) <= {knob.name for knob in knobs()}
     for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert (PAGE.parent / link).exists(), link
