@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from claims import language, rates
-from claims.masking import masked
+from claims.masking import mask_buyer
 from claims.privacy import keep_private
 from config.base import clock
 from config.rest.problems import problem
@@ -84,7 +84,7 @@ def claim_body(invoice: Invoice) -> dict[str, Any]:
         "claimDeadline": _local(deadline),
         "claimedAt": _local(claimed),
         "seller": {"name": invoice.config_snapshot["merchant"]["name"], **_public(invoice.config_snapshot["seller"])},
-        "buyer": masked(invoice.buyer) or None,
+        "buyer": mask_buyer(invoice.buyer) or None,
         "lines": [
             {
                 "name": line.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from claims.masking import masked
+from claims.masking import mask_buyer
 from invoices.opening.buyers import LENGTHS
 
 KINDS = {"company": _("Company"), "individual": _("Individual"), "budget_unit": _("Budget unit")}
@@ -147,7 +147,7 @@ def problem_of_refused_field(path: str) -> dict[str, Any]:
 
 
 def build_form(values: Mapping[str, str], problems: Mapping[str, Any], known: Mapping[str, str]) -> Form:
-    kept = masked(dict(known))
+    kept = mask_buyer(dict(known))
     kept = {name: kept[name] for name in _personal(known)}
     kind = values.get("kind") if values.get("kind") in KINDS else ALL_KINDS[0]
     by_field = _by_field(problems, values.get("kind", ""))

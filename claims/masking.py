@@ -6,7 +6,7 @@ A claim link is printed on receipts and opened on shared phones.
 HIDDEN = "•••"
 
 
-def masked(buyer: dict[str, str]) -> dict[str, str]:
+def mask_buyer(buyer: dict[str, str]) -> dict[str, str]:
     """The same fields. A company's name is public and stays; of a person's name the given name stays."""
     person = buyer.get("kind") == "individual"
     hide = {

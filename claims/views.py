@@ -19,7 +19,7 @@ from structlog.stdlib import get_logger
 
 from claims import form, language, rates
 from claims.communes import suggest_communes
-from claims.masking import masked
+from claims.masking import mask_buyer
 from claims.privacy import SCRIPT, STYLE, is_cross_site, keep_private
 from claims.progress import progress_of
 from config.base import clock
@@ -113,7 +113,7 @@ def qr(request: HttpRequest, token: str) -> HttpResponseBase:
 def file(request: HttpRequest, token: str, kind: str) -> HttpResponseBase:
     """The issued invoice's PDF or XML."""
     invoice = find_claimable(token)
-    stored = InvoiceFile.objects.living().filter(invoice=invoice, kind=kind).first()
+    stored = InvoiceFile.objects.not_deleted().filter(invoice=invoice, kind=kind).first()
     if stored is None:
         raise Http404
     name = f"{invoice.legal_number}.{kind}"
@@ -154,7 +154,7 @@ def _page(
     problems: dict[str, Any] | None = None,
     too_late: bool = False,
 ) -> HttpResponse:
-    files = set(InvoiceFile.objects.living().filter(invoice=invoice).values_list("kind", flat=True))
+    files = set(InvoiceFile.objects.not_deleted().filter(invoice=invoice).values_list("kind", flat=True))
     progress = progress_of(invoice, has_files=len(files) == len(TYPES), now=clock.now())
     wants_form = values is not None or not invoice.buyer or "edit" in request.GET or invoice.state == State.FAILED
     editing = progress.is_open and wants_form
@@ -188,7 +188,7 @@ def _page(
 
 def _notice() -> str:
     """The operators' notice to every buyer, such as planned maintenance. A secret setting is never shown."""
-    notices = Configuration.objects.living().filter(key="claims.notice", is_secret=False)
+    notices = Configuration.objects.not_deleted().filter(key="claims.notice", is_secret=False)
     return notices.values_list("value", flat=True).first() or ""
 
 
@@ -198,5 +198,5 @@ def _logo(invoice: Invoice) -> Logo | None:
 
 def _summary(buyer: dict[str, str]) -> list[tuple[Any, str]]:
     """Labels and masked values, in the order of the form."""
-    values = form.form_values(masked(buyer))
+    values = form.form_values(mask_buyer(buyer))
     return [(f.label, values[f.name]) for f in form.FIELDS if values.get(f.name) and buyer["kind"] in f.kinds]

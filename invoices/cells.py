@@ -1,4 +1,4 @@
-"""How an invoice's values read in the console: its JSON, its files, its audit rows."""
+"""Formats values of invoices for the console: JSON, files, audit rows."""
 
 import json
 from typing import Any
@@ -8,15 +8,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from config.console.cells import NOTHING
-from invoices.masking import masked_body
+from invoices.masking import mask_body
 from invoices.models import InvoiceFile
 
 
 def as_json(value: Any) -> SafeString | str:
-    """Indented, personal data hidden."""
+    """Indented, with personal data masked."""
     if value in (None, "", {}, []):
         return NOTHING
-    return format_html('<pre class="json">{}</pre>', json.dumps(masked_body(value), ensure_ascii=False, indent=2))
+    return format_html('<pre class="json">{}</pre>', json.dumps(mask_body(value), ensure_ascii=False, indent=2))
 
 
 def file_link(file: InvoiceFile) -> SafeString:
@@ -24,9 +24,9 @@ def file_link(file: InvoiceFile) -> SafeString:
     return format_html('<a href="{}">{}</a> ({:} bytes)', url, file.kind.upper(), file.size)
 
 
-def changes(told: dict[str, Any]) -> str:
-    """An audit row's before and after in one line: state: QUEUED → SENDING."""
-    before, after = told["before"], told["after"]
+def changed_fields(content: dict[str, Any]) -> str:
+    """The changes of an audit row in one line: "state: QUEUED → SENDING"."""
+    before, after = content["before"], content["after"]
     return "; ".join(f"{field}: {_short(before.get(field))} → {_short(value)}" for field, value in after.items())
 
 

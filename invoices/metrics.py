@@ -1,4 +1,4 @@
-"""The invoices' figures: what is open and how old, what failed, what was done today."""
+"""Gauges and counters of invoices: open ones and their age, failures, what was done today, calls to providers."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -8,21 +8,21 @@ from prometheus_client.core import Metric
 
 from config.base import clock
 from config.monitoring.counters import count_since
-from config.monitoring.gauges import Figure, listed, one, rows
-from config.monitoring.metrics import Totals, counter, histogram, labelled, summed
+from config.monitoring.gauges import Gauge, changelist_url, fetch_rows, scalar_gauge
+from config.monitoring.metrics import Totals, counter_family, counts_by_label, histogram_family, sum_by_parts
 from invoices.counters import CALL, COUNTED, DIFFERED, OPENED, RETRY, STEP, quantile
 from invoices.lifecycle import Reason, State
 from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
-from invoices.opening.conclude import DISAGREED
+from invoices.opening.conclude import PAYMENT_CONFLICT
 from invoices.providers import PROVIDERS
 from invoices.upkeep.reconcile import KINDS
-from invoices.worklists import OPEN as OPEN_STATES
-from invoices.worklists import RECENT, condition
+from invoices.worklists import OPEN_STATES
+from invoices.worklists import RECENT_FAILURES, worklist_condition
 
 DAY = timedelta(days=1)
 LIST = "invoices_invoice"
 
-# One scan of each partial index of open work. Since when: the deadline, the turn or the send that is overdue.
+# One scan per partial index of open work. The time is the deadline, the due time or the send of the oldest.
 OPEN = """
 SELECT 'WAITING', partition, count(*), min(claim_deadline) FROM invoices_invoice WHERE state = 'WAITING' GROUP BY 2
 UNION ALL
@@ -35,7 +35,7 @@ GROUP BY 1, 2
 """
 
 
-def gauges() -> Iterable[Figure]:
+def gauges() -> Iterable[Gauge]:
     yield from _open()
     yield from _failed()
     yield from _today()
@@ -44,63 +44,67 @@ def gauges() -> Iterable[Figure]:
     yield from _audit()
 
 
-def _open() -> Iterable[Figure]:
+def _open() -> Iterable[Gauge]:
     now = clock.now()
-    found = [((state, str(partition)), count, since) for state, partition, count, since in rows(OPEN)]
+    open_rows = [((state, str(partition)), count, since) for state, partition, count, since in fetch_rows(OPEN)]
     by_state = ("state", "partition")
     every = [(state.value, str(partition)) for state in OPEN_STATES for partition in range(settings.PARTITIONS)]
-    link = listed(LIST, work="open")
+    link = changelist_url(LIST, worklist="open")
     links = {
-        key: listed(LIST, state__exact=key[0], partition=key[1]) for key in (*every, *(key for key, _, _ in found))
+        key: changelist_url(LIST, state__exact=key[0], partition=key[1])
+        for key in (*every, *(key for key, _, _ in open_rows))
     }
-    yield Figure(
+    yield Gauge(
         "invoices_open",
-        "Invoices that are not ended, by state and partition.",
+        "Open invoices, by state and partition.",
         by_state,
-        {key: count for key, count, _ in found},
+        {key: count for key, count, _ in open_rows},
         link,
         links,
         every,
     )
-    yield Figure(
+    yield Gauge(
         "invoices_oldest_seconds",
-        "How late the oldest open invoice is: past its claim deadline (WAITING) or its turn (QUEUED), since its send.",
+        "How late the oldest open invoice is: since its claim deadline (WAITING), its due time (QUEUED) or its send.",
         by_state,
-        {key: max(0.0, (now - since).total_seconds()) for key, _, since in found if since},
+        {key: max(0.0, (now - since).total_seconds()) for key, _, since in open_rows if since},
         link,
         links,
         every,
     )
     paused = Partition.objects.filter(paused=True).count()
-    yield one(
-        "partitions_paused", "Partitions that an operator holds.", paused, listed("invoices_partition", paused__exact=1)
+    yield scalar_gauge(
+        "partitions_paused",
+        "Partitions that an operator has paused.",
+        paused,
+        changelist_url("invoices_partition", paused__exact=1),
     )
 
 
-def _failed() -> Iterable[Figure]:
-    found = rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
-    recent = count_since(clock.now() - RECENT, COUNTED)
+def _failed() -> Iterable[Gauge]:
+    failed = fetch_rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
+    recent = count_since(clock.now() - RECENT_FAILURES, COUNTED)
     ended = {state: sum(n for (name, _), n in recent.items() if name == state) for state in COUNTED}
     reasons = [reason.value for reason in Reason]
-    links = {(r,): listed(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
-    link = listed(LIST, state__exact=State.FAILED)
-    yield Figure(
+    links = {(r,): changelist_url(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
+    link = changelist_url(LIST, state__exact=State.FAILED)
+    yield Gauge(
         "invoices_failed",
-        "Dead letters: failed invoices that an operator must look at, by reason.",
+        "Dead letters: failed invoices that need an operator, by reason.",
         ("reason",),
-        {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count in found}},
+        {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count in failed}},
         link,
         links,
     )
-    yield Figure(
+    yield Gauge(
         "invoices_failed_recently",
         "Invoices that failed in the last 15 to 20 minutes, by reason.",
         ("reason",),
         {(r,): recent.get((State.FAILED, r), 0) for r in reasons},
-        listed(LIST, work="failed-recently"),
-        {(r,): listed(LIST, work="failed-recently", failure__exact=r) for r in reasons},
+        changelist_url(LIST, worklist="failed-recently"),
+        {(r,): changelist_url(LIST, worklist="failed-recently", failure__exact=r) for r in reasons},
     )
-    yield Figure(
+    yield Gauge(
         "invoices_ended_recently",
         "Invoices that ended in the last 15 to 20 minutes, by outcome.",
         ("outcome",),
@@ -108,72 +112,79 @@ def _failed() -> Iterable[Figure]:
     )
 
 
-def _today() -> Iterable[Figure]:
+def _today() -> Iterable[Gauge]:
     start = clock.at_vn(clock.today_vn())
     counts = count_since(start, COUNTED)
     ended = {state: sum(n for (name, _), n in counts.items() if name == state) for state in COUNTED}
-    yield Figure(
+    yield Gauge(
         "invoices_ended_today",
-        "Invoices that ended since midnight in Việt Nam, by outcome; one that failed and was replayed counts twice.",
+        "Invoices that ended since midnight in Việt Nam, by outcome. One that failed and was replayed counts twice.",
         ("outcome",),
         {(state.value,): count for state, count in ended.items()},
-        links={(state.value,): listed(LIST, work=f"{state.value.lower()}-today") for state in COUNTED},
+        links={(state.value,): changelist_url(LIST, worklist=f"{state.value.lower()}-today") for state in COUNTED},
     )
     seconds = {int(label): n for (name, label), n in counts.items() if name == State.ISSUED and label}
-    yield Figure(
+    yield Gauge(
         "paid_to_issued_seconds",
-        "From the payment to the legal number, claim window included, of what was issued since midnight in Việt Nam.",
+        "Time from payment to legal number, claim window included, of invoices issued since midnight in Việt Nam.",
         ("quantile",),
         {(f"{share}",): quantile(seconds, share) for share in (0.5, 0.95)},
-        listed(LIST, work="issued-today"),
+        changelist_url(LIST, worklist="issued-today"),
     )
 
 
-def _owed() -> Iterable[Figure]:
-    found = count_since(clock.now() - DAY, [DISAGREED, DIFFERED])
-    yield one(
+def _owed() -> Iterable[Gauge]:
+    counted = count_since(clock.now() - DAY, [PAYMENT_CONFLICT, DIFFERED])
+    yield scalar_gauge(
         "payments_disagreeing",
-        "Orders of which a second payment told other money, in the last day.",
-        found.get((DISAGREED, ""), 0),
+        "Orders that got a second payment with another amount, in the last day.",
+        counted.get((PAYMENT_CONFLICT, ""), 0),
     )
-    yield Figure(
+    yield Gauge(
         "books_differing",
-        "Differences between our books and the providers', found in the last day by the night's reconcile.",
+        "Differences between our records and the providers', found in the last day by reconcile.",
         ("kind",),
-        {**{(kind,): 0 for kind in KINDS}, **{(kind,): n for (name, kind), n in found.items() if name == DIFFERED}},
+        {**{(kind,): 0 for kind in KINDS}, **{(kind,): n for (name, kind), n in counted.items() if name == DIFFERED}},
     )
-    parked = rows("SELECT parked, count(*), min(created_at) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
+    parked = fetch_rows("SELECT parked, count(*), min(created_at) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
     now, reasons = clock.now(), [reason.value for reason in Payment.Parked]
-    all_parked = listed("invoices_payment", parked__isempty=0)
-    links = {(r,): listed("invoices_payment", parked__exact=r) for r in reasons}
-    yield Figure(
+    all_parked = changelist_url("invoices_payment", parked__isempty=0)
+    links = {(r,): changelist_url("invoices_payment", parked__exact=r) for r in reasons}
+    yield Gauge(
         "payments_parked",
-        "Paid sales that cannot open an invoice yet, by what is missing.",
+        "Payments that cannot open an invoice yet, by what is missing.",
         ("reason",),
         {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count, _ in parked}},
         all_parked,
         links,
     )
-    yield Figure(
+    yield Gauge(
         "payments_parked_seconds",
-        "How long the oldest paid sale that cannot open an invoice has been here, by what is missing.",
+        "Age of the oldest payment that cannot open an invoice yet, by what is missing.",
         ("reason",),
         {(r,): 0 for r in reasons} | {(reason,): (now - since).total_seconds() for reason, _, since in parked},
         all_parked,
         links,
     )
-    for name, work, help in (
+    for name, worklist, help in (
         ("corrections_owed", "correction", "Issued invoices that were refunded and need a correction."),
-        ("files_missing", "files", "Issued invoices whose PDF and XML are not here yet."),
-        ("issue_limit_near", "limit", "Invoices that should be sent by now and whose limit is within the hour."),
+        ("files_missing", "files", "Issued invoices whose PDF and XML have not been fetched yet."),
+        ("issue_limit_near", "limit", "Overdue invoices whose issue limit is within the hour."),
     ):
-        yield one(name, help, Invoice.objects.filter(condition(work)).count(), listed(LIST, work=work))
-    since = rows("SELECT min(issued_at) FROM invoices_invoice WHERE files_due IS NOT NULL")[0][0]
+        yield scalar_gauge(
+            name,
+            help,
+            Invoice.objects.filter(worklist_condition(worklist)).count(),
+            changelist_url(LIST, worklist=worklist),
+        )
+    since = fetch_rows("SELECT min(issued_at) FROM invoices_invoice WHERE files_due IS NOT NULL")[0][0]
     age = (clock.now() - since).total_seconds() if since else 0
-    yield one("files_oldest_seconds", "How long the oldest missing file has been.", age, listed(LIST, work="files"))
+    yield scalar_gauge(
+        "files_oldest_seconds", "Age of the oldest missing file.", age, changelist_url(LIST, worklist="files")
+    )
 
 
-def _law() -> Iterable[Figure]:
+def _law() -> Iterable[Gauge]:
     today = clock.today_vn()
     now, following = None, None
     for rules in LegalRules.objects.order_by("effective_from"):
@@ -182,68 +193,84 @@ def _law() -> Iterable[Figure]:
         elif now and not following and rules.vat_rates != now.vat_rates:
             following = rules
     days = {(following.effective_from.isoformat(),): (following.effective_from - today).days} if following else {}
-    yield Figure(
+    yield Gauge(
         "vat_rates_change_days",
-        "Days until the law's VAT rates change; none where no change is known.",
+        "Days until the legal VAT rates change; absent if no change is known.",
         ("from",),
         days,
-        listed("invoices_legalrules"),
+        changelist_url("invoices_legalrules"),
     )
 
 
-def _audit() -> Iterable[Figure]:
-    rounds = list(AuditVerification.objects.order_by("-started_at")[:2])
-    running = [r for r in rounds[:1] if not r.ended_at]
-    ended = [r for r in rounds if r.ended_at][:1]
-    link = listed("invoices_auditverification")
-    broken = max((r.broken for r in running + ended), default=0)
-    yield one("audit_broken", "Invoices whose audit is not as it was written, by the last verification.", broken, link)
+def _audit() -> Iterable[Gauge]:
+    verifications = list(AuditVerification.objects.order_by("-started_at")[:2])
+    running = [v for v in verifications[:1] if not v.ended_at]
+    ended = [v for v in verifications if v.ended_at][:1]
+    link = changelist_url("invoices_auditverification")
+    broken = max((v.broken for v in running + ended), default=0)
+    yield scalar_gauge(
+        "audit_broken", "Invoices whose audit was changed or damaged, as of the last verification.", broken, link
+    )
     age = (clock.now() - ended[0].started_at).total_seconds() if ended else 0
-    yield one("audit_verified_seconds", "How long ago the last whole verification of the audit began.", age, link)
+    yield scalar_gauge(
+        "audit_verified_seconds", "Time since the last complete verification of the audit began.", age, link
+    )
 
 
-# Every second bucket of the tallies, so that bounds are powers of two.
-TO_ISSUE = range(-4, 36, 2)  # 0.25 s to 36 h
-A_CALL = range(-12, 14, 2)  # 16 ms to 64 s
-SEND, ASK = ("issued", "submitted"), ("found", "not_found")
-FAULTS = ("refused", "unavailable", "uncertain")
+# Histogram bounds: every second bucket of the counters, so that they are powers of two.
+TIME_TO_ISSUE_BOUNDS = range(-4, 36, 2)  # 0.25 s to 36 h
+CALL_BOUNDS = range(-12, 14, 2)  # 16 ms to 64 s
+
+ERRORS = ("refused", "unavailable", "uncertain")
+CALL_OUTCOMES = {"send": ("issued", "submitted", *ERRORS), "look_up": ("found", "not_found", *ERRORS)}
 
 
 def counters(totals: Totals) -> Iterable[Metric]:
-    opened = labelled(totals, OPENED)
-    by = [("webhook:internal",), ("webhook:merchant",), ("api",), ("sweep",)]
-    yield counter(
-        "opened", "Invoices opened, by who told us.", ["by"], {(":".join(key),): n for key, n in opened.items()}, by
+    sources = [("webhook:internal",), ("webhook:merchant",), ("api",), ("sweep",)]
+    opened = {(":".join(key),): count for key, count in counts_by_label(totals, OPENED).items()}
+    yield counter_family("invoices_opened", "Invoices opened, by source.", ["by"], opened, sources)
+    ended: dict[tuple[str, ...], float] = {(s.value,): sum(counts_by_label(totals, s).values()) for s in COUNTED}
+    yield counter_family(
+        "invoices_ended",
+        "Invoices that ended, by state. One that failed and was replayed counts twice.",
+        ["state"],
+        ended,
     )
-    ended: dict[tuple[str, ...], float] = {(state.value,): sum(labelled(totals, state).values()) for state in COUNTED}
-    yield counter(
-        "ended", "Invoices that ended, by state; one that failed and was replayed counts twice.", ["state"], ended, []
+    yield counter_family(
+        "invoices_failures",
+        "Invoices that failed, by reason.",
+        ["reason"],
+        counts_by_label(totals, State.FAILED),
+        [(reason.value,) for reason in Reason],
     )
-    reasons = [(reason.value,) for reason in Reason]
-    yield counter("failures", "Invoices that failed, by reason.", ["reason"], labelled(totals, State.FAILED), reasons)
-    doubts = sum(labelled(totals, State.UNCERTAIN).values())
-    yield counter("doubts", "Sends of unknown fate: invoices that became UNCERTAIN.", [], {(): doubts})
-    yield counter("retries", "Sends that will be tried again.", [], {(): sum(labelled(totals, RETRY).values())})
+    uncertain = sum(counts_by_label(totals, State.UNCERTAIN).values())
+    yield counter_family("invoices_uncertain", "Sends whose outcome is unknown.", [], {(): uncertain})
+    retries = sum(counts_by_label(totals, RETRY).values())
+    yield counter_family("issuance_retries", "Sends that will be retried.", [], {(): retries})
     yield from _calls(totals)
-    waited = {int(at): n for (at,), n in labelled(totals, State.ISSUED).items() if at}
-    told = "From the payment to the legal number, claim window included."
-    yield histogram("time_to_issue_seconds", told, [], {(): waited}, TO_ISSUE, STEP)
+    yield histogram_family(
+        "invoices_time_to_issue_seconds",
+        "Time from payment to legal number, claim window included.",
+        [],
+        {(): {int(at): count for (at,), count in counts_by_label(totals, State.ISSUED).items() if at}},
+        TIME_TO_ISSUE_BOUNDS,
+        STEP,
+    )
 
 
 def _calls(totals: Totals) -> Iterable[Metric]:
-    calls = labelled(totals, CALL)  # provider, act, outcome, bucket
-    kinds = {"send": (*SEND, *FAULTS), "ask": (*ASK, *FAULTS)}
-    every = [(provider, act, outcome) for provider in PROVIDERS for act, told in kinds.items() for outcome in told]
-    yield counter(
+    calls = counts_by_label(totals, CALL)  # provider, kind, outcome, bucket
+    every = [(p, kind, outcome) for p in PROVIDERS for kind, outcomes in CALL_OUTCOMES.items() for outcome in outcomes]
+    yield counter_family(
         "provider_calls",
         "Calls to providers: sends and look-ups, by outcome.",
-        ["provider", "act", "outcome"],
-        summed(calls, 0, 1, 2),
+        ["provider", "kind", "outcome"],
+        sum_by_parts(calls, 0, 1, 2),
         every,
     )
-    seconds: dict[tuple[str, ...], dict[int, int]] = {(provider, act): {} for provider in PROVIDERS for act in kinds}
-    for (provider, act, at), count in summed(calls, 0, 1, 3).items():
-        seconds.setdefault((provider, act), {})[int(at)] = count
-    yield histogram(
-        "provider_call_seconds", "How long calls to providers took.", ["provider", "act"], seconds, A_CALL, STEP
+    seconds: dict[tuple[str, ...], dict[int, int]] = {(p, kind): {} for p in PROVIDERS for kind in CALL_OUTCOMES}
+    for (provider, kind, at), count in sum_by_parts(calls, 0, 1, 3).items():
+        seconds.setdefault((provider, kind), {})[int(at)] = count
+    yield histogram_family(
+        "provider_call_seconds", "Duration of calls to providers.", ["provider", "kind"], seconds, CALL_BOUNDS, STEP
     )

@@ -1,4 +1,4 @@
-"""The invoice room's part of an invoice's timeline: facts, audit, attempts, files, and operators' edits."""
+"""Timeline entries of invoices: facts about the order, audit, attempts, files, pauses and operators' edits."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,13 +7,14 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.html import format_html
 
-from config.console.cells import dong, in_a_line, moment
+from config.console.cells import comma_list, dong, format_time
 from config.console.history import who
-from config.console.timeline import Moment, Subject, newest
-from config.monitoring.gauges import listed
-from invoices.cells import as_json, changes, file_link
+from config.console.timeline import TimelineContext, TimelineEntry, newest_entries
+from config.monitoring.gauges import changelist_url
+from invoices.audit import sentence_of
+from invoices.cells import as_json, changed_fields, file_link
 from invoices.issuing.documents import sha256
-from invoices.masking import masked
+from invoices.masking import mask_buyer
 from invoices.models import (
     Invoice,
     InvoiceAuditTracing,
@@ -24,115 +25,116 @@ from invoices.models import (
     Payment,
     Refund,
 )
-from invoices.sentences import sentence
 
-ASKED_BY: dict[str, str] = {
+REQUEST_SENTENCES: dict[str, str] = {
     InvoiceRequest.Source.PAYMENT: "The payment named the buyer",
-    InvoiceRequest.Source.CHECKOUT: "The buyer asked for an invoice at the checkout",
-    InvoiceRequest.Source.API: "An invoice was asked for over the API",
-    InvoiceRequest.Source.CLAIM: "The buyer said who they are on the claim page",
+    InvoiceRequest.Source.CHECKOUT: "The buyer requested an invoice at checkout",
+    InvoiceRequest.Source.API: "An invoice was requested through the API",
+    InvoiceRequest.Source.CLAIM: "The buyer entered their details on the claim page",
 }
-TRIED = {
-    "open": "no answer yet",
-    "submitted": "numbered, not yet coded",
+OUTCOMES = {  # of attempts; an issued one has its number instead
+    "open": "no response yet",
+    "submitted": "numbered, waiting for the tax authority's code",
     "refused": "refused",
-    "unavailable": "surely not done",
-    "uncertain": "it may have happened",
-    "abandoned": "nobody recorded an answer",
+    "unavailable": "not sent",
+    "uncertain": "outcome unknown",
+    "abandoned": "no response recorded",
 }
 
 
-def entries(subject: Subject) -> list[Moment]:
-    return [moment for part in _parts(subject) for moment in part]
+def entries(context: TimelineContext) -> list[TimelineEntry]:
+    return [entry for part in _parts(context) for entry in part]
 
 
-def _parts(subject: Subject) -> Iterator[list[Moment]]:
-    may = subject.may
+def _parts(context: TimelineContext) -> Iterator[list[TimelineEntry]]:
+    may = context.has_perm
     if may("invoices.view_payment"):
-        yield newest(_of_order(Payment, subject), _payment, what="payments", link=_list("payment", subject))
+        yield newest_entries(_of_order(Payment, context), _payment, what="payments", link=_list("payment", context))
     if may("invoices.view_refund"):
-        yield newest(_of_order(Refund, subject), _refund, what="refunds", link=_list("refund", subject))
+        yield newest_entries(_of_order(Refund, context), _refund, what="refunds", link=_list("refund", context))
     if may("invoices.view_invoicerequest"):
-        yield newest(_requests(subject), _request, what="requests", link=_list("invoicerequest", subject))
+        yield newest_entries(_requests(context), _request, what="requests", link=_list("invoicerequest", context))
     if may("invoices.view_partition"):
-        yield newest(_partition(subject), _held, what="pauses", link=listed("invoices_partition"))
+        yield newest_entries(_pauses(context), _pause, what="pauses", link=changelist_url("invoices_partition"))
     if may("invoices.view_invoiceaudittracing"):
-        tracings = InvoiceAuditTracing.objects.filter(invoice=subject.invoice_id).order_by("-seq")
-        yield newest(tracings, _audit, what="audit rows", link=_list("invoiceaudittracing", subject))
+        tracings = InvoiceAuditTracing.objects.filter(invoice=context.invoice_id).order_by("-seq")
+        yield newest_entries(tracings, _audit, what="audit rows", link=_list("invoiceaudittracing", context))
     if may("invoices.view_invoiceissuance"):
-        yield _attempts(subject)
+        yield _attempts(context)
     if may("invoices.view_invoicefile"):
-        files = InvoiceFile.objects.filter(invoice=subject.invoice_id).order_by("-id")
-        yield newest(files, _file, what="files", link=_list("invoicefile", subject))
-    yield _edits(subject)
+        files = InvoiceFile.objects.filter(invoice=context.invoice_id).order_by("-id")
+        yield newest_entries(files, _file, what="files", link=_list("invoicefile", context))
+    yield _edits(context)
 
 
-def _list(model: str, subject: Subject) -> str:
+def _list(model: str, context: TimelineContext) -> str:
     if model in ("payment", "refund", "invoicerequest"):
-        return listed(f"invoices_{model}", merchant_code=subject.merchant_code, order_id=subject.order_id)
-    return listed(f"invoices_{model}", invoice__id__exact=subject.invoice_id)
+        return changelist_url(f"invoices_{model}", merchant_code=context.merchant_code, order_id=context.order_id)
+    return changelist_url(f"invoices_{model}", invoice__id__exact=context.invoice_id)
 
 
-def _of_order(model: Any, subject: Subject) -> QuerySet[Any]:
-    return model.objects.filter(merchant_code=subject.merchant_code, order_id=subject.order_id).order_by("-id")
+def _of_order(model: Any, context: TimelineContext) -> QuerySet[Any]:
+    return model.objects.filter(merchant_code=context.merchant_code, order_id=context.order_id).order_by("-id")
 
 
-def _requests(subject: Subject) -> QuerySet[Any]:
-    """A correction's own requests, or, of the order's first document, all that nobody else has."""
-    return _of_order(InvoiceRequest, subject).filter(Q(invoice=subject.invoice_id) | Q(invoice=None))
+def _requests(context: TimelineContext) -> QuerySet[Any]:
+    """The invoice's own requests and those of the order that belong to no invoice."""
+    return _of_order(InvoiceRequest, context).filter(Q(invoice=context.invoice_id) | Q(invoice=None))
 
 
-def _payment(row: Payment) -> Moment:
-    facts = {
-        "payment": row.payment_id,
-        "heard of": moment(row.created_at),
-        "problem": row.problem,
-        "as it came": as_json(row.body),
-    }
-    return Moment(
+def _payment(row: Payment) -> TimelineEntry:
+    return TimelineEntry(
         at=row.paid_at,
         kind="payment",
         sentence=f"{dong(row.body['total'])} was paid",
         why=row.get_parked_display() if row.parked else "",
-        facts=facts,
+        details={
+            "payment": row.payment_id,
+            "received": format_time(row.created_at),
+            "problem": row.problem,
+            "raw payload": as_json(row.body),
+        },
         link=reverse("admin:invoices_payment_change", args=[row.pk]),
     )
 
 
-def _refund(row: Refund) -> Moment:
-    how = "All" if row.full else "Some"
-    return Moment(
+def _refund(row: Refund) -> TimelineEntry:
+    return TimelineEntry(
         at=row.refunded_at,
         kind="refund",
-        sentence=f"{how} of it went back: {dong(row.amount)}",
+        sentence=f"{'Full' if row.full else 'Partial'} refund: {dong(row.amount)}",
         why=row.reason,
-        facts={"refund": row.refund_id, "heard of": moment(row.created_at)},
+        details={"refund": row.refund_id, "received": format_time(row.created_at)},
         link=reverse("admin:invoices_refund_change", args=[row.pk]),
     )
 
 
-def _request(row: InvoiceRequest) -> Moment:
-    late = ", too late for this document" if row.too_late else ""
-    return Moment(
+def _request(row: InvoiceRequest) -> TimelineEntry:
+    sentence = REQUEST_SENTENCES[row.source] if row.buyer else "The payment named no buyer: the consumer"
+    return TimelineEntry(
         at=row.requested_at,
         kind="claim" if row.source == InvoiceRequest.Source.CLAIM else "request",
-        sentence=("The payment named no buyer: the consumer" if not row.buyer else ASKED_BY[row.source]) + late,
-        facts={"request": row.request_id, "buyer": in_a_line(masked(row.buyer)), "heard of": moment(row.created_at)},
+        sentence=sentence + (", too late for this document" if row.too_late else ""),
+        details={
+            "request": row.request_id,
+            "buyer": comma_list(mask_buyer(row.buyer)),
+            "received": format_time(row.created_at),
+        },
         link=reverse("admin:invoices_invoicerequest_change", args=[row.pk]),
     )
 
 
-def _audit(row: InvoiceAuditTracing) -> Moment:
-    record = row.told
-    return Moment(
+def _audit(row: InvoiceAuditTracing) -> TimelineEntry:
+    content = row.content
+    return TimelineEntry(
         at=row.at,
         kind="audit",
-        sentence=sentence(row.event_type),
-        why=record["reason"],
-        outcome=record["after"].get("state") or ("" if row.outcome == "ok" else row.outcome),
+        sentence=sentence_of(row.event_type),
+        why=content["reason"],
+        outcome=content["after"].get("state") or ("" if row.outcome == "ok" else row.outcome),
         actor=row.actor,
-        facts={
-            "changed": changes(record),
+        details={
+            "changed": changed_fields(content),
             "row": f"{row.seq} {row.event_type}",
             "hash": row.hash,
         },
@@ -140,80 +142,82 @@ def _audit(row: InvoiceAuditTracing) -> Moment:
     )
 
 
-def _attempts(subject: Subject) -> list[Moment]:
-    sent = sha256(subject.document) if subject.document else ""
+def _attempts(context: TimelineContext) -> list[TimelineEntry]:
+    current_sha256 = sha256(context.document) if context.document else ""
 
-    def tell(row: InvoiceIssuance) -> Moment:
+    def to_entry(row: InvoiceIssuance) -> TimelineEntry:
         link = reverse("admin:invoices_invoiceissuance_change", args=[row.pk])
         earlier = format_html('<a href="{}#paper">an earlier document</a>', link)
-        return Moment(
+        return TimelineEntry(
             at=row.taken_at,
             kind="attempt",
             sentence=f"Attempt {row.attempt} at {row.provider}: {_outcome(row)}",
             why=row.message,
             outcome=row.outcome,
-            facts={
+            details={
                 "class": " ".join(filter(None, (row.outcome, row.scope, row.code))),
                 "seconds": "" if row.seconds is None else f"{row.seconds:.2f}",
-                "looked up": _looked_up(row),
-                "request": "the document on this page" if row.document_sha256 == sent else earlier,
-                "its SHA-256": row.document_sha256,
+                "look-ups": _lookups(row),
+                "request": "the document on this page" if row.document_sha256 == current_sha256 else earlier,
+                "SHA-256": row.document_sha256,
                 "reference": str(row.reference),
                 "response": as_json(row.response),
             },
             link=link,
         )
 
-    rows = InvoiceIssuance.objects.filter(invoice=subject.invoice_id).order_by("-id")
-    return newest(rows, tell, what="attempts", link=_list("invoiceissuance", subject))
+    rows = InvoiceIssuance.objects.filter(invoice=context.invoice_id).order_by("-id")
+    return newest_entries(rows, to_entry, what="attempts", link=_list("invoiceissuance", context))
 
 
 def _outcome(row: InvoiceIssuance) -> str:
     if row.outcome == InvoiceIssuance.Outcome.ISSUED:
         return f"issued as {row.symbol}-{row.number}" if row.number else "issued"
-    return " ".join(filter(None, (TRIED[row.outcome], row.code)))
+    return " ".join(filter(None, (OUTCOMES[row.outcome], row.code)))
 
 
-def _looked_up(row: InvoiceIssuance) -> str:
-    if not row.looked_up:
+def _lookups(row: InvoiceIssuance) -> str:
+    """How often it was looked up, and the not-founds that count as proof."""
+    if not row.lookups:
         return ""
-    times = f"{row.looked_up} times" if row.looked_up > 1 else "once"
-    absent = f"; {row.not_founds} not-found that proves something, the last at {moment(row.not_found_at)}"
-    return times + (absent if row.not_founds else "")
+    times = f"{row.lookups} times" if row.lookups > 1 else "once"
+    return (
+        f"{times}; {row.not_founds} × not found, last at {format_time(row.not_found_at)}" if row.not_founds else times
+    )
 
 
-def _file(row: InvoiceFile) -> Moment:
-    return Moment(
+def _file(row: InvoiceFile) -> TimelineEntry:
+    return TimelineEntry(
         at=row.created_at,
         kind="file",
-        sentence=f"The {row.kind.upper()} came from the provider",
-        facts={"file": file_link(row), "SHA-256": row.sha256},
+        sentence=f"The {row.kind.upper()} was fetched from the provider",
+        details={"file": file_link(row), "SHA-256": row.sha256},
         link=reverse("admin:invoices_invoicefile_change", args=[row.pk]),
     )
 
 
-def _partition(subject: Subject) -> QuerySet[Any]:
-    held = Partition.history.filter(number=subject.partition).order_by("-history_date", "-history_id")
-    return held.filter(history_date__gte=subject.since, history_date__lte=subject.until)
+def _pauses(context: TimelineContext) -> QuerySet[Any]:
+    versions = Partition.history.filter(number=context.partition).order_by("-history_date", "-history_id")
+    return versions.filter(history_date__gte=context.since, history_date__lte=context.until)
 
 
-def _held(row: Any) -> Moment:
-    return Moment(
+def _pause(row: Any) -> TimelineEntry:
+    return TimelineEntry(
         at=row.history_date,
         kind="edit",
-        sentence=f"Partition {row.number} was {'paused' if row.paused else 'let go on'}",
+        sentence=f"Partition {row.number} was {'paused' if row.paused else 'resumed'}",
         actor=who(row),
         why=row.history_change_reason or "",
     )
 
 
-def _edits(subject: Subject) -> list[Moment]:
-    """What somebody typed: the moves' own versions, which no user wrote, are told by the audit."""
-    versions = Invoice.history.filter(id=subject.invoice_id, history_user__isnull=False)
-    link = reverse("admin:invoices_invoice_history", args=[subject.invoice_id])
+def _edits(context: TimelineContext) -> list[TimelineEntry]:
+    """Versions written by a user. Those that moves wrote have no user and are in the audit."""
+    versions = Invoice.history.filter(id=context.invoice_id, history_user__isnull=False)
+    link = reverse("admin:invoices_invoice_history", args=[context.invoice_id])
 
-    def tell(row: Any) -> Moment:
-        return Moment(
+    def to_entry(row: Any) -> TimelineEntry:
+        return TimelineEntry(
             at=row.history_date,
             kind="edit",
             sentence="The invoice was edited",
@@ -222,4 +226,4 @@ def _edits(subject: Subject) -> list[Moment]:
             link=link,
         )
 
-    return newest(versions.order_by("-history_date", "-history_id"), tell, what="edits", link=link)
+    return newest_entries(versions.order_by("-history_date", "-history_id"), to_entry, what="edits", link=link)

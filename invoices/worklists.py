@@ -1,6 +1,6 @@
-"""What operators look after, by name: the figures count it and the console's list narrows to it, by the same words.
+"""Worklists: rows that need a person. The gauges count them and the console's list filters by them.
 
-Each condition has its partial index, no larger than the work that is open.
+Each condition has its partial index, whose size depends on the open work only.
 """
 
 from datetime import timedelta
@@ -11,23 +11,23 @@ from config.base import clock
 from config.monitoring import counters
 from invoices.lifecycle import State
 
-SOON = timedelta(minutes=15)  # a claim window that closes
-LIMIT = timedelta(hours=1)  # before the issue limit
-HELD_UP = timedelta(minutes=5)  # past its turn
-RECENT = timedelta(minutes=15)  # as tallies count it: from the beginning of its slot on
+CLOSING_SOON = timedelta(minutes=15)  # of a claim window
+NEAR_LIMIT = timedelta(hours=1)  # before the issue limit
+OVERDUE = timedelta(minutes=5)  # after the due time
+RECENT_FAILURES = timedelta(minutes=15)  # rounded to the beginning of a counter slot
 
-OPEN = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
+OPEN_STATES = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 
-WORK = {  # name, what it is called
+WORKLISTS = {  # name and title
     "claimable": "claims open",
     "closing": "claims closing soon",
-    "limit": "held up, near the issue limit",
-    "doubted": "uncertain",
+    "limit": "overdue, near the issue limit",
+    "uncertain": "uncertain",
     "failed": "dead letters",
     "correction": "corrections owed",
     "files": "files missing",
-    "open": "not ended",
-    "failed-recently": "failed a moment ago",
+    "open": "open",
+    "failed-recently": "failed recently",
     "issued-today": "issued today",
     "failed-today": "failed today",
     "cancelled-today": "cancelled today",
@@ -35,24 +35,24 @@ WORK = {  # name, what it is called
 }
 
 
-def condition(name: str) -> Q:
+def worklist_condition(name: str) -> Q:
     """As of now. Raises KeyError.
 
-    What was failed or ended today is told by its last change: that of an older one may be another, such as a refund.
+    "Failed today" and the like go by the last change of the row, which may also be a later one, such as a refund.
     """
     now, today = clock.now(), clock.at_vn(clock.today_vn())
     return {
         "claimable": Q(state=State.WAITING),
-        "closing": Q(state=State.WAITING, claim_deadline__lte=now + SOON),
-        # Held up, or failed once: in the last hour of a day everything unsent is near its limit.
-        "limit": Q(state=State.QUEUED, issue_until__lte=now + LIMIT)
-        & (Q(not_before__lte=now - HELD_UP) | Q(attempts__gt=0)),
-        "doubted": Q(state=State.UNCERTAIN),
+        "closing": Q(state=State.WAITING, claim_deadline__lte=now + CLOSING_SOON),
+        # Overdue or tried before: in the last hour of a day every unsent invoice is near its limit.
+        "limit": Q(state=State.QUEUED, issue_until__lte=now + NEAR_LIMIT)
+        & (Q(not_before__lte=now - OVERDUE) | Q(attempts__gt=0)),
+        "uncertain": Q(state=State.UNCERTAIN),
         "failed": Q(state=State.FAILED),
         "correction": Q(correction_owed=True),
         "files": Q(files_due__isnull=False),
-        "open": Q(state__in=OPEN),
-        "failed-recently": Q(state=State.FAILED, updated_at__gte=counters.slot(now - RECENT)),
+        "open": Q(state__in=OPEN_STATES),
+        "failed-recently": Q(state=State.FAILED, updated_at__gte=counters.slot_start(now - RECENT_FAILURES)),
         "issued-today": Q(issued_at__gte=today),
         "failed-today": Q(state=State.FAILED, updated_at__gte=today),
         "cancelled-today": Q(state=State.CANCELLED, updated_at__gte=today),

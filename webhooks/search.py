@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.urls import reverse
 
 from config.console.search import Hit
-from invoices.search.query import Kind, Candidate
+from invoices.search.query import Candidate, Kind
 from webhooks.models import WebhookEvent
 
 LIMIT = 20

@@ -1,10 +1,10 @@
-"""The heart's windows: an invoice with all that happened to it, its attempts, and what we were told."""
+"""The console's pages of this app."""
 
 from django.contrib import admin
 
-from invoices.admin import bulk, facts, home, invoice, issuance, law
+from invoices.admin import administration, attempts, audit, bulk, facts, home, invoice
 
-__all__ = ["bulk", "facts", "invoice", "issuance", "law"]
+__all__ = ["administration", "attempts", "audit", "bulk", "facts", "home", "invoice"]
 
 admin.site.index_template = "invoices/home.html"
-admin.site.home_context = home.told  # type: ignore[attr-defined]
+admin.site.home_context = home.home_context  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Bulk runs in the console: chosen from the invoices' list, tried dry, confirmed with a reason, watched, aborted."""
+"""Bulk runs: started from the list of invoices, previewed by a dry run, confirmed with a reason, watched, stopped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,35 +18,35 @@ from invoices.operations import bulk
 from invoices.operations.bulk_verbs import VERBS
 
 
-def page_of(run: BulkRun) -> str:
+def run_url(run: BulkRun) -> str:
     return reverse("admin:invoices_bulkrun_change", args=[run.pk])
 
 
-class Bulk(admin.ModelAdmin):
-    """The invoices' list with a run for each verb that the user has."""
+class BulkAdmin(admin.ModelAdmin):
+    """Adds to the list of invoices one list action for each verb that the user may use."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         runs = {
-            f"bulk_{name}": (_choose(name), f"bulk_{name}", f"{verb.label} all of them …")
+            f"bulk_{name}": (_list_action(name), f"bulk_{name}", f"{verb.label} selected invoices …")
             for name, verb in VERBS.items()
             if request.user.has_perm(verb.permission)
         }
         return {**super().get_actions(request), **runs}
 
 
-def _choose(verb: str) -> Callable[[Any, HttpRequest, QuerySet[Invoice]], HttpResponse | None]:
-    def choose(page: Any, request: HttpRequest, invoices: QuerySet[Invoice]) -> HttpResponse | None:
-        by_hand = request.POST.get("select_across", "0") != "1"
-        selection = "by hand" if by_hand else request.GET.urlencode() or "every invoice"
+def _list_action(verb: str) -> Callable[[Any, HttpRequest, QuerySet[Invoice]], HttpResponse | None]:
+    def start_run(page: Any, request: HttpRequest, invoices: QuerySet[Invoice]) -> HttpResponse | None:
+        across_pages = request.POST.get("select_across", "0") == "1"
+        selection = (request.GET.urlencode() or "all invoices") if across_pages else "selected by hand"
         try:
             run = bulk.create_run(verb, invoices, user_id=int(request.user.pk or 0), selection=selection)
         except bulk.TooMany as error:
             messages.error(request, str(error))
             return None
-        action_log.write(int(request.user.pk or 0), run, f"Chosen: {selection}")
-        return HttpResponseRedirect(page_of(run))
+        action_log.write(int(request.user.pk or 0), run, f"Selected: {selection}")
+        return HttpResponseRedirect(run_url(run))
 
-    return choose
+    return start_run
 
 
 @admin.register(BulkRun)
@@ -67,51 +67,49 @@ class BulkRunAdmin(ReadOnlyAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         run = kwargs["obj"]
         counts = run.counts()
-        tried = run.state == BulkRun.State.PREVIEWING
-        of, done = (counts["total"], counts["previewed"]) if tried else (counts["would_act"], _dealt_with(counts))
-        would, done_items = run.items.filter(would_act=True), run.items.exclude(outcome="")
+        if run.state == BulkRun.State.PREVIEWING:
+            total, done = counts["total"], counts["previewed"]
+        else:
+            total, done = counts["would_act"], sum(counts[name] for name in BulkItem.Outcome.values)
+        will_act, done_items = run.items.filter(would_act=True), run.items.exclude(outcome="")
         context |= {
             "run": run,
             "verb": VERBS[run.verb],
             "counts": counts,
-            "of": of,
+            "total": total,
             "done": done,
-            "would": bulk.count_reasons(would.filter(outcome="")),
-            "would_not": bulk.count_reasons(run.items.filter(would_act=False)),
+            "will_act": bulk.count_reasons(will_act.filter(outcome="")),
+            "skipped": bulk.count_reasons(run.items.filter(would_act=False)),
             "outcomes": [
                 (name, bulk.count_reasons(done_items.filter(outcome=name))) for name in BulkItem.Outcome.values
             ],
             "form": ReasonForm(),
-            "still": "still" in request.GET,
-            "may": request.user.has_perm(VERBS[run.verb].permission),
+            "paused": "paused" in request.GET,
+            "may_act": request.user.has_perm(VERBS[run.verb].permission),
             "title": f"{VERBS[run.verb].label}: {counts['total']:,} invoices",
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def confirm(self, request: HttpRequest, pk: int) -> HttpResponse:
-        run, form = self._asked(request, pk), ReasonForm(request.POST)
+        run, form = self._posted_run(request, pk), ReasonForm(request.POST)
         if not form.is_valid():
             messages.error(request, "Please give a reason.")
         elif bulk.confirm(run, user_id=int(request.user.pk or 0), reason=form.cleaned_data["reason"]):
             action_log.write(int(request.user.pk or 0), run, f"Confirmed: {form.cleaned_data['reason']}")
         else:
-            messages.warning(request, "It was not waiting to be confirmed.")
-        return HttpResponseRedirect(page_of(run))
+            messages.warning(request, "It was not waiting for confirmation.")
+        return HttpResponseRedirect(run_url(run))
 
     def abort(self, request: HttpRequest, pk: int) -> HttpResponse:
-        run = self._asked(request, pk)
+        run = self._posted_run(request, pk)
         if bulk.abort(run):
-            action_log.write(int(request.user.pk or 0), run, "Stopped" if run.started_at else "Dropped")
+            action_log.write(int(request.user.pk or 0), run, "Stopped" if run.started_at else "Discarded")
         else:
-            messages.warning(request, "It had ended already.")
-        return HttpResponseRedirect(page_of(run))
+            messages.warning(request, "It had already ended.")
+        return HttpResponseRedirect(run_url(run))
 
-    def _asked(self, request: HttpRequest, pk: int) -> BulkRun:
+    def _posted_run(self, request: HttpRequest, pk: int) -> BulkRun:
         run = get_object_or_404(BulkRun, pk=pk)
         if not request.user.has_perm(VERBS[run.verb].permission) or request.method != "POST":
             raise PermissionDenied
         return run
-
-
-def _dealt_with(counts: dict[str, int]) -> int:
-    return sum(counts[name] for name in BulkItem.Outcome.values)

@@ -1,4 +1,4 @@
-"""How the console's lists are narrowed: each choice has its index, and none looks its choices up in the rows."""
+"""Filters of the console's lists. Each has its index, and none reads the table to find its choices."""
 
 from typing import Any
 
@@ -8,35 +8,35 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from config.admin import ToDo
+from config.console.lists import WorklistFilter
 from invoices.lifecycle import State
-from invoices.worklists import WORK, condition
+from invoices.worklists import WORKLISTS, worklist_condition
 from merchants.models import Merchant
 
 
-class InvoicesToDo(ToDo):
-    words = WORK
+class InvoiceWorklistFilter(WorklistFilter):
+    worklists = WORKLISTS
 
     def condition(self, name: str) -> Q:
-        return condition(name)
+        return worklist_condition(name)
 
 
-class Failure(admin.ChoicesFieldListFilter):
-    """Its index holds what is FAILED: nothing else has a failure."""
+class FailureFilter(admin.ChoicesFieldListFilter):
+    """Adds state FAILED, which the index of failures needs. No other state has a failure."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> Any:
         failed = queryset.filter(state=State.FAILED) if self.lookup_val else queryset
         return super().queryset(request, failed)
 
 
-class OfMerchant(admin.SimpleListFilter):
-    """A choice that stays short however many merchants there are; the others are reached by their own page's link."""
+class MerchantFilter(admin.SimpleListFilter):
+    """Lists the first LIMIT merchants. The others are reached by the link on their own page."""
 
     title = parameter_name = "merchant"
-    SHOWN = 30
+    LIMIT = 30
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        merchants = Merchant.objects.living().order_by("name").values_list("pk", "name")[: self.SHOWN]
+        merchants = Merchant.objects.not_deleted().order_by("name").values_list("pk", "name")[: self.LIMIT]
         return [(str(pk), name) for pk, name in merchants]
 
     def has_output(self) -> bool:
@@ -47,21 +47,21 @@ class OfMerchant(admin.SimpleListFilter):
         return queryset.filter(merchant_id=int(value)) if value and value.isdecimal() else queryset
 
 
-class OfDay(admin.DateFieldListFilter):
-    """Of a merchant: no index leads with the day alone. What was issued today is among what is to do."""
+class IssueDateFilter(admin.DateFieldListFilter):
+    """Only within one merchant, because no index begins with the day. "Issued today" is a worklist."""
 
     def __init__(self, field: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(field, request, *args, **kwargs)
-        self.within_one = request.GET.get("merchant", "").isdecimal()
-        if self.used_parameters and not self.within_one:
-            raise DisallowedModelAdminLookup("Days are looked for within a merchant: choose one first.")
+        self.within_merchant = request.GET.get("merchant", "").isdecimal()
+        if self.used_parameters and not self.within_merchant:
+            raise DisallowedModelAdminLookup("Choose a merchant before you filter by day.")
 
     def has_output(self) -> bool:
-        return self.within_one
+        return self.within_merchant
 
 
-class OfPartition(admin.SimpleListFilter):
-    """Django's own would look for the values in every row."""
+class PartitionFilter(admin.SimpleListFilter):
+    """Django's own filter would read every row to find the values."""
 
     title = parameter_name = "partition"
 

@@ -1,164 +1,171 @@
-"""The console's home page: the day at a glance, calm where all is well. A number of rows leads to them."""
+"""The console's home page: the state of the day. Every number of rows links to them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from config.base import clock
-from config.monitoring import counters, gauges
-from config.monitoring.gauges import Figure, Labels
+from config.monitoring import counters
+from config.monitoring.gauges import Gauge, Labels, collect_gauges
 from invoices.admin import charts
 from invoices.counters import COUNTED
 from invoices.lifecycle import State
-from invoices.worklists import OPEN
+from invoices.worklists import OPEN_STATES
 
-STEP = timedelta(minutes=30)
-CALM, WARN, ALARM = "calm", "warn", "alarm"
-LATE = {  # seconds past their turn, from which it is odd, and bad; of SUBMITTED the tax authority may take an hour
+CHART_STEP = timedelta(minutes=30)
+CLEAR, WARN, ALARM = "clear", "warn", "alarm"
+LATE = {  # seconds after the due time for WARN and ALARM; the tax authority may take an hour for SUBMITTED
     State.WAITING: (60, 600),
     State.QUEUED: (60, 300),
     State.SENDING: (120, 600),
     State.UNCERTAIN: (900, 7200),
     State.SUBMITTED: (3600, 86400),
 }
+VAT_CHANGE_DAYS = (30, 7)  # before the VAT rates change, for WARN and ALARM
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A tile: which figure, under which words, from how many on it wants somebody."""
-
-    figure: str
+class TileSpec:
+    gauge: str
     title: str
-    warn: float | None = None
+    warn: float | None = None  # from this value on
     alarm: float | None = None
-    of: Labels = ()  # only the combinations that begin so
-    judged_by: str = ""  # the figure whose value says how bad it is, if that is another one
+    labels: Labels = ()  # only the gauge's values whose labels begin with these
+    judged_by: str = ""  # another gauge, to which `warn` and `alarm` apply
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
     title: str
     text: str
-    tone: str
+    level: str
     link: str
     help: str
-    parts: list[tuple[str, str, str]] = field(default_factory=list)  # words, number, link
+    parts: list[tuple[str, str, str]] = field(default_factory=list)  # labels, number, link
+
+
+class VatChange(NamedTuple):
+    date: str  # ISO
+    days: int  # until then
+    level: str
+    link: str
 
 
 TILES = {
-    "Needs a hand": [
-        Wanted("invoices_failed", "Dead letters", alarm=1),
-        Wanted("webhooks_not_acted", "Refused payments", alarm=1, of=("refused", "payment.succeeded")),
-        Wanted("payments_parked", "Parked payments", warn=1),
-        Wanted("accounts_parked", "Parked accounts", alarm=1),
-        Wanted("issue_limit_near", "Near the issue limit", alarm=1),
-        Wanted("corrections_owed", "Corrections owed", warn=1),
-        Wanted("files_missing", "Files missing", warn=600, alarm=7200, judged_by="files_oldest_seconds"),
+    "Needs attention": [
+        TileSpec("invoices_failed", "Dead letters", alarm=1),
+        TileSpec("webhooks_not_acted", "Refused payments", alarm=1, labels=("refused", "payment.succeeded")),
+        TileSpec("payments_parked", "Parked payments", warn=1),
+        TileSpec("accounts_parked", "Parked accounts", alarm=1),
+        TileSpec("issue_limit_near", "Near the issue limit", alarm=1),
+        TileSpec("corrections_owed", "Corrections owed", warn=1),
+        TileSpec("files_missing", "Files missing", warn=600, alarm=7200, judged_by="files_oldest_seconds"),
     ],
     "Buyers and merchants": [
-        Wanted("claims_open", "Claims open"),
-        Wanted("claims_closing", "Claims closing soon"),
-        Wanted("deliveries_pending", "Webhooks to send", warn=300, alarm=3600, judged_by="deliveries_oldest_seconds"),
-        Wanted("deliveries_dead", "Webhooks given up", warn=1),
-        Wanted("endpoints_disabled", "Endpoints off", warn=1),
-        Wanted("webhooks_rejected", "Webhooks turned away, 1 h", warn=1),
-        Wanted("webhooks_not_acted", "Events that failed", warn=1, of=("failed",)),
+        TileSpec("claims_open", "Claims open"),
+        TileSpec("claims_closing", "Claims closing soon"),
+        TileSpec("deliveries_pending", "Webhooks to send", warn=300, alarm=3600, judged_by="deliveries_oldest_seconds"),
+        TileSpec("deliveries_dead", "Dead deliveries", warn=1),
+        TileSpec("endpoints_disabled", "Endpoints disabled", warn=1),
+        TileSpec("webhooks_rejected", "Webhooks rejected, 1 h", warn=1),
+        TileSpec("webhooks_not_acted", "Events that failed", warn=1, labels=("failed",)),
     ],
     "Upkeep": [
-        Wanted("tax_drift", "Tax drift", warn=1),
-        Wanted("tax_problems", "Unusable tax data", warn=1),
-        Wanted("quarantined", "Quarantined messages", warn=1),
-        Wanted("certificates_ending", "Certificates ending", warn=1),
-        Wanted("accounts_short", "Short of numbers", warn=1),
-        Wanted("accounts_paused", "Accounts held", warn=1),
-        Wanted("partitions_paused", "Partitions held", warn=1),
+        TileSpec("tax_drift", "Tax drift", warn=1),
+        TileSpec("tax_problems", "Unusable tax data", warn=1),
+        TileSpec("quarantined", "Quarantined messages", warn=1),
+        TileSpec("certificates_ending", "Certificates expiring", warn=1),
+        TileSpec("accounts_short", "Low on numbers", warn=1),
+        TileSpec("accounts_paused", "Accounts paused", warn=1),
+        TileSpec("partitions_paused", "Partitions paused", warn=1),
     ],
 }
 
 
-def told(request: HttpRequest) -> dict[str, Any]:
-    """What the template shows."""
-    counted = gauges.read()
-    groups = {name: [tile(counted, wanted) for wanted in tiles] for name, tiles in TILES.items()}
-    lanes = [partition(counted, number) for number in range(settings.PARTITIONS)]
-    deepest = max((lane["depth"] for lane in lanes), default=0)
-    odd = [one for tiles in groups.values() for one in tiles if one.tone != CALM]
-    odd += [cell for lane in lanes for cell in lane["cells"] if cell.tone != CALM]
+def home_context(request: HttpRequest) -> dict[str, Any]:
+    gauges = collect_gauges()
+    groups = {name: [build_tile(gauges, spec) for spec in specs] for name, specs in TILES.items()}
+    partitions = [partition_row(gauges, number) for number in range(settings.PARTITIONS)]
+    deepest = max((row["depth"] for row in partitions), default=0)
+    alerting = [tile for tiles in groups.values() for tile in tiles if tile.level != CLEAR]
+    alerting += [cell for row in partitions for cell in row["cells"] if cell.level != CLEAR]
     return {
         "is_home": True,
         "as_of": clock.now(),
         "groups": groups,
-        "odd": sorted(odd, key=lambda one: one.tone != ALARM),
-        "partitions": [{**lane, "width": 100 * lane["depth"] / deepest if deepest else 0} for lane in lanes],
-        "open_states": OPEN,
-        "ended": ended(counted["invoices_ended_today"]),
-        "law": law(counted["vat_rates_change_days"]),
-        **drawings(counted["paid_to_issued_seconds"]),
+        "alerting": sorted(alerting, key=lambda tile: tile.level != ALARM),
+        "partitions": [{**row, "width": 100 * row["depth"] / deepest if deepest else 0} for row in partitions],
+        "open_states": OPEN_STATES,
+        "ended": ended_today(gauges["invoices_ended_today"]),
+        "vat_change": vat_change(gauges["vat_rates_change_days"]),
+        **charts_context(gauges["paid_to_issued_seconds"]),
     }
 
 
-def tile(counted: Mapping[str, Figure], wanted: Wanted) -> Tile:
-    figure = counted[wanted.figure]
-    values = {labels: value for labels, value in figure.values.items() if labels[: len(wanted.of)] == wanted.of}
+def build_tile(gauges: Mapping[str, Gauge], spec: TileSpec) -> Tile:
+    gauge = gauges[spec.gauge]
+    values = {labels: value for labels, value in gauge.values.items() if labels[: len(spec.labels)] == spec.labels}
     total = sum(values.values())
-    judged = counted[wanted.judged_by].total if wanted.judged_by else total
-    some = [(labels, value) for labels, value in sorted(values.items(), key=lambda one: -one[1]) if value]
-    parts = [(" ".join(labels), f"{value:,.0f}", figure.link_of(*labels)) for labels, value in some[:4] if labels]
-    link = parts[0][2] if len(parts) == 1 else figure.link_of(*wanted.of)
-    help = figure.help
-    if wanted.judged_by and judged:
-        help += f" The oldest: {charts.span(judged)}."
-    return Tile(wanted.title, charts.short(total), tone(judged, wanted.warn, wanted.alarm), link, help, parts)
+    judged = gauges[spec.judged_by].total if spec.judged_by else total
+    largest = [(labels, value) for labels, value in sorted(values.items(), key=lambda pair: -pair[1]) if value][:4]
+    parts = [(" ".join(labels), f"{value:,.0f}", gauge.link_of(*labels)) for labels, value in largest if labels]
+    link = parts[0][2] if len(parts) == 1 else gauge.link_of(*spec.labels)
+    help = gauge.help
+    if spec.judged_by and judged:
+        help += f" The oldest: {charts.format_duration(judged)}."
+    return Tile(spec.title, charts.abbreviate(total), level_of(judged, spec.warn, spec.alarm), link, help, parts)
 
 
-def partition(counted: Mapping[str, Figure], number: int) -> dict[str, Any]:
-    """One row: how many in each open state, and how late the oldest is."""
-    depth, late = counted["invoices_open"], counted["invoices_oldest_seconds"]
+def partition_row(gauges: Mapping[str, Gauge], number: int) -> dict[str, Any]:
+    """How many invoices are in each open state, and how late the oldest is."""
+    depth, late = gauges["invoices_open"], gauges["invoices_oldest_seconds"]
     cells = []
-    for state in OPEN:
+    for state in OPEN_STATES:
         key = (state.value, str(number))
-        seconds, count = late.of(*key), depth.of(*key)
-        words = f"Partition {number} {state}, {charts.span(seconds)} late"
-        how = tone(seconds, *LATE[state]) if count else CALM
-        age = charts.span(seconds) if count and seconds >= 1 else ""
-        cells.append(Tile(words, charts.short(count), how, depth.link_of(*key), age))
-    return {"number": number, "cells": cells, "depth": sum(depth.of(state.value, str(number)) for state in OPEN)}
+        seconds, count = late.value_of(*key), depth.value_of(*key)
+        title = f"Partition {number} {state}, {charts.format_duration(seconds)} late"
+        level = level_of(seconds, *LATE[state]) if count else CLEAR
+        age = charts.format_duration(seconds) if count and seconds >= 1 else ""
+        cells.append(Tile(title, charts.abbreviate(count), level, depth.link_of(*key), age))
+    total = sum(depth.value_of(state.value, str(number)) for state in OPEN_STATES)
+    return {"number": number, "cells": cells, "depth": total}
 
 
-def tone(value: float, warn: float | None, alarm: float | None) -> str:
+def level_of(value: float, warn: float | None, alarm: float | None) -> str:
     if alarm is not None and value >= alarm:
         return ALARM
-    return WARN if warn is not None and value >= warn else CALM
+    return WARN if warn is not None and value >= warn else CLEAR
 
 
-def ended(figure: Figure) -> list[tuple[str, str, str]]:
-    return [(state.lower(), f"{figure.of(state):,.0f}", figure.link_of(state)) for state in COUNTED]
+def ended_today(gauge: Gauge) -> list[tuple[str, str, str]]:
+    return [(state.lower(), f"{gauge.value_of(state):,.0f}", gauge.link_of(state)) for state in COUNTED]
 
 
-def law(figure: Figure) -> tuple[str, int, str, str] | None:
-    for (day,), days in figure.values.items():
-        return day, int(days), tone(-days, -30, -7), figure.link
+def vat_change(gauge: Gauge) -> VatChange | None:
+    warn, alarm = VAT_CHANGE_DAYS
+    for (date,), days in gauge.values.items():
+        return VatChange(date, int(days), level_of(-days, -warn, -alarm), gauge.link)
     return None
 
 
-def drawings(quantiles: Figure) -> dict[str, Any]:
+def charts_context(quantiles: Gauge) -> dict[str, Any]:
     start = clock.at_vn(clock.today_vn())
     outcomes: dict[datetime, dict[str, int]] = {}
     seconds: dict[int, int] = {}
-    for at, state, label, count in counters.by_time(start, STEP, COUNTED):
+    for at, state, label, count in counters.counts_by_time(start, CHART_STEP, COUNTED):
         slot = outcomes.setdefault(at, {})
         slot[state] = slot.get(state, 0) + count
         if state == State.ISSUED and label:
             seconds[int(label)] = seconds.get(int(label), 0) + count
     order = (State.ISSUED, State.CANCELLED, State.EXPIRED, State.FAILED)
     return {
-        "day": charts.stacked(start, STEP, outcomes, order),
-        "durations": charts.durations(seconds),
-        "p50": charts.span(quantiles.of("0.5")),
-        "p95": charts.span(quantiles.of("0.95")),
-        "measured": quantiles.link,
+        "day": charts.stacked_bars(start, CHART_STEP, outcomes, order),
+        "durations": charts.duration_bars(seconds),
+        "p50": charts.format_duration(quantiles.value_of("0.5")),
+        "p95": charts.format_duration(quantiles.value_of("0.95")),
+        "issued_today_link": quantiles.link,
     }

@@ -1,4 +1,4 @@
-"""The invoice: a list to find it in, a page that answers why."""
+"""The list of invoices, and an invoice's page."""
 
 from typing import Any
 
@@ -9,15 +9,21 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from config.admin import Historied, Shown
-from config.console.actions import Acting
-from config.console.cells import NOTHING, badge, dong, moment
-from config.console.timeline import names_of
-from invoices.admin.actions import Adopt, Cancel, IssueNow, LookUp, Replay, Resnapshot, Skip
-from invoices.admin.amending import Amend
-from invoices.admin.bulk import Bulk
-from invoices.admin.filters import Failure, InvoicesToDo, OfDay, OfMerchant, OfPartition
-from invoices.admin.page import page_of
+from config.console.actions import ActionAdmin
+from config.console.admins import HistoryAdmin, ReadOnlyAdmin
+from config.console.cells import NOTHING, badge, dong, format_time
+from config.console.timeline import user_names
+from invoices.admin.actions import Adopt, Cancel, IssueNow, LookUp, RefreshConfiguration, Replay, Skip
+from invoices.admin.amend import Amend
+from invoices.admin.bulk import BulkAdmin
+from invoices.admin.filters import (
+    FailureFilter,
+    InvoiceWorklistFilter,
+    IssueDateFilter,
+    MerchantFilter,
+    PartitionFilter,
+)
+from invoices.admin.page import invoice_page
 from invoices.admin.search import search
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceFile
 
@@ -26,20 +32,27 @@ LEGAL_ACT = ("legal_number", "code", "lookup", ("issue_date", "issue_until"), "i
 PROGRESS = (
     "reference",
     ("partition", "not_before"),
-    ("attempts", "asks"),
-    ("exposed_at", "doubted_at", "look_again_at"),
+    ("attempts", "lookups"),
+    ("exposed_at", "first_uncertain_at", "final_lookup_at"),
 )
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(Bulk, Acting, Historied, Shown):
-    acts = (Replay(), LookUp(), Amend(), Adopt(), Resnapshot(), IssueNow(), Cancel(), Skip())
+class InvoiceAdmin(BulkAdmin, ActionAdmin, HistoryAdmin, ReadOnlyAdmin):
+    operator_actions = (Replay(), LookUp(), Amend(), Adopt(), RefreshConfiguration(), IssueNow(), Cancel(), Skip())
     list_display = ("order", "merchant", "badge", "money", "legal_number", "day", "partition", "updated")
     list_display_links = ("order",)
-    list_filter = (InvoicesToDo, "state", ("failure", Failure), OfMerchant, ("issue_date", OfDay), OfPartition)
+    list_filter = (
+        InvoiceWorklistFilter,
+        "state",
+        ("failure", FailureFilter),
+        MerchantFilter,
+        ("issue_date", IssueDateFilter),
+        PartitionFilter,
+    )
     list_select_related = ("merchant",)
-    search_fields = ("order_id__startswith", "number__exact")  # both exact in case, or no index would serve
-    search_help_text = "An order (or how it begins) or an invoice number. Lists end after 10,000 rows."
+    search_fields = ("order_id__startswith", "number__exact")  # case-sensitive, as their indexes are
+    search_help_text = "An order (or its beginning) or an invoice number. Lists end after 10,000 rows."
     change_form_template = "invoices/invoice.html"
     fieldsets = (
         ("Sale", {"fields": (*SALE, "money", "tax", ("refunded_at", "refund"), "correction_owed")}),
@@ -54,7 +67,7 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
         css = {"all": ("invoices/page.css",)}
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Invoice | None:
-        """With all that its page needs of the rows around it."""
+        """With the related rows that its page needs."""
         related = ("merchant__tax_info", "account__merchant", "relates_to")
         rows = self.get_queryset(request).select_related(*related)
         try:
@@ -64,19 +77,19 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         assert not request.user.is_anonymous and kwargs["obj"]
-        return super().render_change_form(request, context | page_of(kwargs["obj"], request.user), *args, **kwargs)
+        return super().render_change_form(request, context | invoice_page(kwargs["obj"], request.user), *args, **kwargs)
 
     def name_authors(self, versions: list[Any]) -> None:
-        """A version that a move wrote knows only that: its audit record tells who asked for it, and why."""
+        """For versions written by a move, which have no user: actor and reason of their audit rows."""
         super().name_authors(versions)
         moved = [version for version in versions if version.history_user is None]
         if not moved:
             return
         tracings = InvoiceAuditTracing.objects.filter(invoice=moved[0].id, seq__in=[v.audit_seq for v in moved])
-        told = {tracing.seq: tracing for tracing in tracings}
-        names = names_of(tracing.actor for tracing in told.values())
+        by_seq = {tracing.seq: tracing for tracing in tracings}
+        names = user_names(tracing.actor for tracing in by_seq.values())
         for version in moved:
-            if tracing := told.get(version.audit_seq):
+            if tracing := by_seq.get(version.audit_seq):
                 version.who = names.get(tracing.actor, tracing.actor)
                 version.why = tracing.reason or tracing.event_type
 
@@ -98,7 +111,7 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
 
     @admin.display(description="updated")
     def updated(self, row: Invoice) -> str:
-        return moment(row.updated_at)
+        return format_time(row.updated_at)
 
     @admin.display(description="of which VAT")
     def tax(self, row: Invoice) -> str:
@@ -113,15 +126,15 @@ class InvoiceAdmin(Bulk, Acting, Historied, Shown):
         return " ".join(filter(None, (row.lookup_url, row.lookup_code))) or NOTHING
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.file)
+        view = self.admin_site.admin_view(self.download_file)
         return [
             path("search/", self.admin_site.admin_view(search), name="invoices_invoice_search"),
             path("<int:pk>/files/<str:kind>/", view, name="invoices_invoice_file"),
             *super().get_urls(),
         ]
 
-    def file(self, request: HttpRequest, pk: int, kind: str) -> FileResponse:
-        """The PDF or XML, to save: never opened on the console's own origin."""
+    def download_file(self, request: HttpRequest, pk: int, kind: str) -> FileResponse:
+        """The PDF or XML as a download: it must not open on the console's origin."""
         if not request.user.has_perm("invoices.view_invoicefile"):
             raise PermissionDenied
         file = get_object_or_404(InvoiceFile.objects.select_related("invoice"), invoice_id=pk, kind=kind)

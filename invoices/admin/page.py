@@ -1,4 +1,4 @@
-"""What an invoice's page shows beyond its fields: header, timeline, document, configuration, neighbours."""
+"""The context of an invoice's page: header, timeline, document, configuration, related invoices."""
 
 from typing import Any
 
@@ -6,15 +6,16 @@ from django.contrib.auth.models import AnonymousUser, User
 
 from config.base import clock
 from config.console.cells import badge, dong
-from config.console.timeline import Subject, read
+from config.console.timeline import TimelineContext, collect_entries
 from invoices.admin.actions import SEES_BUYERS
-from invoices.admin.paper import paper
+from invoices.admin.document import printout
 from invoices.lifecycle import ENDED
-from invoices.masking import masked
+from invoices.masking import mask_buyer
 from invoices.models import Invoice
 from invoices.opening.snapshots import compared
 
-PARTS = {  # what a reader may not see is named, so that a gap is not taken for silence
+# Parts of the timeline and their permissions. The page names those that the reader may not see.
+PARTS = {
     "payments": "invoices.view_payment",
     "refunds": "invoices.view_refund",
     "requests": "invoices.view_invoicerequest",
@@ -23,15 +24,15 @@ PARTS = {  # what a reader may not see is named, so that a gap is not taken for 
     "webhooks in": "webhooks.view_webhookevent",
     "webhooks out": "webhooks.view_webhookdelivery",
     "pauses": "invoices.view_partition",
-    "the merchant": "merchants.view_merchant",
-    "its tax data": "merchants.view_taxinfo",
-    "what the platform told of it": "merchants.view_merchantchange",
-    "the provider account": "merchants.view_provideraccount",
+    "merchant edits": "merchants.view_merchant",
+    "tax data": "merchants.view_taxinfo",
+    "merchant changes": "merchants.view_merchantchange",
+    "provider account": "merchants.view_provideraccount",
 }
 
 
-def page_of(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]:
-    """The template's context. A fixed number of queries, whatever has happened to the invoice."""
+def invoice_page(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]:
+    """The number of queries does not depend on what has happened to the invoice."""
     sees_buyer = user.has_perm(SEES_BUYERS)
     sees_merchant = user.has_perm("merchants.view_merchant")
     values = compared(invoice) if sees_merchant else []
@@ -43,9 +44,9 @@ def page_of(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]:
         "refunded": dong(invoice.refunded_amount) if invoice.refunded_amount else "",
         "buyer": buyer_of(invoice, sees_buyer=sees_buyer),
         "sees_merchant": sees_merchant,
-        "story": read(subject(invoice, user)),
-        "untold": [name for name, permission in PARTS.items() if not user.has_perm(permission)],
-        "paper": paper(invoice, sees_buyer=sees_buyer),
+        "timeline": collect_entries(timeline_context(invoice, user)),
+        "hidden_parts": [name for name, permission in PARTS.items() if not user.has_perm(permission)],
+        "paper": printout(invoice, sees_buyer=sees_buyer),
         "compared": values,
         "differs": any(value.differs for value in values),
         "files": list(invoice.files.order_by("kind")) if user.has_perm("invoices.view_invoicefile") else [],
@@ -54,15 +55,15 @@ def page_of(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]:
 
 
 def buyer_of(invoice: Invoice, *, sees_buyer: bool) -> str:
-    """The buyer in a line."""
+    """The buyer in one line."""
     if not invoice.buyer:
         return "the consumer"
-    return " · ".join((invoice.buyer if sees_buyer else masked(invoice.buyer)).values())
+    return " · ".join((invoice.buyer if sees_buyer else mask_buyer(invoice.buyer)).values())
 
 
-def subject(invoice: Invoice, user: User | AnonymousUser) -> Subject:
-    over = invoice.state in ENDED and not invoice.correction_owed
-    return Subject(
+def timeline_context(invoice: Invoice, user: User | AnonymousUser) -> TimelineContext:
+    is_over = invoice.state in ENDED and not invoice.correction_owed
+    return TimelineContext(
         invoice_id=invoice.pk,
         order_id=invoice.order_id,
         merchant_id=invoice.merchant_id,
@@ -71,6 +72,6 @@ def subject(invoice: Invoice, user: User | AnonymousUser) -> Subject:
         partition=invoice.partition,
         document=invoice.document,
         since=min(invoice.created_at, invoice.paid_at),
-        until=invoice.updated_at if over else clock.now(),
-        may=user.has_perm,
+        until=invoice.updated_at if is_over else clock.now(),
+        has_perm=user.has_perm,
     )

@@ -1,9 +1,9 @@
-"""One box for all that an operator may hold in their hand. `asked` tells what it may be, `found` looks it up.
+"""The console's search box. `query` reads what a text may be, `results` looks it up.
 
-What is looked for may be personal: it travels in bodies, never in addresses, and no log line repeats it.
+A search text may be personal: it travels in request bodies, never in addresses, and is never logged.
 """
 
-from invoices.search.asked import Kind, Look, looks
-from invoices.search.found import Found, Hit, find, hits
+from invoices.search.query import Candidate, Kind, read_query
+from invoices.search.results import Hit, SearchResults, hits, run_search
 
-__all__ = ["Found", "Hit", "Kind", "Look", "find", "hits", "looks"]
+__all__ = ["Candidate", "Hit", "Kind", "SearchResults", "hits", "read_query", "run_search"]

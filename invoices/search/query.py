@@ -1,4 +1,4 @@
-"""What a text may be: an order, a claim link, a phone number … It may be several; each has its index. Pure."""
+"""What a search text may be: an order, a claim link, a phone number … Often several. Pure."""
 
 import re
 import unicodedata
@@ -18,23 +18,23 @@ class Kind(StrEnum):
     REFERENCE = "provider reference"
     NUMBER = "invoice number"
     CODE = "tax authority's code"
-    TAX_CODE = "tax code or personal number"
+    TAX_CODE = "tax code or personal ID number"
     PHONE = "phone"
-    EMAIL = "e-mail"
+    EMAIL = "email"
     NAME = "buyer's name"
 
 
 PERSONAL = frozenset({Kind.TAX_CODE, Kind.PHONE, Kind.EMAIL, Kind.NAME})
 
 
-class Look(NamedTuple):
+class Candidate(NamedTuple):
     kind: Kind
     value: str
     symbol: str = ""  # of an invoice number
 
 
-LONGEST = 400  # characters: a buyer's name
-SHORTEST_BEGIN = 3  # characters
+MAX_LENGTH = 400  # characters: a buyer's name
+MIN_PREFIX = 3  # characters
 CLAIM_LINK = re.compile(r"/claims/([A-Za-z0-9_-]{16,43})(?:[/?#]|$)")
 CONSOLE_LINK = re.compile(r"/invoices?/(\d{15,19})(?:[/?#]|$)")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,43}")
@@ -48,51 +48,51 @@ EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
-def looks(text: str) -> list[Look]:
-    """All that the text may be, the surest first. Nothing for nothing."""
-    text = " ".join(unicodedata.normalize("NFC", text.replace("\x00", "")).split())[:LONGEST].rstrip()
+def read_query(text: str) -> list[Candidate]:
+    """Everything that the text may be, the most likely first. Empty for an empty text."""
+    text = " ".join(unicodedata.normalize("NFC", text.replace("\x00", "")).split())[:MAX_LENGTH].rstrip()
     if link := CLAIM_LINK.search(text):
-        return [Look(Kind.CLAIM, link[1])]
+        return [Candidate(Kind.CLAIM, link[1])]
     if link := CONSOLE_LINK.search(text):
-        return [Look(Kind.INVOICE, link[1])]
-    return list(_looks(text)) if text else []
+        return [Candidate(Kind.INVOICE, link[1])]
+    return list(_candidates(text)) if text else []
 
 
-def _looks(text: str) -> Iterator[Look]:
+def _candidates(text: str) -> Iterator[Candidate]:
     if len(text) <= 64:
-        yield Look(Kind.ORDER, text)
-        yield Look(Kind.PAYMENT, text)
+        yield Candidate(Kind.ORDER, text)
+        yield Candidate(Kind.PAYMENT, text)
     if ID.fullmatch(text):
-        yield Look(Kind.INVOICE, text)
+        yield Candidate(Kind.INVOICE, text)
     if UUID.fullmatch(text):
-        yield Look(Kind.REFERENCE, text.lower())
+        yield Candidate(Kind.REFERENCE, text.lower())
     if TOKEN.fullmatch(text):
-        yield Look(Kind.CLAIM, text)
+        yield Candidate(Kind.CLAIM, text)
     if CODE.fullmatch(text):
-        yield Look(Kind.CODE, text.upper())
+        yield Candidate(Kind.CODE, text.upper())
     if number := NUMBER.fullmatch(text):
-        yield Look(Kind.NUMBER, number[2], (number[1] or "").upper())
+        yield Candidate(Kind.NUMBER, number[2], (number[1] or "").upper())
     yield from _of_buyer(text)
-    if " " not in text and SHORTEST_BEGIN <= len(text) <= 64:
-        yield Look(Kind.ORDER_BEGIN, text)
+    if " " not in text and MIN_PREFIX <= len(text) <= 64:
+        yield Candidate(Kind.ORDER_BEGIN, text)
 
 
-def _of_buyer(text: str) -> Iterator[Look]:
+def _of_buyer(text: str) -> Iterator[Candidate]:
     numbers = []
     if PHONE.fullmatch(digits := re.sub(r"[\s.()-]", "", text)):
-        numbers.append(Look(Kind.PHONE, "0" + digits[3:] if digits.startswith("+84") else digits.lstrip("+")))
+        numbers.append(Candidate(Kind.PHONE, "0" + digits[3:] if digits.startswith("+84") else digits.lstrip("+")))
     if TAX_CODE.fullmatch(code := tax_codes.normalise(text)):
-        numbers.insert(0 if _is_sound(code) else 1, Look(Kind.TAX_CODE, code))  # ten digits may be either
+        numbers.insert(0 if _is_sound(code) else 1, Candidate(Kind.TAX_CODE, code))  # ten digits may be a phone number too
     yield from numbers
     if EMAIL.fullmatch(text):
-        yield Look(Kind.EMAIL, text.lower())
-    elif WORD.search(text) and (" " in text or WORD.fullmatch(text)):  # "order-1" is nobody's name
-        yield Look(Kind.NAME, text)
+        yield Candidate(Kind.EMAIL, text.lower())
+    elif WORD.search(text) and (" " in text or WORD.fullmatch(text)):  # "order-1" is not a name
+        yield Candidate(Kind.NAME, text)
 
 
 def _is_sound(code: str) -> bool:
     try:
         tax_codes.check(code)
-    except tax_codes.ImpossibleTaxCode:
+    except tax_codes.InvalidTaxCode:
         return False
     return True

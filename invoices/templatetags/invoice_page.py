@@ -4,7 +4,7 @@ from decimal import Decimal, InvalidOperation
 
 from django import template
 
-from config.console.cells import badge, moment
+from config.console.cells import badge, format_time
 
 register = template.Library()
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -13,18 +13,18 @@ register.filter("badge", badge)
 
 @register.filter
 def to_the_second(at: datetime | None) -> str:
-    return moment(at)
+    return format_time(at)
 
 
 @register.filter
 def local_times(text: str) -> str:
-    """A reason as it was written down, its instants as people here read them."""
-    return INSTANT.sub(lambda found: moment(datetime.fromisoformat(found[0])), text)
+    """The text with its ISO times in Việt Nam time."""
+    return INSTANT.sub(lambda match: format_time(datetime.fromisoformat(match[0])), text)
 
 
 @register.filter
 def grouped(amount: int | str) -> str:
-    """As Vietnamese papers write numbers: 1234567.5 → 1.234.567,5."""
+    """Vietnamese notation: 1234567.5 → 1.234.567,5."""
     try:
         text = f"{Decimal(str(amount)):,f}"
     except InvalidOperation:

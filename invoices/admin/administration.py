@@ -1,4 +1,4 @@
-"""The law, which a fixture changes, and the partitions, which operators may hold."""
+"""Legal rules, which a fixture changes, and partitions, which operators may pause."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from config.admin import Historied, Shown
-from config.console.actions import Acting
+from config.console.actions import ActionAdmin
+from config.console.admins import HistoryAdmin, ReadOnlyAdmin
 from invoices.models import LegalRules, Partition
 from merchants.actions import Pause, Resume
 
 
 @admin.register(LegalRules)
-class LegalRulesAdmin(Shown):
+class LegalRulesAdmin(ReadOnlyAdmin):
     list_display = ("effective_from", "source", "forms", "symbol_letters", "vat_rates", "consumer_text")
 
 
 @admin.register(Partition)
-class PartitionAdmin(Acting, Historied, Shown):
-    acts = (Pause("invoices.pause_partition"), Resume("invoices.pause_partition"))
+class PartitionAdmin(ActionAdmin, HistoryAdmin, ReadOnlyAdmin):
+    operator_actions = (Pause("invoices.pause_partition"), Resume("invoices.pause_partition"))
     list_display = ("number", "paused")
     list_filter = ("paused",)
     ordering = ("number",)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Each partition that is worked on, held or not, has a row to be held by."""
+        """Creates the rows of partitions that were never paused, so that they can be."""
         Partition.objects.bulk_create([Partition(number=p) for p in range(settings.PARTITIONS)], ignore_conflicts=True)
         return super().changelist_view(request, extra_context)

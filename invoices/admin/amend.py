@@ -1,4 +1,4 @@
-"""Amend: the buyer and the lines as a form. What is left as it was is not amended."""
+"""The action Amend: the buyer and the lines as a form. Only what was changed is amended."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,8 +8,8 @@ from django.utils.safestring import SafeString
 
 from config.console.actions import ReasonForm
 from config.console.cells import dong
-from invoices.admin.actions import SEES_BUYERS, OnInvoice, becomes
-from invoices.admin.payloads import compared_payloads
+from invoices.admin.actions import SEES_BUYERS, InvoiceAction, render_state_change
+from invoices.admin.document import render_payload_comparison
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.opening.buyers import FIELDS, KINDS, LENGTHS
@@ -20,15 +20,15 @@ LABELS = {
     "kind": "Buyer",
     "legalName": "Legal name",
     "taxCode": "Tax code",
-    "personalId": "Personal id",
+    "personalId": "Personal ID number",
     "budgetCode": "Budget code",
-    "email": "E-mail",
+    "email": "Email",
 }
 RATES = ("0%", "5%", "8%", "10%", "KCT", "KKKNT")
 
 
-class Line(forms.Form):
-    """As the contract's payment tells it."""
+class LineForm(forms.Form):
+    """One line, with the fields of the contract's payment."""
 
     name = forms.CharField(max_length=500, label="Goods or service")
     unit = forms.CharField(max_length=50, required=False)
@@ -38,26 +38,30 @@ class Line(forms.Form):
     discount = forms.IntegerField(min_value=0, required=False)
 
     def params(self) -> dict[str, Any]:
-        params = {
-            name: value for name, value in self.cleaned_data.items() if name != "DELETE" and value not in (None, "")
-        }
-        return params | {name: plain(params[name]) for name in ("quantity", "unitPrice")}
+        filled = {name: v for name, v in self.cleaned_data.items() if name != "DELETE" and v not in (None, "")}
+        return filled | {name: _decimal_text(filled[name]) for name in ("quantity", "unitPrice")}
 
 
-def typed(line: SoldLine) -> dict[str, Any]:
-    """A sold line as the form shows it."""
-    numbers = {"quantity": plain(line.quantity), "unitPrice": plain(line.unit_price), "discount": line.discount or None}
-    return {"name": line.name, "unit": line.unit, "vatRate": line.vat_rate, **numbers}
+def _initial_values(line: SoldLine) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "unit": line.unit,
+        "vatRate": line.vat_rate,
+        "quantity": _decimal_text(line.quantity),
+        "unitPrice": _decimal_text(line.unit_price),
+        "discount": line.discount or None,
+    }
 
 
-def plain(number: Decimal) -> str:
+def _decimal_text(number: Decimal) -> str:
+    """Without trailing zeros or exponent: 1.50 → 1.5."""
     return format(number.normalize(), "f")
 
 
-Lines = forms.formset_factory(Line, extra=1, can_delete=True)
+LineFormSet = forms.formset_factory(LineForm, extra=1, can_delete=True)
 
 
-class Amendment(ReasonForm):
+class AmendForm(ReasonForm):
     template_name = "invoices/amend_form.html"
 
     kind = forms.ChoiceField(choices=[("", "the consumer"), *((k, k.replace("_", " ")) for k in KINDS)], required=False)
@@ -72,7 +76,7 @@ class Amendment(ReasonForm):
             self.fields[name].initial = row.buyer.get(name, "")
         self.order_fields([*FIELDS, "reason"])
         self.sold = parse_lines(row.sold["lines"])
-        self.lines = Lines(data, initial=[typed(line) for line in self.sold], prefix="lines")
+        self.lines = LineFormSet(data, initial=[_initial_values(line) for line in self.sold], prefix="lines")
         self.owed = dong(row.sold["total"] - row.refunded_amount)
         self.discount = dong(row.sold["discount"]) if row.sold.get("discount") else ""
         self.prices = "with VAT" if row.sold["pricesIncludeVat"] else "without VAT"
@@ -80,9 +84,9 @@ class Amendment(ReasonForm):
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if not self.cleaned_data.get("kind") and any(self.cleaned_data.get(name) for name in FIELDS):
-            self.add_error("kind", "Say what the buyer is; for the consumer, empty the buyer's other fields.")
+            self.add_error("kind", "Choose the kind of buyer. For the consumer, clear the buyer's other fields.")
         if not self.lines.is_valid():
-            raise forms.ValidationError("Please look at the lines.")
+            raise forms.ValidationError("Please correct the lines.")
         if not self.params():
             raise forms.ValidationError("Nothing was changed.")
         return cleaned
@@ -91,26 +95,28 @@ class Amendment(ReasonForm):
         buyer = {name: self.cleaned_data[name] for name in FIELDS if self.cleaned_data.get(name)}
         kept = [line for line in self.lines if line.has_changed() or line.initial]
         lines = [line.params() for line in kept if not line.cleaned_data.get("DELETE")]
-        return ({"buyer": buyer} if buyer != self.row.buyer else {}) | ({"lines": lines} if self._new(lines) else {})
+        return ({"buyer": buyer} if buyer != self.row.buyer else {}) | (
+            {"lines": lines} if self._differs(lines) else {}
+        )
 
-    def _new(self, lines: list[dict[str, Any]]) -> bool:
-        """Compared as they are read: 1.50 is 1.5, whichever of them is stored."""
+    def _differs(self, lines: list[dict[str, Any]]) -> bool:
+        """Compares parsed values: a stored 1.50 equals a typed 1.5."""
         try:
             return parse_lines(lines) != self.sold
         except DoesNotAddUp:
-            return True  # the act says what is wrong with them
+            return True  # the preview says what is wrong with them
 
 
-class Amend(OnInvoice):
+class Amend(InvoiceAction):
     name, label, permissions = "amend", "Amend", ("invoices.amend_invoice", SEES_BUYERS)
-    description = "Give it another buyer or other lines, and send it: a new document under the same reference."
-    form = Amendment
+    description = "Changes its buyer or lines, and sends it: a new document with the same reference."
+    form = AmendForm
     states = (State.FAILED,)
 
     def preview(self, row: Invoice, **params: Any) -> SafeString:
         after = amend(row, actor="", reason="", dry_run=True, **params)
-        return becomes(row, after, "sent at once") + compared_payloads(row, after)
+        return render_state_change(row, after, "it is sent at once") + render_payload_comparison(row, after)
 
     def perform(self, row: Invoice, *, actor: str, reason: str, **params: Any) -> str:
         amend(row, actor=actor, reason=reason, **params)
-        return "amended, and sent at once"
+        return "amended; it is sent at once"
