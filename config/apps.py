@@ -8,9 +8,9 @@ from django.db.models.signals import post_migrate
 
 
 class ConsoleApp(admin.AdminConfig):
-    """Django's admin with our site."""
+    """Django's admin app, with our admin site."""
 
-    default = False  # named in INSTALLED_APPS, beside ConfigApp
+    default = False  # INSTALLED_APPS names it explicitly
     default_site = "config.console.site.Console"
 
 
@@ -19,13 +19,13 @@ class ConfigApp(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from config import checks  # noqa: F401  (registers itself)
+        from config import checks  # noqa: F401  (registers the checks)
 
         post_migrate.connect(write_worker_id, sender=self)
 
 
 def write_worker_id(using: str, **_: Any) -> None:
-    """The database makes the ids, so it is the database that must know the worker id."""
+    """Tell the database our worker id, because the database makes the ids."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             f"CREATE OR REPLACE FUNCTION snowflake_worker() RETURNS bigint LANGUAGE sql IMMUTABLE "

@@ -1,4 +1,4 @@
-"""The Celery application: a doorbell and an alarm clock. PostgreSQL is the queue."""
+"""The Celery application. It wakes workers and runs the schedule; PostgreSQL is the queue."""
 
 import os
 from typing import Any
@@ -16,40 +16,40 @@ app.autodiscover_tasks()
 
 
 @signals.setup_logging.connect
-def logs_are_ours(**_: Any) -> None:
-    """Whoever answers this signal keeps Celery from setting handlers, levels and formats of its own."""
+def _keep_logging(**_: Any) -> None:
+    """A receiver of this signal keeps Celery from installing its own log handlers."""
 
 
 @signals.celeryd_after_setup.connect
-def _worker(**_: Any) -> None:
+def _start_worker(**_: Any) -> None:
     _serve_as("worker")
 
 
 @signals.worker_ready.connect
-def _idle(sender: Any, **_: Any) -> None:
-    sender.timer.call_repeatedly(heartbeat.IDLE, heartbeat.beat, ("worker",))
+def _beat_while_idle(sender: Any, **_: Any) -> None:
+    sender.timer.call_repeatedly(heartbeat.IDLE_INTERVAL, heartbeat.beat, ("worker",))
 
 
 @signals.beat_init.connect
-def _beat(**_: Any) -> None:
+def _start_beat(**_: Any) -> None:
     _serve_as("beat")
-    # Sent or not: with Redis away it tries on, and is alive.
+    # Before publishing: without Redis it keeps trying, and is alive.
     signals.before_task_publish.connect(lambda **_: heartbeat.beat("beat"), weak=False)
 
 
-def _serve_as(part: str) -> None:
+def _serve_as(role: str) -> None:
     from config.base.logging import serve_as
 
-    serve_as(part)
-    heartbeat.beat(part)  # a container that was started again finds its old sign
+    serve_as(role)
+    heartbeat.beat(role)  # a restarted container would find its old heartbeat
 
 
 @signals.task_prerun.connect
-def _begin(task_id: str, task: Task, **_: Any) -> None:
+def _bind_context(task_id: str, task: Task, **_: Any) -> None:
     clear_contextvars()
     bind_contextvars(request=task_id, task=task.name)
 
 
 @signals.task_postrun.connect
-def _end(**_: Any) -> None:
+def _clear_context(**_: Any) -> None:
     clear_contextvars()

@@ -68,7 +68,7 @@ INSTALLED_APPS = [
 if find_spec("invoices.dev"):  # demo, seed and simulator: not in the image
     INSTALLED_APPS.append("invoices.dev")
 MIDDLEWARE = [
-    "config.base.tracing.Traced",
+    "config.base.tracing.TracingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.rest.headers.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -335,15 +335,15 @@ RATES = {
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.rest.permissions.BearerToken"],
-    "DEFAULT_PERMISSION_CLASSES": ["config.rest.permissions.Declared"],  # deny what nobody opened
-    "DEFAULT_THROTTLE_CLASSES": ["config.rest.permissions.PerPrincipal"],
+    "DEFAULT_PERMISSION_CLASSES": ["config.rest.permissions.HasDeclaredPermission"],  # deny what nobody opened
+    "DEFAULT_THROTTLE_CLASSES": ["config.rest.permissions.PrincipalThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["config.rest.bodies.ExactJson"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.bodies.OnlyJson",
-    "DEFAULT_PAGINATION_CLASS": "config.rest.paging.Newest",
+    "DEFAULT_PARSER_CLASSES": ["config.rest.bodies.ExactJsonParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.bodies.JsonOnlyNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "config.rest.paging.NewestFirst",
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "config.rest.openapi.Schema",
-    "EXCEPTION_HANDLER": "config.rest.problems.told",
+    "DEFAULT_SCHEMA_CLASS": "config.rest.openapi.OperationSchema",
+    "EXCEPTION_HANDLER": "config.rest.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -364,7 +364,7 @@ SPECTACULAR_SETTINGS = {
         "webhooks.openapi.describe",
         "claims.openapi.describe",
         "config.rest.openapi.describe_health",
-        "config.rest.openapi.finish",
+        "config.rest.openapi.add_components",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",  # from our own static files: no CDN hears of our readers
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -384,7 +384,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "config.base.logging.Line", "style": LOG_FORMAT, "service": SERVICE_CODE, "whole": DEBUG},
+        "line": {
+            "()": "config.base.logging.LineFormatter",
+            "style": LOG_FORMAT,
+            "service": SERVICE_CODE,
+            "with_tracebacks": DEBUG,
+        },
     },
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
     # DEBUG, INFO, WARNING, ERROR.

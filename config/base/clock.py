@@ -1,4 +1,4 @@
-"""The only clock. Business time is read here and passed into SQL as a parameter."""
+"""The only clock. Business time comes from here and is passed to SQL as a parameter."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 
-# HOADON_CLOCK is a number of seconds added to the machine's clock, so that every process of a demo agrees.
+# HOADON_CLOCK: seconds added to the machine's clock, the same in every process of a demo.
 _shift = timedelta(seconds=float(os.environ.get("HOADON_CLOCK") or 0))
 _frozen: datetime | None = None
 
@@ -19,7 +19,7 @@ def now() -> datetime:
 
 
 def today_vn() -> date:
-    """The calendar day in Việt Nam, which is the day that the law speaks of."""
+    """Today in Việt Nam, the legal calendar day."""
     return day_vn(now())
 
 
@@ -28,19 +28,19 @@ def day_vn(instant: datetime) -> date:
 
 
 def at_vn(day: date, hour: int = 0, minute: int = 0) -> datetime:
-    """That hour of that day in Việt Nam; `hour=24` is the midnight that ends it."""
+    """The instant of an hour of a day in Việt Nam; `hour=24` is the midnight at its end."""
     midnight = datetime.combine(day, time(), VIETNAM)
     return (midnight + timedelta(hours=hour, minutes=minute)).astimezone(UTC)
 
 
 def shift_to(hour: int, day: date | None = None) -> float:
-    """The HOADON_CLOCK under which it is now `hour`:00 of that day in Việt Nam, or of today."""
+    """The HOADON_CLOCK that makes it `hour`:00 now, on that day in Việt Nam or today."""
     return (at_vn(day or day_vn(datetime.now(UTC)), hour) - datetime.now(UTC)).total_seconds()
 
 
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
-    """Hold the clock of this process at one instant (tests and simulations)."""
+    """Stop the clock of this process at one instant (tests and simulations)."""
     global _frozen
     before, _frozen = _frozen, at
     try:
@@ -50,7 +50,7 @@ def frozen(at: datetime) -> Iterator[None]:
 
 
 def start_at(hour: int, day: date | None = None) -> None:
-    """Move the clock of this process and of its children to `hour`:00 of that day or of today, once."""
+    """Move the clock of this process and its children to `hour`:00 of that day or today, unless it was moved before."""
     global _shift
     if not os.environ.get("HOADON_CLOCK"):
         os.environ["HOADON_CLOCK"] = str(shift_to(hour, day))

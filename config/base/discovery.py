@@ -1,4 +1,4 @@
-"""What an app offers is found by file name, as Django finds admin.py: metrics.py, timeline.py, search.py and so on."""
+"""Finds the parts of apps by file name, as Django finds admin.py: metrics.py, timeline.py, search.py, actions.py."""
 
 from functools import cache
 from importlib import import_module
@@ -9,8 +9,8 @@ from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
 
-def offered(file_name: str, attribute: str) -> list[Any]:
-    """`attribute` of each app's module of that name, in the order of INSTALLED_APPS. Apps without it are left out."""
+def app_parts(file_name: str, attribute: str) -> list[Any]:
+    """`attribute` of each app's module of that name, in the order of INSTALLED_APPS. Apps without it are skipped."""
     return [getattr(module, attribute) for module in _modules(file_name) if hasattr(module, attribute)]
 
 

@@ -1,8 +1,8 @@
-"""One event a line on stdout, as logfmt or JSON.
+"""One event per line on stdout, as logfmt or JSON.
 
-Our own lines are structlog's: `log.info("[claimed]", order=…)`; `%(order)s` in the event is filled in from its keys.
-Everybody else's, Django's and Celery's, librdkafka's and aiohttp's, come by the standard library. Both meet here,
-and of both only what config/base/redaction.py lists is written.
+Our own code logs with structlog: `log.info("[claimed]", order=…)`; `%(order)s` in the event is filled from its keys.
+Libraries (Django, Celery, librdkafka, aiohttp) log with the standard library. Both pass through LineFormatter, which
+writes only what config/base/redaction.py allows.
 """
 
 import json
@@ -20,14 +20,14 @@ import structlog
 from structlog.contextvars import get_contextvars
 from structlog.typing import Processor
 
-from config.base.redaction import HIDDEN, KEYS, argument, scrubbed, told_of
+from config.base.redaction import HIDDEN, KEYS, describe_error, format_argument, scrub
 
 MARKER = re.compile(r"\[(_?[A-Za-z]{1,32})\]")
 RENDER: dict[str, Processor] = {
     "logfmt": structlog.processors.LogfmtRenderer(),
     "json": structlog.processors.JSONRenderer(partial(json.dumps, ensure_ascii=False)),
 }
-_part = ""
+_role = ""
 
 structlog.configure(
     processors=[structlog.stdlib.render_to_log_args_and_kwargs],
@@ -38,75 +38,74 @@ structlog.configure(
 log = structlog.stdlib.get_logger(__name__)
 
 
-def serve_as(part: str) -> None:
-    """This process is a server: api, worker, beat or consumer. Every line says so, and warnings are lines too."""
-    global _part
-    _part = part
-    logging.raiseExceptions = False  # a line that cannot be written is not printed to stderr either
-    warnings.showwarning = _warned
+def serve_as(role: str) -> None:
+    """Set this process's role: api, worker, beat or consumer. Every line names it. Python warnings are logged too."""
+    global _role
+    _role = role
+    logging.raiseExceptions = False  # a line that cannot be written must not be printed to stderr unredacted
+    warnings.showwarning = _log_warning
 
 
-class Line(logging.Formatter):
-    """`whole` adds exceptions with their messages: for developers, who have nobody's data."""
+class LineFormatter(logging.Formatter):
+    """`with_tracebacks` adds tracebacks with exception messages: for development only, they may hold personal data."""
 
-    def __init__(self, style: str = "", service: str = "", *, whole: bool = False) -> None:
+    def __init__(self, style: str = "", service: str = "", *, with_tracebacks: bool = False) -> None:
         super().__init__()
         self.render = RENDER[style or os.environ.get("LOG_FORMAT", "logfmt")]
         self.service = service or os.environ.get("SERVICE_CODE", "SVC-00150-INVOICE")
-        self.whole = whole
+        self.with_tracebacks = with_tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = self.facts(record)
-        line = str(self.render(None, "", facts))
-        if self.whole and record.exc_info and record.exc_info[1]:
+        line = str(self.render(None, "", self.fields(record)))
+        if self.with_tracebacks and record.exc_info and record.exc_info[1]:
             line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
         return line
 
-    def facts(self, record: logging.LogRecord) -> dict[str, Any]:
-        template, marker = _read(str(record.msg))
-        named = record.args if isinstance(record.args, Mapping) else {}
+    def fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        template, marker = _scrub_template(str(record.msg))
+        named_args = record.args if isinstance(record.args, Mapping) else {}
         keys: dict[str, Any] = {}
-        for source in (get_contextvars(), named, record.__dict__):
+        for source in (get_contextvars(), named_args, record.__dict__):
             for name, value in source.items():
                 if name in KEYS and value is not None and value != "":
                     keys[name] = KEYS[name](value)
         if error := record.exc_info and record.exc_info[1]:
-            keys |= told_of(error)
+            keys |= describe_error(error)
         return {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "service": self.service,
-            **({"part": _part} if _part else {}),
+            **({"part": _role} if _role else {}),
             "logger": record.name,
             **({"marker": marker} if marker else {}),
-            "event": _filled(template, None if named else record.args, keys),
+            "event": _fill(template, None if named_args else record.args, keys),
             **keys,
         }
 
 
 @lru_cache(2048)
-def _read(text: str) -> tuple[str, str]:
-    """A sentence without what may be somebody's, and its marker."""
-    found = MARKER.match(text)
-    start = found.end() if found else 0
-    return text[:start] + scrubbed(text[start:]), found[1] if found else ""
+def _scrub_template(text: str) -> tuple[str, str]:
+    """A log template without possible secrets or personal data, and its marker."""
+    match = MARKER.match(text)
+    start = match.end() if match else 0
+    return text[:start] + scrub(text[start:]), match[1] if match else ""
 
 
-def _filled(template: str, args: Any, keys: dict[str, Any]) -> str:
+def _fill(template: str, args: Any, keys: dict[str, Any]) -> str:
     if not args and "%(" not in template:
         return template
     try:
-        return template % (tuple(map(argument, args)) if args else _Known(keys))
-    except (TypeError, ValueError):  # a number was wanted where we hide a word
+        return template % (tuple(map(format_argument, args)) if args else _AllowedKeys(keys))
+    except (TypeError, ValueError):  # "%d" for a value that was hidden
         return template
 
 
-class _Known(dict[str, Any]):
+class _AllowedKeys(dict[str, Any]):
     def __missing__(self, name: str) -> str:
         return HIDDEN
 
 
-def _warned(
+def _log_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip

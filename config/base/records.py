@@ -1,4 +1,4 @@
-"""What every table of ours has: an id, three timestamps, and rows that are hidden rather than deleted."""
+"""The base of our models: an id, three timestamps, and rows that are hidden instead of deleted."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeVar
@@ -10,9 +10,9 @@ from config.base.ids import Snowflake
 
 
 def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
-    """Write some fields of rows of one model: UPDATE … FROM unnest, one statement, one array a column.
+    """Save some fields of many rows of one model in one statement: UPDATE … FROM unnest, one array per column.
 
-    Django's bulk_update writes a CASE for each row and column, which costs ten times the CPU.
+    Django's bulk_update writes a CASE per row and column, which costs ten times the CPU.
     """
     if not rows:
         return
@@ -37,7 +37,6 @@ T = TypeVar("T", bound=models.Model, covariant=True)
 
 class Rows(models.QuerySet[T]):
     def not_deleted(self) -> Self:
-        """The rows that were not deleted."""
         return self.filter(deleted_at=None)
 
 
@@ -58,12 +57,12 @@ class Record(models.Model):
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Rows are kept for ever: deleting one hides it."""
+        """Hides the row. It is kept for ever."""
         self.deleted_at = clock.now()
         self.save(update_fields=["deleted_at", "updated_at"])
         return 1, {self._meta.label: 1}
 
     def remove(self, why: str) -> None:
-        """Delete, and tell the history why."""
+        """Delete the row, with a reason for its history."""
         self._change_reason = why[:100]
         self.delete()

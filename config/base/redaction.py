@@ -1,7 +1,7 @@
-"""What may be written into the log: a list, not a hunt. A key that is not on it is left out, whoever wrote it.
+"""What may be written to the log: a list of allowed keys. All other keys are left out.
 
-Words of free text can hold anything, so they keep only what cannot be a person or a secret. An exception's message
-is never written: psycopg quotes rows in it, aiohttp requests. Its class, its place and the constraint are enough.
+Free text is scrubbed of everything that may be personal data or a secret. Messages of exceptions are never written,
+because psycopg quotes rows in them and aiohttp requests. Class, stack and constraint are written.
 """
 
 import re
@@ -12,20 +12,20 @@ from types import TracebackType
 
 HIDDEN = "•"
 ROOT = f"{Path(__file__).resolve().parent.parent.parent}/"
-FRAMES = 16  # the innermost ones
+FRAMES = 16  # of a stack: the innermost ones
 
 WORD = re.compile(r"[\w.:/<>+,-]{0,80}", re.ASCII)
-CLASS = re.compile(r"(?!.{32})_?(?:[A-Z]{1,5}[a-z]+)+")  # shorter than any token of ours, and in humps
+CLASS = re.compile(r"(?!.{32})_?(?:[A-Z]{1,5}[a-z]+)+")  # CamelCase, and shorter than any token of ours
 SUSPECT = re.compile(
-    r"""\b\w+://\S+                                                # addresses carry logins and tokens
+    r"""\b\w+://\S+                                                # URLs carry logins and tokens
     | [\w.+-]+@[\w.-]+                                             # e-mail
     | (?:whsec_|eyJ)\S* | \bBearer\s+\S+
     | (?i:pass|secret|token|key|auth|cookie)\w*["']?\s*[=:]\s*\S+
-    | (?<![\w-])                                                   # whatever is long and no CODE_OF_WORDS
+    | (?<![\w-])                                                   # long strings that are not a CODE_OF_WORDS
       (?!(?:[A-Z]{2,15}_)+[A-Z]{2,15}(?![\w-])|(?:[a-z]{2,15}_)+[a-z]{2,15}(?![\w-]))[\w-]{20,}
     | \+?\d(?:[ .-]?\d){5,}                                        # phones, tax codes, personal ids
     | "[^"]*" | '[^']*' | “[^”]*”
-    | \S*[^\x00-\x7f]\S*                                           # every second Vietnamese name, and no word of ours
+    | \S*[^\x00-\x7f]\S*                                           # Vietnamese names; our own words are ASCII
     """,
     re.VERBOSE,
 )
@@ -38,7 +38,7 @@ def number(value: object) -> object:
 
 
 def key(value: object) -> str:
-    """An id that the platform, Kafka or we gave: written whole, for it is what people search for."""
+    """An id of the platform, of Kafka or of ours, unchanged: operators search the log for it."""
     return str(value)[:120]
 
 
@@ -46,7 +46,7 @@ def word(value: object) -> str:
     return _word(str(value))
 
 
-@lru_cache(2048)  # there are few words, and each is written a million times
+@lru_cache(2048)  # few different words, each logged very often
 def _word(text: str) -> str:
     return text if WORD.fullmatch(text) and not SUSPECT.search(text) else HIDDEN
 
@@ -57,33 +57,33 @@ def class_name(value: object) -> str:
 
 
 def words(value: object) -> str:
-    return scrubbed(str(value))[:200]
+    return scrub(str(value))[:200]
 
 
 KEYS: dict[str, Callable[[object], object]] = {
-    # which order, and whose work it is part of
+    # the order, and the work that the line belongs to
     "order": key, "invoice": key, "merchant": key, "partition": number, "trace": key, "request": key, "task": word,
-    # which row of ours
+    # a row
     "account": key, "delivery": key, "endpoint": key, "webhook": key, "payment": key, "source": key,
-    # what was done, and how it went
-    "act": word, "state": word, "came_from": word, "actor": word, "attempt": number, "delay": number,
+    # what was done, and its result
+    "state": word, "came_from": word, "actor": word, "attempt": number, "delay": number,
     "outcome": word, "code": word, "reason": word, "error": class_name, "number": key, "kind": word, "type": word,
     "op": word, "login": number, "edited": number, "count": number, "seconds": number, "since": key,
     "digest": key, "until": key, "invoices": number, "rows": number, "broken": number, "seq": number, "what": words,
-    "day": key, "ours": number, "theirs": number, "accounts": number, "tries": number, "told": words, "why": words,
-    # by whom, and at which door
-    "provider": word, "route": word, "method": word, "status": number, "name_fingerprint": word, "address_fingerprint": word,
-    "facility": word, "at": word,
+    "day": key, "ours": number, "theirs": number, "accounts": number, "tries": number, "why": words,
+    # where
+    "provider": word, "route": word, "method": word, "status": number, "facility": word, "at": word,
+    "name_fingerprint": word, "address_fingerprint": word,
 }  # fmt: skip
 
 
-@lru_cache(2048)  # a template is written a million times
-def scrubbed(text: str) -> str:
+@lru_cache(2048)  # few different templates, each logged very often
+def scrub(text: str) -> str:
     return SUSPECT.sub(HIDDEN, text)
 
 
-def argument(value: object) -> object:
-    """What a stranger wants to put into their sentence: small numbers and kinds of errors, nothing else."""
+def format_argument(value: object) -> object:
+    """A library's log argument: only small numbers and classes of exceptions are shown."""
     if isinstance(value, BaseException):
         return type(value).__name__
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**6):
@@ -91,19 +91,19 @@ def argument(value: object) -> object:
     return HIDDEN
 
 
-def told_of(error: BaseException) -> dict[str, object]:
-    """What went wrong and where, without a word of what it was said about."""
-    told: dict[str, object] = {"error": type(error).__name__}
+def describe_error(error: BaseException) -> dict[str, object]:
+    """An exception's class, cause, SQLSTATE, constraint and stack, without its message."""
+    keys: dict[str, object] = {"error": type(error).__name__}
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
-        told["cause"] = type(cause).__name__
-    for one in filter(None, (error, cause)):
-        if state := getattr(one, "sqlstate", None):
-            told |= {"sqlstate": state}
-            if constraint := getattr(getattr(one, "diag", None), "constraint_name", None):
-                told["constraint"] = constraint
-    told["stack"] = _stack(error.__traceback__)
-    return told
+        keys["cause"] = type(cause).__name__
+    for exception in filter(None, (error, cause)):
+        if state := getattr(exception, "sqlstate", None):
+            keys |= {"sqlstate": state}
+            if constraint := getattr(getattr(exception, "diag", None), "constraint_name", None):
+                keys["constraint"] = constraint
+    keys["stack"] = _stack(error.__traceback__)
+    return keys
 
 
 def _stack(at: TracebackType | None) -> str:

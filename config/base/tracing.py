@@ -1,7 +1,7 @@
-"""Which work a line of the log belongs to: a request, a task, a message; and the trace that it is part of.
+"""The context of log lines: the request, task or message they belong to, and its trace.
 
-A trace begins at the door, by W3C traceparent or by us. It is kept on the payment and its invoice, so that a worker
-which takes two hundred of them writes under each one's own trace.
+A trace id comes with a request (W3C traceparent) or is generated. It is stored on the payment and its invoice, so that
+a worker with two hundred invoices logs each one under its own trace.
 """
 
 import re
@@ -21,28 +21,28 @@ from structlog.stdlib import get_logger
 log = get_logger(__name__)
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 REQUEST = re.compile(r"[\w.-]{1,64}", re.ASCII)
-UNTOLD = ("/v1/api/health", "/metrics", "/static/")  # machines ask every second
+UNLOGGED = ("/v1/api/health", "/metrics", "/static/")  # polled every second
 
 
-def within(traceparent: str = "", **names: Any) -> AbstractContextManager[None]:
-    """What is logged in this block belongs to this trace: the caller's where it is well-formed, else a new one."""
-    given = TRACEPARENT.fullmatch(traceparent)
-    return bound_contextvars(trace=given[1] if given else secrets.token_hex(16), **names)
+def new_trace(traceparent: str = "", **names: Any) -> AbstractContextManager[None]:
+    """Logs in this block have the trace id of a well-formed `traceparent`, or else a new one."""
+    match = TRACEPARENT.fullmatch(traceparent)
+    return bound_contextvars(trace=match[1] if match else secrets.token_hex(16), **names)
 
 
-def continuing(trace: uuid.UUID | None) -> AbstractContextManager[None]:
-    """What is logged in this block belongs to a trace that a row carried here."""
+def continue_trace(trace: uuid.UUID | None) -> AbstractContextManager[None]:
+    """Logs in this block have the trace id that a row carries."""
     return bound_contextvars(**({"trace": trace.hex} if trace else {}))
 
 
 def trace_id() -> uuid.UUID | None:
-    """The trace that we are in, for the rows that carry it on."""
+    """The current trace id, to be stored on rows."""
     trace = get_contextvars().get("trace")
     return uuid.UUID(trace) if trace else None
 
 
-class Traced:
-    """The outermost middleware: one line a request, by its route; a path may hold a token."""
+class TracingMiddleware:
+    """The outermost middleware. Logs one line per request, with its route, because a path may hold a token."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -51,11 +51,11 @@ class Traced:
         given = request.headers.get("X-Request-Id", "")
         name = given if REQUEST.fullmatch(given) else secrets.token_hex(8)
         started = time.perf_counter()
-        with within(request.headers.get("traceparent", ""), request=name):
+        with new_trace(request.headers.get("traceparent", ""), request=name):
             response = self.get_response(request)
-            if not request.path.startswith(UNTOLD):
-                told = {"method": request.method, "route": _route(request), "status": response.status_code}
-                log.info("[request]", **told, seconds=time.perf_counter() - started)
+            if not request.path.startswith(UNLOGGED):
+                fields = {"method": request.method, "route": _route(request), "status": response.status_code}
+                log.info("[request]", **fields, seconds=time.perf_counter() - started)
         response.headers["X-Request-Id"] = name
         return response
 
@@ -64,8 +64,8 @@ def _route(request: HttpRequest) -> str | None:
     return request.resolver_match.route if request.resolver_match else None
 
 
-def _failed(request: HttpRequest | None = None, **_: Any) -> None:
+def _log_failure(request: HttpRequest | None = None, **_: Any) -> None:
     log.exception("[requestFailed]", route=_route(request) if request else None)
 
 
-got_request_exception.connect(_failed, dispatch_uid="requests that failed are told once")
+got_request_exception.connect(_log_failure, dispatch_uid="log each failed request once")

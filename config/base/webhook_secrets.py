@@ -1,4 +1,4 @@
-"""Standard Webhooks secrets: what one looks like, and the lists of them that the environment holds."""
+"""Standard Webhooks secrets: their format, and lists of them in environment variables."""
 
 import base64
 import re
@@ -14,32 +14,33 @@ def make() -> str:
 
 
 def size(secret: str) -> int:
-    """How many bytes a secret holds. Raises ValueError, which never quotes it, where it is none."""
+    """The number of bytes of a secret. Raises ValueError for a malformed one; the message never quotes it."""
     try:
         count = len(base64.b64decode(secret.removeprefix(PREFIX), validate=True))
     except ValueError:
         count = 0
     if not secret.startswith(PREFIX) or not count:
-        raise ValueError(f'it must be "{PREFIX}" and then base64')
+        raise ValueError(f'it must be "{PREFIX}" followed by base64')
     return count
 
 
 def read(variable: str, text: str) -> dict[str, str]:
-    """Label and secret of each entry of a space-separated list: `label:whsec_…`, or plain with its position as label.
+    """Label and secret of each entry of a space-separated list. Entries are `label:whsec_…`, or `whsec_…` alone, whose
+    label is its position.
 
-    Raises ValueError with the variable and the position, never the value.
+    Raises ValueError that names the variable and the position, never the value.
     """
-    found: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     for at, entry in enumerate(text.split(), start=1):
         label, colon, secret = entry.rpartition(":")
         label = label if colon else str(at)
         try:
             size(secret)
         except ValueError as error:
-            raise ValueError(f"{variable}, entry {at}, is no webhook secret: {error}.") from None
+            raise ValueError(f"{variable}, entry {at}, is not a webhook secret: {error}.") from None
         if not LABEL.fullmatch(label):
             raise ValueError(f"{variable}, entry {at}: a label has 1 to 20 letters, digits, dots, dashes or _.")
-        if label in found:
+        if label in parsed:
             raise ValueError(f"{variable}, entry {at}: the label {label} is used twice.")
-        found[label] = secret
-    return found
+        parsed[label] = secret
+    return parsed

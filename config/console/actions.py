@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from config.base.discovery import offered
+from config.base.discovery import app_parts
 from config.console import action_log
 
 MAX_ROWS = 100  # of one action page; bulk runs are for more
@@ -84,7 +84,7 @@ class ActionAdmin(admin.ModelAdmin):
     change_form_template = "actions/change_form.html"
 
     def all_operator_actions(self) -> list[OperatorAction]:
-        added = [actions.get(self.opts.label, []) for actions in offered("actions", "ACTIONS")]
+        added = [actions.get(self.opts.label, []) for actions in app_parts("actions", "ACTIONS")]
         return [*self.operator_actions, *(action() for actions in added for action in actions)]
 
     def get_urls(self) -> list[URLPattern]:

@@ -1,4 +1,4 @@
-"""How values read in the console: money, states, tables, JSON."""
+"""Formats values for the console: money, states, times, tables."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ NOTHING = "–"
 
 
 def dong(amount: int) -> str:
-    """1234567 → 1.234.567 ₫, in one piece."""
+    """1234567 → "1.234.567 ₫", with a no-break space."""
     return f"{amount:,}".replace(",", ".") + "\u00a0₫"
 
 
@@ -22,12 +22,12 @@ def badge(word: str) -> SafeString:
 
 
 def format_time(at: datetime | None) -> str:
-    """To the second: what happened in what order is the question."""
+    """To the second, so that the order of events is visible."""
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else NOTHING
 
 
 def html_table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
-    """Numbers stand right."""
+    """An HTML table. Integers are money, aligned right."""
     heads = format_html_join("", "<th>{}</th>", ((text,) for text in head))
     body = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in rows))
     return format_html('<table class="facts"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)

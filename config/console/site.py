@@ -1,4 +1,4 @@
-"""The operators' console: Django admin, ordered by what operators do, with a home page that shows the day."""
+"""The operators' console: Django's admin site, with grouped lists and a home page that shows the day."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-GROUPS = {  # heading, its lists in the order of their use; what is not named here comes last
+GROUPS = {  # the sidebar: heading and lists; lists that are missing here come last
     "Invoices": [
         "invoices.Invoice", "invoices.InvoiceIssuance", "invoices.InvoiceFile", "invoices.InvoiceAuditTracing",
         "invoices.AuditVerification",
@@ -21,7 +21,7 @@ GROUPS = {  # heading, its lists in the order of their use; what is not named he
     "Webhooks": [
         "webhooks.WebhookEvent", "webhooks.WebhookDelivery", "webhooks.WebhookEndpoint", "merchants.Quarantine",
     ],
-    "Running it": ["invoices.Partition", "config.Configuration", "invoices.LegalRules", "auth.User", "auth.Group"],
+    "Administration": ["invoices.Partition", "config.Configuration", "invoices.LegalRules", "auth.User", "auth.Group"],
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ class Console(AdminSite):
         return super().index(request, {**self.home_context(request), **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """The lists that the user may see, grouped for the navigation; one app's own for Django's page of it."""
+        """The lists that the user may see, grouped for the sidebar. With `app_label`: Django's list of that app."""
         apps = super().get_app_list(request, app_label)
         if app_label:
             return apps

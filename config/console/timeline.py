@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
-from config.base.discovery import offered
+from config.base.discovery import app_parts
 
 MAX_ENTRIES = 100  # from one table; the oldest beyond that are replaced by a link
 
@@ -50,7 +50,7 @@ class TimelineEntry:
 
 def collect_entries(context: TimelineContext) -> list[TimelineEntry]:
     """All apps' entries in the order of time. The number of queries does not depend on their number."""
-    entries = [entry for entries_of_app in offered("timeline", "entries") for entry in entries_of_app(context)]
+    entries = [entry for entries_of_app in app_parts("timeline", "entries") for entry in entries_of_app(context)]
     return _with_user_names(sorted(entries, key=lambda entry: entry.at))
 
 

@@ -148,7 +148,7 @@ ALERTS = [
     Alert(
         "PaymentsNotApplied",
         "Verified payments were refused or failed here: the sale is paid and has no invoice.",
-        gauge="webhooks_not_acted",
+        gauge="webhooks_not_applied",
         labels={"type": ("payment.succeeded",)},
         threshold=1,
         check="Console → Webhook events, status refused or failed: `error` says which field does not add up.",

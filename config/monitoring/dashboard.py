@@ -79,10 +79,10 @@ ROWS: list[tuple[str, list[Panel]]] = [
         "Orders and invoices",
         [
             graph("Events a minute", rate("events_accepted", "route", "outcome")),
-            graph("Opened a minute", rate("opened", "by")),
+            graph("Opened a minute", rate("invoices_opened", "by")),
             graph("Claims a minute", rate("claims", "kind")),
-            graph("Ended a minute", rate("ended", "state")),
-            graph("Failures a minute", rate("failures", "reason")),
+            graph("Ended a minute", rate("invoices_ended", "state")),
+            graph("Failures a minute", rate("invoices_failures", "reason")),
             graph(
                 "Failed and ended, the last quarter of an hour",
                 gauge("invoices_failed_recently", "reason"),
@@ -90,8 +90,8 @@ ROWS: list[tuple[str, list[Panel]]] = [
             ),
             graph(
                 "From payment to number",
-                within("time_to_issue_seconds", 0.5),
-                within("time_to_issue_seconds", 0.95),
+                within("invoices_time_to_issue_seconds", 0.5),
+                within("invoices_time_to_issue_seconds", 0.95),
                 unit="s",
             ),
             graph("From payment to number, today", gauge("paid_to_issued_seconds", "quantile"), unit="s"),
@@ -103,7 +103,7 @@ ROWS: list[tuple[str, list[Panel]]] = [
         [
             graph("Open", gauge("invoices_open", "state", "partition")),
             graph("How late the oldest is", gauge("invoices_oldest_seconds", "state", "partition"), unit="s"),
-            graph("Retries and doubts a minute", rate("retries"), rate("doubts")),
+            graph("Retries and doubts a minute", rate("issuance_retries"), rate("invoices_uncertain")),
             graph("Claims open, and closing soon", gauge("claims_open"), gauge("claims_closing")),
             graph("Parked payments", gauge("payments_parked", "reason")),
             graph("Corrections owed, files missing", gauge("corrections_owed"), gauge("files_missing")),
@@ -161,7 +161,7 @@ ROWS: list[tuple[str, list[Panel]]] = [
         [
             graph("Turned away a minute", rate("webhook_rejects", "route", "reason")),
             graph("Turned away in an hour", gauge("webhooks_rejected", "route", "reason")),
-            graph("Not acted on", gauge("webhooks_not_acted", "status", "type")),
+            graph("Not acted on", gauge("webhooks_not_applied", "status", "type")),
             graph("Deliveries that wait, and dead ones", gauge("deliveries_pending"), gauge("deliveries_dead")),
             graph("How late the oldest delivery is", gauge("deliveries_oldest_seconds"), unit="s"),
             graph("Endpoints", gauge("endpoints_disabled"), gauge("endpoints_failing"), gauge("endpoints_given_up")),

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.db import connection
 from django.urls import reverse
 
-from config.base.discovery import offered
+from config.base.discovery import app_parts
 
 Labels = tuple[str, ...]
 
@@ -43,7 +43,7 @@ class Gauge:
 
 def collect_gauges() -> dict[str, Gauge]:
     """All gauges by name, in the order of the apps. The number of queries is fixed."""
-    return {gauge.name: gauge for gauges_of_app in offered("metrics", "gauges") for gauge in gauges_of_app()}
+    return {gauge.name: gauge for gauges_of_app in app_parts("metrics", "gauges") for gauge in gauges_of_app()}
 
 
 def scalar_gauge(name: str, help: str, value: float, link: str = "") -> Gauge:

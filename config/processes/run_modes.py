@@ -1,6 +1,6 @@
-"""The run modes: with which command, and with which flags, each of our processes runs. `manage.py run` runs one.
+"""The run modes: the command line of each of our processes. `manage.py run` runs one.
 
-Production, `make dev`, the demo, chaos and the bench all take their commands from here.
+Production, `make dev`, the demo, the chaos tests and the benchmark all use these commands.
 """
 
 import sys
@@ -23,7 +23,7 @@ def api(port: int, host: str = "127.0.0.1") -> list[str]:
 
 
 def worker(name: str, *queues: str) -> list[str]:
-    # One process a slot: a prefork child never hears of SIGTERM, and the pump must finish what it has open.
+    # --pool solo: a prefork child gets no SIGTERM, and the pump must finish the calls that it has open.
     return [
         sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker", "--pool", "solo",
         "--queues", ",".join(queues), "--hostname", f"{name}@%h", "--loglevel", "warning",

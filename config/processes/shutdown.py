@@ -1,4 +1,4 @@
-"""The flag that SIGTERM sets. Every long loop checks it between two steps and finishes what is in flight."""
+"""The flag that SIGTERM sets. Long loops check it between two steps and finish what is in flight."""
 
 import threading
 
@@ -6,7 +6,7 @@ from config.processes.heartbeat import beat
 
 
 class ShutdownFlag(threading.Event):
-    """Checking the flag is also the process's heartbeat: a loop that hangs falls silent."""
+    """Checking the flag also records a heartbeat, so the heartbeat of a loop that hangs gets old."""
 
     def __init__(self, role: str) -> None:
         super().__init__()

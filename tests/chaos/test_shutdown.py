@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from psycopg.errors import LockNotAvailable
 
-from config.management.commands.run import patience
+from config.management.commands.run import session_timeouts
 from config.processes.run_modes import api, beat, manage, worker
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
@@ -92,7 +92,7 @@ def test_a_migration_blocked_by_a_slow_report_times_out_before_payments_do(clust
     connect = partial(psycopg.connect, **connection.get_connection_params())
     with PaymentFlow(cluster) as flow, connect() as report, connect(autocommit=True) as migration:
         report.execute("SELECT FROM invoices_invoice LIMIT 1")  # its transaction stays open
-        migration.execute(patience())
+        migration.execute(session_timeouts())
         with pytest.raises(LockNotAvailable):
             migration.execute("ALTER TABLE invoices_invoice ADD COLUMN later integer")
         flow.wait_for_more()

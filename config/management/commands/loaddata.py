@@ -1,9 +1,11 @@
+"""Django's loaddata, which also respects `seed_only` models."""
+
 from django.core.management.commands import loaddata
 from django.core.serializers.base import DeserializedObject
 
 
 class Command(loaddata.Command):
-    help = "As Django's; but a row that belongs to operators (`seed_only`) is added once and never overwritten."
+    help = "As Django's, but rows that operators edit (`seed_only` models) are added once and never overwritten."
 
     def save_obj(self, obj: DeserializedObject) -> bool:
         row = obj.object

@@ -1,4 +1,4 @@
-"""`manage.py run MODE`: what the image runs. The process becomes the server, the worker or beat: signals go to it."""
+"""`manage.py run MODE`: what the image runs. It replaces itself, so that signals reach the server or worker."""
 
 import os
 from argparse import ArgumentParser
@@ -19,56 +19,56 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         mode = parser.add_subparsers(dest="mode", required=True, metavar="MODE")
-        mode.add_parser("api", help=f"the HTTP server, at {settings.API_HOST}:{settings.PORT}")
-        worker = mode.add_parser("worker", help="one slot of work, from the queues that are named")
+        mode.add_parser("api", help=f"the HTTP server, on {settings.API_HOST}:{settings.PORT}")
+        worker = mode.add_parser("worker", help="one worker for the named queues")
         worker.add_argument(
             "queues", nargs="+", choices=settings.QUEUES, metavar="QUEUE", help=" ".join(settings.QUEUES)
         )
-        mode.add_parser("beat", help="the alarm clock; one is enough, two do no harm")
-        mode.add_parser("consumer", help="follow the platform's Kafka topics")
-        mode.add_parser("migrate", help="tables and seed data, while everything else runs; then it ends")
+        mode.add_parser("beat", help="the scheduler; one is enough, two do no harm")
+        mode.add_parser("consumer", help="the consumer of the platform's Kafka topics")
+        mode.add_parser("migrate", help="migrate the tables and load seed data, while everything else runs")
 
     def handle(self, *_: Any, mode: str, **options: Any) -> None:
         match mode:
             case "api":
-                become(run_modes.api(settings.PORT, settings.API_HOST))
+                exec_command(run_modes.api(settings.PORT, settings.API_HOST))
             case "worker":
-                become(run_modes.worker(options["queues"][0], *options["queues"]))
+                exec_command(run_modes.worker(options["queues"][0], *options["queues"]))
             case "beat":
-                become(run_modes.beat())
+                exec_command(run_modes.beat())
             case "consumer":
-                become(run_modes.consumer())
+                exec_command(run_modes.consumer())
             case "migrate":
                 migrate()
 
 
-def become(command: list[str]) -> None:
+def exec_command(command: list[str]) -> None:
     os.chdir(settings.ROOT)
-    os.execv(command[0], command)  # noqa: S606  (no shell; the process keeps its id, so that SIGTERM finds it)
+    os.execv(command[0], command)  # noqa: S606  (no shell; the process keeps its id, so that SIGTERM reaches it)
 
 
-def patience() -> str:
-    """Of a migration's session: short for locks, without an end for what it does with them."""
+def session_timeouts() -> str:
+    """For a migration's session: a short wait for locks, no limit for its statements."""
     return f"SET lock_timeout = {settings.MIGRATE_LOCK_TIMEOUT_MS}; SET statement_timeout = 0"
 
 
 def migrate() -> None:
-    """Tables and seeds. A lock that is not to be had soon is given up, so that nobody queues up behind us.
+    """Migrate the tables and load the seed data. In production, refuse what `check --deploy` refuses.
 
-    Raises CommandError where that happened: nothing is half done, run it again. In production it refuses what
-    `check --deploy` refuses.
+    Raises CommandError if a lock is not free soon. Waiting longer would block every query behind us. Nothing is half
+    done then; run it again.
     """
     if not settings.DEVELOPMENT:
         call_command("check", deploy=True)
     with connection.cursor() as cursor:
-        cursor.execute(patience())
+        cursor.execute(session_timeouts())
     try:
         call_command("migrate")
         call_command("loaddata", *run_modes.SEEDS)
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             raise CommandError(
-                f"Somebody held a table for longer than {settings.MIGRATE_LOCK_TIMEOUT_MS} ms. "
-                "The migration at hand was rolled back; run this again."
+                f"A table was locked for longer than {settings.MIGRATE_LOCK_TIMEOUT_MS} ms. "
+                "The current migration was rolled back; run this again."
             ) from error
         raise
