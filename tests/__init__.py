@@ -1,4 +1,4 @@
 from datetime import date
 
-# The day on which the suite, chaos and the bench take place, whenever they run: its symbols and rates are that year's.
+# The day of the suite, chaos and the bench, whenever they run: symbols and tax rates are those of its year.
 DAY = date(2026, 9, 15)

@@ -1,8 +1,9 @@
-"""A small cast and plain builders. Every builder takes keyword overrides."""
+"""Builders of test data: merchants, payloads, and invoices in each state. All take keyword overrides."""
 
 import base64
 import itertools
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,12 @@ from django.conf import settings
 from standardwebhooks.webhooks import Webhook
 
 from config.base import clock
+from invoices.audit import Event, Outcome
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move_one
 from invoices.opening.conclude import apply_facts
-from invoices.opening.facts import payment as payment_fact
+from invoices.opening.facts import parse_payment as payment_fact
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 
 _count = itertools.count(1)
@@ -62,14 +64,14 @@ def account(
 
 
 def tenant(merchant: Merchant, **overrides: Any) -> dict[str, Any]:
-    """The merchant as the simulated provider knows it."""
+    """The merchant as a tenant of the simulated provider."""
     tax_code = merchant.tax_info.tax_code
     series = [{"template": lane.template, "symbol": lane.symbol} for lane in merchant.accounts.all()]
     return {"taxCode": tax_code, "password": f"pass-{merchant.code}", "series": series, **overrides}
 
 
 def tax_code_of(number: int) -> str:
-    """A tax code with a valid check digit, one for each number."""
+    """A tax code with a valid check digit, different for each number."""
     for nine in itertools.count(number % 10**7 * 3):
         digits = f"03{nine % 10**7:07d}"
         check = 10 - sum(int(d) * w for d, w in zip(digits, (31, 29, 23, 19, 17, 13, 7, 5, 3), strict=True)) % 11
@@ -124,6 +126,18 @@ def request(of: dict[str, Any], **overrides: Any) -> dict[str, Any]:
     return {**data, **overrides}
 
 
+def step_to(
+    to: State, event: Event, *, outcome: Outcome = Outcome.OK, reason: str = "", **changes: Any
+) -> Callable[[Invoice], Step]:
+    """A decision for `move`: every row takes this step."""
+    return lambda _: Step(to=to, event=event, outcome=outcome, reason=reason, changes=changes)
+
+
+def move_to(invoice: Invoice, to: State, event: Event, *, actor: str = "test", **step: Any) -> Invoice:
+    """Move one invoice; the other keywords are those of `step_to`. Raises WrongState."""
+    return move_one(invoice, step_to(to, event, **step), actor=actor)
+
+
 def waiting(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
     """An invoice that waits for its buyer's claim."""
     opening = apply_facts(*payment_fact(payment(merchant or seller(), **overrides)), actor="test")
@@ -136,23 +150,23 @@ def queued(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
     invoice = waiting(merchant, **overrides)
     if invoice.state == State.QUEUED:
         return invoice
-    return move_one(invoice, State.QUEUED, actor="test", event="queued", not_before=clock.now())
+    return move_to(invoice, State.QUEUED, Event.CLAIM_EXPIRED, actor="test", not_before=clock.now())
 
 
 def sending(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
-    """An invoice that a worker took, as `take` leaves it."""
-    from invoices.issuing.take import _commit_to_send
+    """An invoice that a worker took, in the state that `take` leaves it in."""
+    from invoices.issuing.take import commit_to_send
 
     invoice = queued(merchant, **overrides)
-    _commit_to_send([invoice.pk], {invoice.account_id: invoice.account}, 0.0)
+    commit_to_send([invoice.pk], {invoice.account_id: invoice.account}, 0.0)
     return Invoice.objects.get(pk=invoice.pk)
 
 
-def in_doubt(**overrides: Any) -> Invoice:
-    """An invoice that a provider may have."""
+def uncertain(**overrides: Any) -> Invoice:
+    """An UNCERTAIN invoice: the provider may have it."""
     invoice = sending(**overrides)
     doubt = {"first_uncertain_at": clock.now(), "final_lookup_at": clock.now() + timedelta(days=1), "attempts": 1}
-    return move_one(invoice, lambda _: Step(State.UNCERTAIN, "uncertain", changes=doubt), actor="worker")
+    return move_to(invoice, State.UNCERTAIN, Event.UNCERTAIN, actor="worker", **doubt)
 
 
 def issued(merchant: Merchant | None = None, *, number: str = "", **overrides: Any) -> Invoice:
@@ -165,23 +179,23 @@ def issued(merchant: Merchant | None = None, *, number: str = "", **overrides: A
         "lookup_code": "ABC123",
         "issued_at": clock.now(),
     }
-    return move_one(invoice, lambda _: Step(State.ISSUED, "issued", changes=facts), actor="worker")
+    return move_to(invoice, State.ISSUED, Event.ISSUED, actor="worker", **facts)
 
 
 def failed(merchant: Merchant | None = None, *, failure: str = "refused", **overrides: Any) -> Invoice:
     """A FAILED invoice that no provider knows."""
     changes = {"failure": failure, "failure_code": "TAX_CODE_INVALID", "failure_message": "The tax code is unknown."}
-    return move_one(queued(merchant, **overrides), State.FAILED, actor="worker", event="refused", **changes)
+    return move_to(queued(merchant, **overrides), State.FAILED, Event.REFUSED, actor="worker", **changes)
 
 
 def refused(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
-    """An invoice that was sent, and refused for its buyer's tax code."""
+    """A FAILED invoice that was sent and refused for its buyer's tax code."""
     invoice = sending(merchant, **{"buyer": COMPANY, **overrides})
     InvoiceIssuance.objects.filter(pk=invoice.exposed_by).update(outcome="refused", ended_at=clock.now())
     unexposed = {"exposed_at": None, "exposed_by": None, "attempts": 1}
     why = {"failure": "refused", "failure_code": "TAX_CODE_INVALID", "failure_message": "The tax code is unknown."}
     changes = {**unexposed, **why, "failure_field": "buyer.tax_code"}
-    return move_one(invoice, lambda _: Step(State.FAILED, "refused", changes=changes), actor="worker")
+    return move_to(invoice, State.FAILED, Event.REFUSED, actor="worker", **changes)
 
 
 def signed(

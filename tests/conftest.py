@@ -10,14 +10,14 @@ from django.conf import settings
 from django.core.management import call_command
 
 from config.base import clock
-from config.base.logging import Line
+from config.base.logging import LineFormatter
 from invoices import queues
 from invoices.dev.simulator import Simulator, running
 from invoices.issuing import calls
 from invoices.models import LegalRules
 from tests.browser import CHROMIUM, chromium
 
-# A busy machine is no counterexample.
+# A slow machine must not fail a property test.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
 
@@ -32,31 +32,31 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def the_law(request: pytest.FixtureRequest) -> None:
-    """A test may find the tables emptied by a transactional one before it; the law holds all the same."""
+def legal_rules_loaded(request: pytest.FixtureRequest) -> None:
+    """Load the legal rules again if a transactional test has emptied the tables."""
     if _transactional(request):
         request.getfixturevalue("transactional_db")
     elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
         request.getfixturevalue("db")
     else:
         return
-    LegalRules._known_until = 0.0  # no test has what is left of another's minute
+    LegalRules._known_until = 0.0  # no rules cached by an earlier test
     if not LegalRules.objects.exists():
         call_command("loaddata", "legal_rules", verbosity=0)
 
 
 @pytest.fixture
-def unmoved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's own clock, where a shell's `date` or a process that serves production is told or tells the time."""
+def real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own clock, for tests with a shell's `date` or a process in production mode."""
     monkeypatch.setattr(clock, "_shift", timedelta(0))
     monkeypatch.setenv("HOADON_CLOCK", "0")
 
 
 @pytest.fixture(autouse=True)
-def bells_are_clear(request: pytest.FixtureRequest) -> None:
+def clear_wakeups(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
-        with redis.Redis.from_url(settings.REDIS_URL) as patient:  # the product's gives up after 0.2 s
-            patient.flushdb()
+        with redis.Redis.from_url(settings.REDIS_URL) as client:  # the product's client gives up after 0.2 s
+            client.flushdb()
         queues._paused_until = 0.0
 
 
@@ -67,7 +67,7 @@ def _transactional(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test may talk to anything but this machine."""
+    """A test may connect only to this machine."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -87,8 +87,8 @@ def provider() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def quick(settings: Any) -> Iterator[None]:
-    """Settle times of a test's patience."""
+def short_delays(settings: Any) -> Iterator[None]:
+    """Short settle times, look-up and retry delays."""
     settings.PROVIDER_SETTLE, settings.LOOKUP_STEPS = 0.2, [0.1, 0.2, 0.4]
     settings.RETRY_STEPS = [0.1, 0.1, 0.1]
     forget_limits()
@@ -103,8 +103,8 @@ def forget_limits() -> None:
 
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """`text` is what stdout would say."""
-    caplog.handler.setFormatter(Line())
+    """`text` has the lines that stdout would have."""
+    caplog.handler.setFormatter(LineFormatter())
     return caplog
 
 
@@ -116,13 +116,13 @@ def media(settings: Any, tmp_path: Any) -> Any:
 
 @pytest.fixture
 def groups(db: None) -> None:
-    """The console's groups of users, with what each may do."""
+    """The console's user groups with their permissions."""
     call_command("loaddata", "permissions", verbosity=0)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if not CHROMIUM:
-        pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
     with chromium() as browser:
         yield browser

@@ -1,4 +1,4 @@
-"""Loaded before Django: where and when the suite runs."""
+"""Loaded before Django: the servers and the clock of the suite."""
 
 import os
 
@@ -8,7 +8,7 @@ from tests import DAY
 os.environ.setdefault(
     "HOADON_LOCAL", os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".local", "test")
 )
-clock.start_at(10, DAY)  # between 22:00 and 24:00 no claim window opens
+clock.start_at(10, DAY)  # at 10:00: from 22:00 on no claim window opens
 
 # Workers of one run share one Valkey, each with a database of its own.
 worker = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -1,4 +1,4 @@
-"""Bring a program in by the system's package manager where that is possible, and say so where it is not."""
+"""Install a program with the system's package manager. If that fails, say why and exit 0."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ COMMANDS = {
 
 def main(program: str) -> str:
     if os.geteuid() != 0:
-        return f"{program} is missing and only root may install it; try `sudo apt-get install {program}`."
+        return f"{program} is missing and only root can install it: `sudo apt-get install {program}`."
     for manager, (*before, install) in COMMANDS.items():
         if shutil.which(manager):
             for command in [*before, [*install, program]]:
                 if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
                     return f"{program} could not be installed: `{' '.join(command)}` failed."
             return ""
-    return f"{program} is missing and no package manager that we know is here."
+    return f"{program} is missing and no known package manager was found."
 
 
 if __name__ == "__main__":
     if problem := main(sys.argv[1]):
-        sys.stderr.write(f"{problem} The tests that need it will be skipped and will say why.\n")
+        sys.stderr.write(f"{problem} The tests that need it will be skipped.\n")

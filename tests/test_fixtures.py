@@ -1,4 +1,4 @@
-"""The seeds and the demo's cast: loadable, repeatable, and true to the rules."""
+"""The seeds and the demo's fixture: they load, load again without change, and follow the rules."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -16,7 +16,7 @@ from config.processes.run_modes import SEEDS
 from invoices.lifecycle import State
 from invoices.models import LegalRules
 from invoices.opening.conclude import apply_facts
-from invoices.opening.facts import payment
+from invoices.opening.facts import parse_payment
 from merchants import tax_codes
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
@@ -57,7 +57,7 @@ def dump() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Once for all tests of this page, each of which begins and ends within this transaction."""
+    """Load them once for this module, in a transaction around that of each test."""
     around: Any = transaction.atomic()
     around._from_testcase = True  # as Django's own tests mark theirs
     with django_db_blocker.unblock(), around:
@@ -68,10 +68,10 @@ def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def demo(loaded: None, db: None) -> None:
-    """The seeds and the cast of the demo."""
+    """The seeds and the demo's merchants."""
 
 
-def can_issue() -> None:
+def add_logins() -> None:
     for account in ProviderAccount.objects.select_related("merchant__tax_info"):
         account.set_credentials({"username": account.merchant.tax_info.tax_code, "password": "pass"})
         account.save()
@@ -88,7 +88,7 @@ def test_loading_twice_changes_nothing_and_writes_no_history(demo):
     assert all(not rows for table, rows in before.items() if "historical" in table)
 
 
-def test_what_operators_changed_in_a_seeded_row_is_theirs_and_the_law_is_the_releases(demo):
+def test_loading_again_keeps_operators_changes_and_restores_the_legal_rules(demo):
     Configuration.objects.update(value="Closed on Sunday")
     WebhookEndpoint.objects.update(url="https://shop.example/hooks", disabled_reason="", deleted_at=clock.now())
     LegalRules.objects.update(claim_window=1)
@@ -110,12 +110,12 @@ def test_from_july_2026_there_are_ten_letters_and_nine_forms():
     assert rules("2026-07-01").consumer_text == "Bán cho người tiêu dùng"
 
 
-def test_no_law_is_claimed_for_days_before_the_first_row():
+def test_days_before_the_first_row_have_no_legal_rules():
     with pytest.raises(LookupError):
         rules("2025-05-31")
 
 
-def test_every_row_of_the_law_closes_claims_before_midnight():
+def test_every_row_of_the_legal_rules_closes_claims_before_midnight():
     for row in LegalRules.objects.all():
         assert (row.claim_window, row.claims_close, row.at_once_from) == (120, time(23, 55), time(22))
 
@@ -126,42 +126,42 @@ def test_the_groups_may_do_what_their_names_say(demo):
     assert {name for name in may["support"] if not name.startswith("view_")} == {"look_up_invoice"}
     assert "replay_invoice" in may["operator"] and "view_configuration" not in may["operator"]
     assert not [name for name in may["operator"] if name.startswith(("change_", "add_"))], (
-        "operators act, with a reason"
+        "operators perform actions, with a reason"
     )
     assert may["finance"] == {"view_invoice", "view_invoiceissuance", "view_invoicefile"}
     assert {"change_provideraccount", "change_configuration", "change_webhookendpoint"} <= may["security"]
     assert not [name for names in may.values() for name in names if name.startswith("delete_")]
 
 
-def test_the_seeds_hold_no_secret_and_nothing_is_delivered(demo):
+def test_the_seeds_contain_no_secret_and_no_enabled_endpoint(demo):
     assert not Configuration.objects.filter(is_secret=True).exists()
     assert not ProviderAccount.objects.exclude(encrypted_credentials="").exists()
     assert not WebhookEndpoint.objects.filter(disabled_reason="").exists()
 
 
-def test_the_cast_has_possible_and_distinct_tax_codes(demo):
+def test_the_demo_merchants_have_valid_and_distinct_tax_codes(demo):
     codes = list(TaxInfo.objects.values_list("tax_code", flat=True))
     assert [tax_codes.check(code) for code in codes] == codes
     assert len(set(codes)) == len(codes) >= 8
     assert {len(code) for code in codes} == {10, 12, 14}
 
 
-def test_the_cast_lives_in_real_communes(demo):
+def test_the_demo_merchants_have_addresses_in_existing_communes(demo):
     for info in TaxInfo.objects.select_related("commune__parent"):
         assert info.commune.level == "commune"
         assert str(info.commune) in info.seller["address"]
 
 
-def test_the_cast_has_symbols_of_the_law_for_this_year_and_the_next(demo):
+def test_the_demo_accounts_have_valid_symbols_for_this_year_and_the_next(demo):
     for merchant in Merchant.objects.select_related("tax_info").prefetch_related("accounts"):
-        lanes = list(merchant.accounts.all())
-        assert {lane.year for lane in lanes} == {2026, 2027}
-        for lane in lanes:
-            lane.full_clean(exclude=["encrypted_credentials"])
-            law = rules(f"{lane.year}-12-01")
-            assert lane.form == merchant.tax_info.form and lane.form in law.forms
-            assert lane.symbol[3] in law.symbol_letters
-            assert lane.template == f"{lane.form}/001"
+        accounts = list(merchant.accounts.all())
+        assert {account.year for account in accounts} == {2026, 2027}
+        for account in accounts:
+            account.full_clean(exclude=["encrypted_credentials"])
+            legal = rules(f"{account.year}-12-01")
+            assert account.form == merchant.tax_info.form and account.form in legal.forms
+            assert account.symbol[3] in legal.symbol_letters
+            assert account.template == f"{account.form}/001"
 
 
 def test_the_household_sells_on_form_2_from_a_cash_register(demo):
@@ -174,28 +174,28 @@ def test_the_household_sells_on_form_2_from_a_cash_register(demo):
     ("code", "state"),
     [("cafe-may-chieu", State.WAITING), ("bakery-lo-am", State.QUEUED), ("canteen-hat-gao", State.WAITING)],
 )
-def test_a_merchants_policy_decides_where_its_sale_begins(demo, code, state):
-    can_issue()
+def test_a_merchants_policy_decides_the_first_state_of_a_sale(demo, code, state):
+    add_logins()
     with clock.frozen(datetime(2026, 11, 23, 10, tzinfo=clock.VIETNAM)):
-        assert apply_facts(*payment(cast.payment(code)), actor="test").invoice.state == state
+        assert apply_facts(*parse_payment(cast.payment(code)), actor="test").invoice.state == state
 
 
 def test_an_unclaimed_sale_of_the_canteen_lapses(demo):
-    can_issue()
+    add_logins()
     with clock.frozen(datetime(2026, 11, 23, 12, tzinfo=clock.VIETNAM)):
         sale = cast.payment("canteen-hat-gao", paidAt="2026-11-23T09:00:00+07:00")
-        assert apply_facts(*payment(sale), actor="test").invoice.state == State.EXPIRED
+        assert apply_facts(*parse_payment(sale), actor="test").invoice.state == State.EXPIRED
 
 
 def test_in_the_new_year_the_next_symbol_is_used(demo):
-    can_issue()
+    add_logins()
     with clock.frozen(datetime(2027, 1, 1, 8, tzinfo=clock.VIETNAM)):
         lines = [{"name": "Bàn phím cơ", "quantity": 1, "unitPrice": 110000, "vatRate": "10%"}]
-        invoice = apply_facts(*payment(cast.payment("electronics-den-xanh", lines=lines)), actor="test").invoice
+        invoice = apply_facts(*parse_payment(cast.payment("electronics-den-xanh", lines=lines)), actor="test").invoice
     assert invoice.symbol == "C27TDX"
 
 
-def test_the_tables_dump_back_to_the_same_fixture(demo):
+def test_dumpdata_writes_the_codes_of_the_demo_merchants(demo):
     out = StringIO()
     call_command("dumpdata", "merchants.merchant", stdout=out)
     assert '"code": "mart-bon-mua"' in out.getvalue()

@@ -29,7 +29,7 @@ from config.processes.run_modes import api  # noqa: E402
 from invoices.dev.demo.processes import Processes, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.results import percentile  # noqa: E402
-from tests.console.pages import Visit, full_scans, queries_of, visits  # noqa: E402
+from tests.console.pages import PageVisit, full_scans, queries_of, page_visits  # noqa: E402
 
 LIMIT = 300  # milliseconds of server time that a page may take
 TOKEN = "b" * 64
@@ -59,7 +59,7 @@ class ConsoleServer:
         session = self.client.cookies[settings.SESSION_COOKIE_NAME].value
         self.headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}; csrftoken={TOKEN}"}
 
-    def time(self, visit: Visit) -> float:
+    def time(self, visit: PageVisit) -> float:
         """Milliseconds from the request to the last byte of the response."""
         body, headers = None, self.headers
         if visit.typed:
@@ -87,7 +87,7 @@ def main() -> int:
     for size in wanted.sizes:
         with Processes(settings.LOCAL / "logs") as processes:
             server = ConsoleServer(processes, database_url, size)
-            for visit in visits():
+            for visit in page_visits():
                 queries_of(server.client, visit)  # from now on content types are cached
                 statements = queries_of(server.client, visit)
                 if size == max(wanted.sizes):  # a small table may be read whole

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from config.console.lists import CappedPaginator
-from tests.console.pages import full_scans, queries_of, seed_other_rows, visits
+from tests.console.pages import full_scans, queries_of, seed_other_rows, page_visits
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 MOST = {"home": 33, "invoice": 40, "search": 30}  # queries; a list asks 12 times at most
@@ -24,7 +24,7 @@ def test_pages_cost_the_same_at_any_size_and_read_no_table_whole(
     call_command("seed", invoices=300, merchants=20, days=3, verbosity=0)
     seed_other_rows()
     few = {}
-    for visit in visits():
+    for visit in page_visits():
         queries_of(client, visit)  # content types are remembered from now on
         few[visit.page] = len(queries_of(client, visit))
     call_command("seed", invoices=2700, merchants=20, days=3, verbosity=0)
@@ -32,7 +32,7 @@ def test_pages_cost_the_same_at_any_size_and_read_no_table_whole(
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         cursor.execute("SET random_page_cost = 1.1")  # what a million rows cost is in memory for three thousand
-    for visit in visits():
+    for visit in page_visits():
         queries_of(client, visit)  # the law is read again each minute
         statements = queries_of(client, visit)
         assert len(statements) == few[visit.page] <= MOST.get(visit.page.split(",")[0].split(":")[0], 12), visit

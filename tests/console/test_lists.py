@@ -128,7 +128,7 @@ def test_a_failure_alone_narrows_to_failed_ones(client: Client) -> None:
 
 def test_events_and_deliveries_are_found_by_their_webhook_id(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    invoice_history.receive_event("payment.succeeded", cast.payment(cast.seller(), orderId="so-7"))
+    invoice_history.post_event("payment.succeeded", cast.payment(cast.seller(), orderId="so-7"))
     event = WebhookEvent.objects.get()
     endpoint = WebhookEndpoint.objects.create(url="https://cafe.example/hooks")
     invoice = cast.waiting()

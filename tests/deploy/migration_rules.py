@@ -19,7 +19,7 @@ CANNOT = "-- THIS OPERATION CANNOT BE WRITTEN AS SQL"  # sqlmigrate's text for P
 
 RULES = {
     r"CREATE (UNIQUE )?INDEX (?!CONCURRENTLY)": "create an index of a table in use CONCURRENTLY: AddIndexConcurrently",
-    r"ADD CONSTRAINT \S+ (UNIQUE|PRIMARY KEY|EXCLUDE) ?\(": "create its index first, CONCURRENTLY; then the constraint USING it",
+    r"ADD CONSTRAINT \S+ (UNIQUE|PRIMARY KEY|EXCLUDE) ?\(": "the index first, CONCURRENTLY; the constraint USING it",
     r"ADD CONSTRAINT \S+ (CHECK|FOREIGN KEY)(?!.*NOT VALID)": "add it NOT VALID, and validate it in a later migration",
     r"ALTER COLUMN \S+ TYPE": "another type rewrites the whole table: add a new column and fill it in steps",
     r"ALTER COLUMN \S+ SET NOT NULL": "this reads the whole table under lock: add a valid CHECK first",

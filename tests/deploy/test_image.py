@@ -71,7 +71,7 @@ class Deployment:
             "quantity": 1,
             "unitPrice": 50000,
             "vatRate": "10%",
-        }  # a rate that is valid in any year
+        }  # valid in any year
         data = cast.payment(MERCHANT, orderId=ORDER, lines=[line], total=50000)
         body = json.dumps({"type": "payment.succeeded", "timestamp": data["paidAt"], "data": data})
         now = datetime.now(UTC)
@@ -123,7 +123,7 @@ def wait_for(condition: Callable[[], Any], deployment: Deployment) -> Any:
     return value
 
 
-def test_the_manifests_make_a_working_deployment(deployment: Deployment, unmoved: None) -> None:
+def test_the_manifests_make_a_working_deployment(deployment: Deployment, real_clock: None) -> None:
     parts = {part.name: part.arguments for part in manifests.pods()}
     migrate = deployment.image.start(*parts.pop("invoice-migrate"))
     assert migrate.wait(WAIT_TIMEOUT) == 0, deployment.log()

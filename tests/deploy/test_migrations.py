@@ -107,6 +107,4 @@ def dump() -> list[str]:
     tool: Any = embedded._postgres(settings.LOCAL).bin_path / "pg_dump"
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     text = subprocess.run([tool, f"--dbname={url}"], capture_output=True, text=True, check=True).stdout
-    return sorted(
-        line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line)
-    )  # followed by a random word
+    return sorted(line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line))  # a random word

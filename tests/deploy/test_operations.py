@@ -32,7 +32,7 @@ APPS = [app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()]
 
 
 @pytest.fixture
-def shell(transactional_db: None, unmoved: None, provider: Any, settings: Any, tmp_path: Path) -> Any:
+def shell(transactional_db: None, real_clock: None, provider: Any, settings: Any, tmp_path: Path) -> Any:
     """A shell in a fully configured deployment, with a failed order and a merchant from the platform."""
     settings.CREDENTIALS_KEYS = [GOOD["APP_ENV_INVOICE_CREDENTIALS_KEY"]]
     merchant = cast.seller("first-cafe", url=provider.url, symbol=f"C{clock.today_vn():%y}TAA")

@@ -1,4 +1,4 @@
-"""An invoice to which everything has happened that its page can tell."""
+"""An invoice with every kind of event that its page can show."""
 
 import json
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.issuing.calls import limits_of
 from invoices.issuing.decide.send import after_send
 from invoices.lifecycle import State
@@ -16,7 +17,7 @@ from invoices.providers.base import Refused, Scope
 from merchants.models import Merchant
 from merchants.sync import changes
 from tests import cast
-from webhooks.inbound.receiving import receive
+from webhooks.inbound.receiving import receive_event
 from webhooks.models import WebhookEndpoint
 
 
@@ -27,41 +28,41 @@ def seller_with_endpoint() -> Merchant:
     return merchant
 
 
-def receive_event(kind: str, data: dict[str, Any]) -> None:
+def post_event(kind: str, data: dict[str, Any]) -> None:
     body = json.dumps(cast.event(kind, data), ensure_ascii=False).encode()
-    receive("internal", f"{kind} of {data['orderId']} at {data['merchantId']}", body, "1")
+    receive_event("internal", f"{kind} of {data['orderId']} at {data['merchantId']}", body, "1")
 
 
 def eventful_invoice(by: User) -> Invoice:
-    """Paid, claimed, refused by the provider, failed; meanwhile its merchant moved and operators were at work."""
+    """Paid, claimed, refused by the provider, FAILED; meanwhile its merchant moved and operators made changes."""
     merchant = seller_with_endpoint()
     sale = cast.payment(merchant)
-    receive_event("payment.succeeded", sale)
+    post_event("payment.succeeded", sale)
     invoice = Invoice.objects.get(merchant=merchant)
     claim(invoice.claim_token or "", {**cast.PERSON, "email": "mai@example.com"})
     edit(merchant.tax_info, by, "moved to another street", address="7 Hàng Bài")
     edit(invoice.account, by, "the vendor asked for it", in_flight=3)
-    held = Partition(number=invoice.partition)
-    edit(held, by, "the provider is being mended", paused=True)
-    edit(held, by, "mended", paused=False)
-    changes.apply(
+    partition = Partition(number=invoice.partition)
+    edit(partition, by, "the provider is being repaired", paused=True)
+    edit(partition, by, "repaired", paused=False)
+    changes.apply_envelope(
         {"op": "u", "after": {"id": merchant.code, "name": "Sương Mai Coffee", "status": "active"},
          "source": {"lsn": 7, "ts_ms": 1}}, source="test",
     )  # fmt: skip
     return refuse(Invoice.objects.get(pk=invoice.pk))
 
 
-def edit(row: Any, by: User | None, why: str, **values: Any) -> None:
+def edit(row: Any, by: User | None, reason: str, **values: Any) -> None:
     for name, value in values.items():
         setattr(row, name, value)
-    row._history_user, row._change_reason = by, why
+    row._history_user, row._change_reason = by, reason
     row.save()
 
 
 def refuse(invoice: Invoice) -> Invoice:
-    from invoices.issuing.take import _commit_to_send
+    from invoices.issuing.take import commit_to_send
 
-    _commit_to_send([invoice.pk], {invoice.account_id: invoice.account}, 0.0)
+    commit_to_send([invoice.pk], {invoice.account_id: invoice.account}, 0.0)
     invoice.refresh_from_db()
     answer = Refused("BUYER_TAX_CODE_INVALID", "The buyer is unknown.", scope=Scope.ORDER, field="buyer.tax_code")
     issuance = InvoiceIssuance.objects.get(pk=invoice.exposed_by)
@@ -77,5 +78,5 @@ def refuse(invoice: Invoice) -> Invoice:
 
 def add_audit_rows(invoice: Invoice, rows: int) -> Invoice:
     for at in range(rows):
-        invoice = move_one(invoice, State(invoice.state), actor="worker", event="fact_noted", reason=f"fact {at}")
+        invoice = cast.move_to(invoice, State(invoice.state), Event.FACT_NOTED, actor="worker", reason=f"fact {at}")
     return invoice

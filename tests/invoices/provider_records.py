@@ -14,15 +14,15 @@ from tests import cast
 
 def seller_at(provider: Simulator, **overrides: Any) -> Merchant:
     merchant = cast.seller(url=provider.url, **overrides)
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     return merchant
 
 
 def issue_at_provider(invoice: Invoice) -> None:
-    """As a send of it would have, though it be one that our books have lost."""
-    lane = invoice.account
-    assert lane
-    account = account_of(lane, invoice.seller_tax_code, invoice.form, invoice.symbol, lane.template)
+    """Issue it at the simulated provider only: our database does not record it."""
+    row = invoice.account
+    assert row
+    account = account_of(row, invoice.seller_tax_code, invoice.form, invoice.symbol, row.template)
     document = read(invoice.document or render(invoice))
 
     async def issue(http: Any) -> Any:
