@@ -62,9 +62,7 @@ def assert_no_overflow(page: Page, *widths: int) -> None:
 
 def serious_violations(page: Page, **options: Any) -> list[str]:
     """Violations that axe rates serious or critical. `preload` is off: our policy forbids scripts to fetch styles."""
-    violations = (
-        Axe().run(page, options={"resultTypes": ["violations"], "preload": False, **options}).response["violations"]
-    )
+    results = Axe().run(page, options={"resultTypes": ["violations"], "preload": False, **options})
     return [
         f"{v['id']}: {v['nodes'][0]['html']} {v['nodes'][0].get('failureSummary')}"
         for v in results.response["violations"]
