@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "api.md"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_newcomers_session_goes_as_it_is_written(live_server: Any, unmoved: None) -> None:
+def test_a_newcomers_session_goes_as_it_is_written(live_server: Any, real_clock: None) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = "\n".join(blocks).replace("http://127.0.0.1:31140", live_server.url)
     command = ["bash", "-euo", "pipefail", "-c", script]
@@ -30,5 +30,5 @@ def test_a_newcomers_session_goes_as_it_is_written(live_server: Any, unmoved: No
     assert bodies[0] == {"items": [], "nextCursor": None}
     assert bodies[4]["invoiceId"] == bodies[5]["invoiceId"] == str(invoice.pk)
     assert bodies[6]["code"] == "order_conflict"
-    assert bodies[7] == {"acted": True, "state": "QUEUED", "why": "it is due: a worker is rung"}
+    assert bodies[7] == {"acted": True, "state": "QUEUED", "why": "it is due: a worker is woken"}
     assert invoice.state == "QUEUED"

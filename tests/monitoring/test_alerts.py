@@ -49,7 +49,7 @@ def firing(told: str) -> list[str]:
 
 
 @pytest.mark.parametrize("alert", ALERTS[1:], ids=lambda alert: alert.name)
-def test_an_alert_fires_for_its_cause_and_clears_with_it(alert: Alert, provider: Simulator, quick: None) -> None:
+def test_an_alert_fires_for_its_cause_and_clears_with_it(alert: Alert, provider: Simulator, short_delays: None) -> None:
     assert once() == (0, "No alert fires.\n")
     story = CAUSES[alert.name](provider)
     next(story)

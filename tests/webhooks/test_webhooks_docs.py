@@ -48,7 +48,7 @@ def delivering(transactional_db: None) -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_receivers_session_goes_as_it_is_written(
-    live_server: Any, unmoved: None, delivering: None, tmp_path: Path
+    live_server: Any, real_clock: None, delivering: None, tmp_path: Path
 ) -> None:
     port = str(free_port(31150))
     receiver = tmp_path / "receiver.py"

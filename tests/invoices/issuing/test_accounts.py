@@ -68,7 +68,7 @@ def test_a_login_that_does_not_open_parks_its_account_and_nobody_else_s(provider
 
 def test_a_look_up_whose_login_does_not_open_proves_nothing_and_stops_no_other(provider: Simulator) -> None:
     merchant = seller_at(provider)
-    locked = cast.in_doubt(merchant=merchant, orderId=next(ORDERS))
+    locked = cast.uncertain(merchant=merchant, orderId=next(ORDERS))
     other = due(seller_at(provider))
     Invoice.objects.filter(pk=locked.pk).update(not_before=clock.now())
     sealed_elsewhere(merchant)
@@ -123,9 +123,9 @@ def test_a_worker_that_serves_one_partition_alone_has_no_end_of_its_turn(
 def test_look_ups_of_a_lane_are_few_at_once_and_hide_no_other_lane_s() -> None:
     crowd, quiet = cast.seller(), cast.seller()
     for _ in range(12):
-        cast.in_doubt(merchant=crowd, orderId=next(ORDERS))
+        cast.uncertain(merchant=crowd, orderId=next(ORDERS))
     Invoice.objects.update(not_before=clock.now() - timedelta(minutes=1))
-    last = cast.in_doubt(merchant=quiet, orderId=next(ORDERS))
+    last = cast.uncertain(merchant=quiet, orderId=next(ORDERS))
     Invoice.objects.filter(pk=last.pk).update(not_before=clock.now())
     first = take_lookups(0, 10)
     busy = {call.account.id for call in first}

@@ -38,7 +38,7 @@ def proven_absent(invoice: Invoice, begin: Any, *, after: tuple[int, ...] = (5, 
 
 @pytest.mark.parametrize("days", [2, 4])  # within the memory of keys, and past it
 def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provider: Simulator, days: int) -> None:
-    invoice = skip(cast.in_doubt(merchant=seller_at(provider)), **WHO)
+    invoice = skip(cast.uncertain(merchant=seller_at(provider)), **WHO)
     begin = clock.now()
     with clock.frozen(begin + timedelta(days=1, hours=1)):
         assert run_final_lookups() == 1
@@ -59,7 +59,7 @@ def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provid
 
 
 def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulator) -> None:
-    invoice = cast.in_doubt(merchant=seller_at(provider))
+    invoice = cast.uncertain(merchant=seller_at(provider))
     begin = clock.now()
     move_one(invoice, lambda row: fail_as_conflict(row, "the provider's differs"), actor="worker")
     replay(Invoice.objects.get(), **WHO)

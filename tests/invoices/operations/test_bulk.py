@@ -161,7 +161,7 @@ def test_one_invoice_that_breaks_stops_no_other(monkeypatch: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_login_that_does_not_open_declines_its_own_invoices_and_stops_no_run(provider: Simulator) -> None:
-    there, later, foreseen = (cast.in_doubt(merchant=seller_at(provider)) for _ in range(3))
+    there, later, foreseen = (cast.uncertain(merchant=seller_at(provider)) for _ in range(3))
     lose_login(foreseen)
     dead_letters(4)
     other = previewed(state=State.FAILED)
@@ -184,10 +184,10 @@ def lose_login(invoice: Invoice) -> None:
 def test_a_run_that_breaks_is_heard_of_and_the_next_turn_is_anothers() -> None:
     dead_letters(4)
     other = previewed(state=State.FAILED)
-    unreadable = cast.in_doubt()
+    unreadable = cast.uncertain()
     broken = started("look_up", pk=unreadable.pk)
     account = ProviderAccount.objects.get(pk=unreadable.account_id)
-    ProviderAccount.objects.filter(pk=account.pk).update(encrypted_credentials=crypto.seal("no JSON", account.place))
+    ProviderAccount.objects.filter(pk=account.pk).update(encrypted_credentials=crypto.encrypt("no JSON", account.aad))
     bulk.confirm(other, user_id=other.user_id, reason=WHY)
     for _ in range(2):
         with pytest.raises(ValueError, match="Expecting value"):
@@ -237,7 +237,7 @@ def test_what_waits_is_issued_or_cancelled_in_bulk(verb: str, state: State) -> N
 @pytest.mark.django_db(transaction=True)
 def test_the_provider_is_asked_about_many_at_once_and_each_answer_counts(provider: Simulator) -> None:
     merchant = seller_at(provider)
-    there, nowhere, never = cast.in_doubt(merchant=merchant), cast.in_doubt(merchant=merchant), cast.queued()
+    there, nowhere, never = cast.uncertain(merchant=merchant), cast.uncertain(merchant=merchant), cast.queued()
     issue_at_provider(there)
     run = started("look_up")
     assert bulk.count_reasons(run.items.filter(would_act=False)) == [
