@@ -1,72 +1,74 @@
-"""Acts on what machines told us, and on what we tell them."""
+"""Operator actions on events, deliveries and endpoints."""
 
 from typing import Any
 
-from config.console.actions import Act
+from config.console.actions import OperatorAction
 from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.outbound import deliveries
 
 
-class ReplayEvent(Act):
+class ReplayEvent(OperatorAction):
     name, label, permissions = "replay", "Replay", ("webhooks.replay_webhookevent",)
-    about = "Act once more on the body as it came, now that what was wrong is mended. What was acted on stays as it is."
-    many = True
+    description = "Apply the event again, unchanged, after the cause has been fixed. A done event stays as it is."
+    for_many_rows = True
 
-    def hindered(self, row: WebhookEvent) -> str:
+    def disabled_reason(self, row: WebhookEvent) -> str:
         return "" if row.status in (row.Status.REFUSED, row.Status.FAILED) else f"it is {row.status}"
 
-    def foresee(self, row: WebhookEvent, **_: Any) -> str:
-        of = f" of order {row.order_id}" if row.order_id else ""
-        return f"{row.type}{of} is acted on as if it came now. Last time ({row.tries}.): {row.status}, {row.error}"
+    def preview(self, row: WebhookEvent, **_: Any) -> str:
+        order = f" of order {row.order_id}" if row.order_id else ""
+        return f"{row.type}{order} is applied as if it came now. Result of try {row.tries}: {row.status}, {row.error}"
 
-    def do(self, row: WebhookEvent, *, actor: str, reason: str, **_: Any) -> str:
-        acted = receiving.replay(row.pk)
-        return f"{acted.status}: {acted.error}" if acted.error else acted.status
+    def perform(self, row: WebhookEvent, *, actor: str, reason: str, **_: Any) -> str:
+        event = receiving.replay_event(row.pk)
+        return f"{event.status}: {event.error}" if event.error else event.status
 
 
-class CloseEvent(Act):
+class CloseEvent(OperatorAction):
     name, label, permissions = "close", "Close", ("webhooks.close_webhookevent",)
-    about = "Nothing is to be done about it any more: the sender has sent another, or nothing was sold."
-    many = True
+    description = "No action is needed any more: the sender has sent another event, or nothing was sold."
+    for_many_rows = True
 
-    def hindered(self, row: WebhookEvent) -> str:
-        return "" if row.status == WebhookEvent.Status.REFUSED else "only what was refused can be closed"
+    def disabled_reason(self, row: WebhookEvent) -> str:
+        return "" if row.status == WebhookEvent.Status.REFUSED else "only a refused event can be closed"
 
-    def foresee(self, row: WebhookEvent, **_: Any) -> str:
-        return f"{row.type} of order {row.order_id} counts as refused no longer. The row stays."
+    def preview(self, row: WebhookEvent, **_: Any) -> str:
+        return f"{row.type} of order {row.order_id} is no longer counted as refused. The row stays."
 
-    def do(self, row: WebhookEvent, *, actor: str, reason: str, **_: Any) -> str:
-        return "closed" if receiving.close([row.pk]) else "it is refused no longer"
+    def perform(self, row: WebhookEvent, *, actor: str, reason: str, **_: Any) -> str:
+        return "closed" if receiving.close_events([row.pk]) else "it is no longer refused"
 
 
-class ReplayDelivery(Act):
+class ReplayDelivery(OperatorAction):
     name, label, permissions = "replay", "Send again", ("webhooks.replay_webhookdelivery",)
-    about = "Due at once, with the same webhook-id, body and place in its invoice's order, and all its tries anew."
-    many = True
+    description = "Send it now, with the same webhook-id, body and place in its invoice's order, and with all retries."
+    for_many_rows = True
 
-    def hindered(self, row: WebhookDelivery) -> str:
-        return "" if row.endpoint.is_on else "its endpoint is off: turn it on first"
+    def disabled_reason(self, row: WebhookDelivery) -> str:
+        return "" if row.endpoint.is_on else "its endpoint is disabled: enable it first"
 
-    def foresee(self, row: WebhookDelivery, **_: Any) -> str:
-        last = row.last_error or row.last_status or "not tried yet"
-        return f"{row.type} goes to {row.endpoint.url} again. It is {row.state} after {row.attempts} tries: {last}"
+    def preview(self, row: WebhookDelivery, **_: Any) -> str:
+        last = row.last_error or row.last_status or "not sent yet"
+        return (
+            f"{row.type} is sent to {row.endpoint.url} again. {row.attempts} attempts so far, now {row.state}: {last}"
+        )
 
-    def do(self, row: WebhookDelivery, *, actor: str, reason: str, **_: Any) -> str:
+    def perform(self, row: WebhookDelivery, *, actor: str, reason: str, **_: Any) -> str:
         deliveries.replay_one(row, actor=actor)
         return "due now"
 
 
-class RemoveEndpoint(Act):
+class RemoveEndpoint(OperatorAction):
     name, label, permissions = "remove", "Remove", ("webhooks.remove_webhookendpoint",)
-    about = "Nothing is delivered to it any more. The row, its history and its deliveries stay."
+    description = "Send nothing to it any more. The row, its history and its deliveries stay."
 
-    def hindered(self, row: WebhookEndpoint) -> str:
-        return "it is removed" if row.deleted_at else ""
+    def disabled_reason(self, row: WebhookEndpoint) -> str:
+        return "it has been removed" if row.deleted_at else ""
 
-    def foresee(self, row: WebhookEndpoint, **_: Any) -> str:
-        return f"{row.url} hears no event any more, not even those that were to be tried again."
+    def preview(self, row: WebhookEndpoint, **_: Any) -> str:
+        return f"{row.url} gets no more events, not even pending ones."
 
-    def do(self, row: WebhookEndpoint, *, actor: str, reason: str, **_: Any) -> str:
+    def perform(self, row: WebhookEndpoint, *, actor: str, reason: str, **_: Any) -> str:
         row.remove(f"removed: {reason}")
         return "removed"

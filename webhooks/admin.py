@@ -1,4 +1,4 @@
-"""What machines told us, and who wants to be told."""
+"""The console's pages of events that came in, of endpoints, and of deliveries."""
 
 import json
 from datetime import timedelta
@@ -11,86 +11,90 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from config.admin import Edited, Shown, ToDo
 from config.base import crypto, webhook_secrets
-from config.console.actions import Acting
+from config.console.actions import ActionAdmin
+from config.console.admins import EditableAdmin, ReadOnlyAdmin
 from config.console.cells import badge
-from config.console.reasons import Reasoned
+from config.console.lists import WorklistFilter
+from config.console.reasons import ReasonModelForm
 from invoices.cells import as_json
 from webhooks.actions import CloseEvent, RemoveEndpoint, ReplayDelivery, ReplayEvent
-from webhooks.metrics import ANY, KNOWN, OTHER, TO_SEND
+from webhooks.metrics import ANY_TYPE, KNOWN_TYPES, OTHER_TYPES, UNDELIVERED
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webhooks.outbound.addresses import Forbidden, check_url
 
-GRACE = timedelta(days=1)  # in which a receiver may be told of a new secret
+GRACE = timedelta(days=1)  # for receivers to switch to a new secret
 
 
-class NotActed(admin.SimpleListFilter):
-    """What was refused or failed, by its type, as the home page counts it."""
+class NotApplied(admin.SimpleListFilter):
+    """Events that were refused or failed, by type, as the home page counts them."""
 
-    title, parameter_name = "not acted on", "not_acted"
+    title, parameter_name = "refused or failed", "not_applied"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(ANY, "of any type"), *((kind, kind) for kind in KNOWN), (OTHER, "of a type that we do not know")]
+        types = [(kind, kind) for kind in KNOWN_TYPES]
+        return [(ANY_TYPE, "any type"), *types, (OTHER_TYPES, "unknown types")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         kind = self.value()
-        if kind not in (ANY, OTHER, *KNOWN):
+        if kind not in (ANY_TYPE, OTHER_TYPES, *KNOWN_TYPES):
             return queryset
         rows = queryset.filter(status__in=(WebhookEvent.Status.REFUSED, WebhookEvent.Status.FAILED))
-        return rows if kind == ANY else rows.exclude(type__in=KNOWN) if kind == OTHER else rows.filter(type=kind)
+        if kind == ANY_TYPE:
+            return rows
+        return rows.exclude(type__in=KNOWN_TYPES) if kind == OTHER_TYPES else rows.filter(type=kind)
 
 
 @admin.register(WebhookEvent)
-class WebhookEventAdmin(Acting, Shown):
-    acts = (ReplayEvent(), CloseEvent())
+class WebhookEventAdmin(ActionAdmin, ReadOnlyAdmin):
+    operator_actions = (ReplayEvent(), CloseEvent())
     list_display = (
         *("webhook_id", "type", "route", "result", "order_id", "answer_status", "tries"),
         *("secret_label", "created_at"),
     )
-    list_filter = (NotActed, "status", "route")
-    linked = ("merchant_code", "order_id")
+    list_filter = (NotApplied, "status", "route")
+    link_filters = ("merchant_code", "order_id")
     search_fields = ("order_id", "webhook_id")
-    search_help_text = "An order (or how it begins) or a whole webhook id. Lists end after 10,000 rows."
+    search_help_text = "An order id or its beginning, or a whole webhook id. Lists end after 10,000 rows."
     fields = (
         ("route", "webhook_id", "type"),
         ("result", "tries", "not_before"),
         "error",
         ("order_id", "created_at", "secret_label"),
-        "told",
-        ("answer_status", "answered"),
+        "masked_body",
+        ("answer_status", "formatted_answer"),
         "body_sha256",
     )
-    readonly_fields = ("result", "told", "answered", "created_at")
+    readonly_fields = ("result", "masked_body", "formatted_answer", "created_at")
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        """The index of ids leads with their route."""
-        of_id = Q(route__in=WebhookEvent.Route.values, webhook_id=search_term)
-        return queryset.filter(Q(order_id__startswith=search_term) | of_id) if search_term else queryset, False
+        """The route is given because the index of ids begins with it."""
+        by_id = Q(route__in=WebhookEvent.Route.values, webhook_id=search_term)
+        return queryset.filter(Q(order_id__startswith=search_term) | by_id) if search_term else queryset, False
 
     @admin.display(description="status")
     def result(self, row: WebhookEvent) -> SafeString:
         return badge(row.status)
 
     @admin.display(description="body (buyers masked)")
-    def told(self, row: WebhookEvent) -> SafeString | str:
+    def masked_body(self, row: WebhookEvent) -> SafeString | str:
         try:
             return as_json(json.loads(row.body))
         except ValueError:
-            return "not JSON"  # and so nothing that could be masked
+            return "not JSON"  # so it cannot be masked
 
     @admin.display(description="answer")
-    def answered(self, row: WebhookEvent) -> SafeString | str:
+    def formatted_answer(self, row: WebhookEvent) -> SafeString | str:
         return as_json(row.answer)
 
 
-class WebhookEndpointForm(Reasoned):
+class WebhookEndpointForm(ReasonModelForm):
     secret = forms.CharField(
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Never shown; empty keeps what there is. A new one (whsec_ and base64) ends the others in a day.",
+        help_text="Never shown. Empty: no change. After a new one (whsec_ and base64), the others expire in a day.",
     )
-    secret_label = forms.CharField(required=False, help_text='Tells the secrets apart, such as "2026-12".')
+    secret_label = forms.CharField(required=False, help_text='Names the secret, such as "2026-12".')
 
     class Meta:
         model = WebhookEndpoint
@@ -98,7 +102,7 @@ class WebhookEndpointForm(Reasoned):
 
     def clean_url(self) -> str:
         try:
-            check_url(self.cleaned_data["url"])  # a name is judged when it is resolved, each time
+            check_url(self.cleaned_data["url"])  # a name's addresses are checked at each call
         except Forbidden as error:
             raise forms.ValidationError(str(error)) from None
         return self.cleaned_data["url"]
@@ -106,7 +110,7 @@ class WebhookEndpointForm(Reasoned):
     def clean_event_types(self) -> list[str]:
         types: Any = self.cleaned_data["event_types"] or []
         if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
-            raise forms.ValidationError('A list of event types, such as ["invoice.issued"]; empty takes all of them.')
+            raise forms.ValidationError('Enter a list of event types, such as ["invoice.issued"]. Empty: all types.')
         return types
 
     def clean(self) -> dict[str, Any] | None:
@@ -115,7 +119,7 @@ class WebhookEndpointForm(Reasoned):
             try:
                 webhook_secrets.size(secret)
             except ValueError as error:
-                self.add_error("secret", f"This is no webhook secret: {error}.")
+                self.add_error("secret", f"This is not a webhook secret: {error}.")
             try:
                 self.instance.check_label(self.cleaned_data.get("secret_label", ""))
             except ValueError as error:
@@ -124,15 +128,15 @@ class WebhookEndpointForm(Reasoned):
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(Acting, Edited):
-    acts = (RemoveEndpoint(),)
+class WebhookEndpointAdmin(ActionAdmin, EditableAdmin):
+    operator_actions = (RemoveEndpoint(),)
     form = WebhookEndpointForm
     fields = (
         *("merchant", "url", "event_types", "disabled_reason"),
-        *("secrets_kept", "secret", "secret_label"),
+        *("secret_labels", "secret", "secret_label"),
         ("created_at", "updated_at", "deleted_at"),
     )
-    readonly_fields = ("secrets_kept", "created_at", "updated_at", "deleted_at")
+    readonly_fields = ("secret_labels", "created_at", "updated_at", "deleted_at")
     autocomplete_fields = ("merchant",)
     list_display = ("url", "merchant", "event_types", "disabled_reason", "updated_at")
     list_filter = [
@@ -143,43 +147,50 @@ class WebhookEndpointAdmin(Acting, Edited):
     ordering = ("url",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Secrets, and how many there are, are for those who may change them."""
-        shown = super().get_fields(request, obj)
+        """Only users who may change secrets see their fields."""
+        names = super().get_fields(request, obj)
         if self.has_change_permission(request, obj) or (obj is None and self.has_add_permission(request)):
-            return shown
-        return [name for name in shown if name not in ("secrets_kept", "secret", "secret_label")]
+            return names
+        return [name for name in names if name not in ("secret_labels", "secret", "secret_label")]
 
     @admin.display(description="secrets")
-    def secrets_kept(self, row: WebhookEndpoint) -> str:
+    def secret_labels(self, row: WebhookEndpoint) -> str:
         try:
-            kept = row.live_secrets()
-        except crypto.CannotOpen as error:
+            secrets = row.live_secrets()
+        except crypto.DecryptionFailed as error:
             return str(error)
         return ", ".join(
-            f"{s.label} until {s.expires_at:%Y-%m-%d %H:%M} UTC" if s.expires_at else s.label for s in kept
+            f"{s.label} until {s.expires_at:%Y-%m-%d %H:%M} UTC" if s.expires_at else s.label for s in secrets
         )
 
     def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool) -> None:
         if "disabled_reason" in form.changed_data and not obj.disabled_reason:
-            obj.failing_since = obj.held_until = None  # on again: its failures start anew
+            obj.failing_since = obj.held_until = None  # enabled again: its failures start at zero
         super().save_model(request, obj, form, change)
         if secret := form.cleaned_data["secret"]:
             obj.rotate_secret(form.cleaned_data["secret_label"], GRACE, value=secret)
 
 
-class DeliveriesToDo(ToDo):
-    words = {"send": "to be sent"}
+class DeliveryWorklistFilter(WorklistFilter):
+    worklists = {"send": "to be sent"}
 
     def condition(self, name: str) -> Q:
-        return TO_SEND
+        return UNDELIVERED
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(Acting, Shown):
-    acts = (ReplayDelivery(),)
-    list_display = ("event_id", "type", "to", "result", "last_error", "created_at")  # more lies over the filters
-    list_filter = (DeliveriesToDo, "state")
-    linked = ("invoice__id__exact",)
+class WebhookDeliveryAdmin(ActionAdmin, ReadOnlyAdmin):
+    operator_actions = (ReplayDelivery(),)
+    list_display = (
+        "event_id",
+        "type",
+        "host",
+        "result",
+        "last_error",
+        "created_at",
+    )  # more overlap the filters
+    list_filter = (DeliveryWorklistFilter, "state")
+    link_filters = ("invoice__id__exact",)
     list_select_related = ("endpoint",)
     search_fields = ("event_id",)
     search_help_text = "A whole webhook id. Lists end after 10,000 rows."
@@ -188,21 +199,21 @@ class WebhookDeliveryAdmin(Acting, Shown):
         ("result", "attempts", "not_before", "taken_at", "delivered_at"),
         ("last_status", "last_error"),
         ("created_at", "updated_at"),
-        "told",
+        "shown_body",
     )
-    readonly_fields = ("result", "told", "created_at", "updated_at")
+    readonly_fields = ("result", "shown_body", "created_at", "updated_at")
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        """An id tells its invoice, or of a test its row (see news): the index of ids leads with the endpoint."""
+        """Look for the invoice or test id in the webhook id: the index of webhook ids begins with the endpoint."""
         if not search_term:
             return queryset, False
-        of, _, last = search_term.rpartition("-")
-        key, number = ("pk", last) if of == "test" else ("invoice", of)
-        known = number.isdecimal() and int(number) < 2**63
-        return queryset.filter(**{key: number}, event_id=search_term) if known else queryset.none(), False
+        first, _, last = search_term.rpartition("-")
+        key, number = ("pk", last) if first == "test" else ("invoice", first)
+        is_id = number.isdecimal() and int(number) < 2**63
+        return queryset.filter(**{key: number}, event_id=search_term) if is_id else queryset.none(), False
 
     @admin.display(description="to")
-    def to(self, row: WebhookDelivery) -> str:
+    def host(self, row: WebhookDelivery) -> str:
         return urlsplit(row.endpoint.url).hostname or row.endpoint.url
 
     @admin.display(description="state")
@@ -210,5 +221,5 @@ class WebhookDeliveryAdmin(Acting, Shown):
         return badge(row.state)
 
     @admin.display(description="body")
-    def told(self, row: WebhookDelivery) -> SafeString | str:
+    def shown_body(self, row: WebhookDelivery) -> SafeString | str:
         return as_json(json.loads(row.body))

@@ -8,4 +8,4 @@ class WebhooksConfig(AppConfig):
         from invoices.moving import invoices_moved
         from webhooks.outbound import events
 
-        invoices_moved.connect(events.hear, dispatch_uid="webhooks.outbound.events")
+        invoices_moved.connect(events.on_invoices_moved, dispatch_uid="webhooks.outbound.events")

@@ -1,27 +1,27 @@
-"""What machines tell us and what we tell them, in the OpenAPI document: signed, not opened with a token."""
+"""Webhooks in the OpenAPI document, in and out. They are signed and need no token."""
 
 from typing import Any
 
 from invoices.api.bodies import BUYER, DONG, IDENTIFIER, INSTANT, SALE
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice
-from webhooks.inbound.events import HANDLERS
+from webhooks.inbound.events import EVENTS_OF_ROUTE
 from webhooks.outbound.events import TEST, TYPES
 
 PROBLEM = {"$ref": "#/components/responses/Problem"}
 NULLABLE = {"type": ["string", "null"]}
 OUTCOMES = ["opened", "exists", "not_required", "parked", "stored"]
 
-# Not `required`: a request without them is answered like one with a wrong signature.
+# Not `required`: the response to a request without them is the same as to one with a wrong signature.
 HEADERS = [
-    {"name": name, "in": "header", "description": told, "schema": {"type": "string"}}
-    for name, told in (
-        ("webhook-id", "One name for one event, however often it is sent."),
-        ("webhook-timestamp", "Seconds since 1970; five minutes old at most."),
+    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+    for name, description in (
+        ("webhook-id", "Identifies the event; the same each time it is sent."),
+        ("webhook-timestamp", "Seconds since 1970; at most five minutes off."),
         ("webhook-signature", "`v1,` and the base64 HMAC-SHA256 of id.timestamp.body."),
     )
 ]
-ANSWER = {
+RESPONSE = {
     "type": "object",
     "required": ["eventId", "outcome", "invoiceId", "sourceId", "state", "claimUrl", "claimDeadline"],
     "properties": {
@@ -32,7 +32,7 @@ ANSWER = {
         "state": NULLABLE,
         "claimUrl": NULLABLE,
         "claimDeadline": {**NULLABLE, "format": "date-time"},
-        "parked": {"type": "string", "description": "What the merchant still needs."},
+        "parked": {"type": "string", "description": "What the merchant's data lacks."},
     },
 }
 REFUND = {
@@ -46,7 +46,7 @@ REFUND = {
         "reason": {"type": "string"},
     },
 }
-REQUESTED = {
+REQUEST = {
     "type": "object",
     "required": ["requestId", "orderId", "merchantId", "requestedAt", "source", "buyer"],
     "properties": {
@@ -60,10 +60,10 @@ PAID = SALE["application/json"]
 DATA = {
     "payment.succeeded": {**PAID, "required": [*PAID["required"], "paymentId"]},
     "order.refunded": REFUND,
-    "invoice_request.created": REQUESTED,
+    "invoice_request.created": REQUEST,
 }
 TEXT = {"type": "string"}
-TOLD = {
+INVOICE_DATA = {
     "type": "object",
     "required": ["invoiceId", "sourceId", "merchantId", "documentNo", "kind", "state", "occurredAt", "total"],
     "additionalProperties": False,
@@ -78,8 +78,8 @@ TOLD = {
         "total": {**DONG, "description": "Đồng, VAT included."},
         "form": TEXT,
         "symbol": TEXT,
-        "number": {**TEXT, "description": "With form, symbol and issueDate: once there is a number."},
-        "code": {**TEXT, "description": "Of the tax authority."},
+        "number": {**TEXT, "description": "Comes with form, symbol and issueDate, once there is a number."},
+        "code": {**TEXT, "description": "The tax authority's code."},
         "issueDate": {"type": "string", "format": "date"},
         "lookupUrl": {"type": "string", "format": "uri"},
         "failure": {
@@ -91,7 +91,7 @@ TOLD = {
         "relatesTo": {**TEXT, "description": "The invoice that this one corrects."},
     },
 }
-TESTED = {
+TEST_DATA = {
     "type": "object",
     "required": ["endpointId"],
     "additionalProperties": False,
@@ -100,16 +100,16 @@ TESTED = {
 
 
 def describe(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add POST webhooks/internal and webhooks/merchant, and under `webhooks` what endpoints hear."""
+    """Add POST webhooks/internal and webhooks/merchant, and under `webhooks` the events that endpoints get."""
     schemas = result["components"].setdefault("schemas", {})
-    schemas["WebhookAnswer"] = ANSWER
-    for route, handlers in HANDLERS.items():
-        events = [_event(kind) for kind in handlers]
+    schemas["WebhookAnswer"] = RESPONSE
+    for route, types in EVENTS_OF_ROUTE.items():
+        events = [_event(kind) for kind in types]
         result["paths"][f"/v1/api/webhooks/{route}"] = {"post": _operation(route, {"oneOf": events})}
-    schemas["WebhookData"] = TOLD
+    schemas["WebhookData"] = INVOICE_DATA
     result["webhooks"] = {
-        "invoice": {"post": _news({"enum": list(TYPES)}, {"$ref": "#/components/schemas/WebhookData"})},
-        TEST: {"post": _news({"const": TEST}, TESTED)},
+        "invoice": {"post": _outbound({"enum": list(TYPES)}, {"$ref": "#/components/schemas/WebhookData"})},
+        TEST: {"post": _outbound({"const": TEST}, TEST_DATA)},
     }
     return result
 
@@ -120,7 +120,7 @@ def _event(kind: str) -> dict[str, Any]:
     return {"type": "object", "required": ["type", "data"], "properties": properties}
 
 
-def _news(kind: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+def _outbound(kind: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["type", "timestamp", "data"],
@@ -129,29 +129,29 @@ def _news(kind: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "tags": ["webhooks"],
-        "description": "Sent to webhook endpoints, signed by Standard Webhooks. docs/webhooks.md is for receivers.",
+        "description": "Sent to webhook endpoints, signed by Standard Webhooks. For receivers: docs/webhooks.md.",
         "parameters": HEADERS,
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "security": [],
         "responses": {
-            "2XX": {"description": "Heard. Anything else, or nothing within 15 seconds: sent again."},
-            "410": {"description": "Never again: the endpoint is disabled."},
+            "2XX": {"description": "Received. After any other response, or none within 15 seconds, it is sent again."},
+            "410": {"description": "Gone: the endpoint is disabled."},
         },
     }
 
 
 def _operation(route: str, event: dict[str, Any]) -> dict[str, Any]:
-    told = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/WebhookAnswer"}}}}
+    content = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/WebhookAnswer"}}}}
     return {
         "operationId": f"webhooks_{route}",
         "tags": ["webhooks"],
-        "description": "An event, signed by Standard Webhooks. Sent again under its id it is answered as before.",
+        "description": "An event, signed by Standard Webhooks. If the same id is sent again, the response is the same.",
         "parameters": HEADERS,
         "requestBody": {"required": True, "content": {"application/json": {"schema": event}}},
         "security": [],
         "responses": {
-            "200": {"description": "Known already: the answer of the first time.", **told},
-            "202": {"description": "Kept and acted on.", **told},
+            "200": {"description": "Already known: the response of the first time.", **content},
+            "202": {"description": "Stored and applied.", **content},
             **{status: PROBLEM for status in ("400", "401", "409", "413", "422", "503")},
         },
     }

@@ -1,4 +1,4 @@
-"""Events that were not acted on: an order that was paid, though no invoice tells of it."""
+"""Find events that were not applied, by order: the order was paid but may have no invoice."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ from webhooks.models import WebhookEvent
 LIMIT = 20
 
 
-def hits(asked: list[Candidate], may: Callable[[str], bool]) -> list[Hit]:
-    order = next((look.value for look in asked if look.kind == Kind.ORDER), None)
+def hits(candidates: list[Candidate], may: Callable[[str], bool]) -> list[Hit]:
+    order = next((candidate.value for candidate in candidates if candidate.kind == Kind.ORDER), None)
     if not order or not may("webhooks.view_webhookevent"):
         return []
     rows = WebhookEvent.objects.filter(order_id=order).exclude(status=WebhookEvent.Status.DONE).order_by()

@@ -1,4 +1,4 @@
-"""The topics of payments: see merchants.sync.messages."""
+"""The Kafka topics that this app reads. See merchants.sync.messages."""
 
 from django.conf import settings
 
@@ -7,4 +7,4 @@ from webhooks.inbound import streaming
 
 
 def streams() -> dict[str, Reader]:
-    return {settings.KAFKA_PAYMENT_TOPIC: streaming.take}
+    return {settings.KAFKA_PAYMENT_TOPIC: streaming.apply_batch}

@@ -4,9 +4,9 @@ from webhooks.inbound import receiving
 from webhooks.outbound import deliveries
 
 
-@shared_task(name="webhooks.act_again")
-def act_again() -> None:
-    receiving.act_again()
+@shared_task(name="webhooks.retry_failed_events")
+def retry_failed_events() -> None:
+    receiving.retry_failed()
 
 
 @shared_task(name="webhooks.deliver_due")

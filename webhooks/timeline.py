@@ -1,4 +1,4 @@
-"""What machines told us of an invoice's order, and what endpoints were told of the invoice."""
+"""Timeline entries of an invoice's webhooks: events of its order that came in, and deliveries that went out."""
 
 import json
 from typing import Any
@@ -7,99 +7,99 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from config.console import action_log
-from config.console.cells import moment
-from config.console.timeline import CAP, Moment, Subject, newest
-from config.monitoring.gauges import listed
+from config.console.cells import format_time
+from config.console.timeline import MAX_ENTRIES, TimelineContext, TimelineEntry, newest_entries
+from config.monitoring.gauges import changelist_url
 from invoices.cells import as_json
 from webhooks.models import WebhookDelivery, WebhookEvent
 
-GOT = {
-    WebhookEvent.Status.DONE: "acted on",
+EVENT_RESULTS = {
+    WebhookEvent.Status.DONE: "applied",
     WebhookEvent.Status.REFUSED: "refused",
-    WebhookEvent.Status.FAILED: "our fault: it is tried again",
-    WebhookEvent.Status.CLOSED: "refused, and nothing is to be done about it any more",
+    WebhookEvent.Status.FAILED: "failed with an internal error; it is applied again automatically",
+    WebhookEvent.Status.CLOSED: "refused, and closed by an operator",
 }
-TOLD = {
+DELIVERY_RESULTS = {
     WebhookDelivery.State.PENDING: "not delivered yet",
     WebhookDelivery.State.DELIVERED: "delivered",
-    WebhookDelivery.State.DEAD: "never delivered: every retry was used",
+    WebhookDelivery.State.DEAD: "not delivered; all retries failed",
 }
 
 
-def entries(subject: Subject) -> list[Moment]:
-    moments: list[Moment] = []
-    if subject.may("webhooks.view_webhookevent"):
-        of_order = WebhookEvent.objects.filter(order_id=subject.order_id, merchant_code=subject.merchant_code)
-        events = list(of_order.order_by("-id")[: CAP + 1])
-        link = listed("webhooks_webhookevent", merchant_code=subject.merchant_code, order_id=subject.order_id)
-        moments += newest(events, _event, what="webhooks in", link=link)
-        moments += _acts(WebhookEvent, events[:CAP], link)
-    if subject.may("webhooks.view_webhookdelivery"):
-        of_invoice = WebhookDelivery.objects.filter(invoice=subject.invoice_id).select_related("endpoint")
-        deliveries = list(of_invoice.order_by("-id")[: CAP + 1])
-        link = listed("webhooks_webhookdelivery", invoice__id__exact=subject.invoice_id)
-        moments += newest(deliveries, _delivery, what="webhooks out", link=link)
-        moments += _acts(WebhookDelivery, deliveries[:CAP], link)
-    return moments
+def entries(context: TimelineContext) -> list[TimelineEntry]:
+    parts: list[TimelineEntry] = []
+    if context.has_perm("webhooks.view_webhookevent"):
+        order = {"merchant_code": context.merchant_code, "order_id": context.order_id}
+        events = list(WebhookEvent.objects.filter(**order).order_by("-id")[: MAX_ENTRIES + 1])
+        link = changelist_url("webhooks_webhookevent", **order)
+        parts += newest_entries(events, _event_entry, what="webhooks in", link=link)
+        parts += _action_entries(WebhookEvent, events[:MAX_ENTRIES], link)
+    if context.has_perm("webhooks.view_webhookdelivery"):
+        rows = WebhookDelivery.objects.filter(invoice=context.invoice_id).select_related("endpoint")
+        deliveries = list(rows.order_by("-id")[: MAX_ENTRIES + 1])
+        link = changelist_url("webhooks_webhookdelivery", invoice__id__exact=context.invoice_id)
+        parts += newest_entries(deliveries, _delivery_entry, what="webhooks out", link=link)
+        parts += _action_entries(WebhookDelivery, deliveries[:MAX_ENTRIES], link)
+    return parts
 
 
-def _event(row: WebhookEvent) -> Moment:
-    return Moment(
+def _event_entry(row: WebhookEvent) -> TimelineEntry:
+    return TimelineEntry(
         at=row.created_at,
         kind="webhook-in",
-        sentence=f"Webhook {row.type} came in: {GOT[WebhookEvent.Status(row.status)]}",
+        sentence=f"Webhook {row.type} received: {EVENT_RESULTS[WebhookEvent.Status(row.status)]}",
         why=row.error,
         outcome="" if row.status == WebhookEvent.Status.DONE else row.status,
         actor=f"webhook:{row.route}",
-        facts={
+        details={
             "webhook id": row.webhook_id,
             "tries": row.tries if row.tries > 1 else "",
             "body": _body(row.body),
-            f"answered {row.answer_status}": as_json(row.answer),
+            f"response {row.answer_status}": as_json(row.answer),
         },
         link=reverse("admin:webhooks_webhookevent_change", args=[row.pk]),
     )
 
 
-def _delivery(row: WebhookDelivery) -> Moment:
-    return Moment(
+def _delivery_entry(row: WebhookDelivery) -> TimelineEntry:
+    return TimelineEntry(
         at=row.created_at,
         kind="webhook-out",
-        sentence=f"Webhook {row.type}: {TOLD[WebhookDelivery.State(row.state)]}",
+        sentence=f"Webhook {row.type}: {DELIVERY_RESULTS[WebhookDelivery.State(row.state)]}",
         why=row.last_error,
         outcome="" if row.state == WebhookDelivery.State.DELIVERED else row.state,
-        facts={
+        details={
             "endpoint": row.endpoint.url,
             "attempts": row.attempts,
-            "last answer": f"HTTP {row.last_status}" if row.last_status else "",
-            "delivered": moment(row.delivered_at) if row.delivered_at else "",
-            "next attempt": moment(row.next_attempt_at) if row.next_attempt_at else "",
+            "last response": f"HTTP {row.last_status}" if row.last_status else "",
+            "delivered": format_time(row.delivered_at) if row.delivered_at else "",
+            "next attempt": format_time(row.next_attempt_at) if row.next_attempt_at else "",
             "body": _body(row.body),
         },
         link=reverse("admin:webhooks_webhookdelivery_change", args=[row.pk]),
     )
 
 
-def _acts(model: type[WebhookEvent | WebhookDelivery], rows: list[Any], link: str) -> list[Moment]:
-    """What operators did to them: the rows themselves only tell how they are now."""
+def _action_entries(model: type[WebhookEvent | WebhookDelivery], rows: list[Any], link: str) -> list[TimelineEntry]:
+    """What operators did to the rows, which hold only their latest state."""
     types = {row.pk: row.type for row in rows}
 
-    def tell(line: LogEntry) -> Moment:
-        act = action_log.read(line)
-        return Moment(
-            at=act.at,
+    def action_entry(line: LogEntry) -> TimelineEntry:
+        action = action_log.parse(line)
+        return TimelineEntry(
+            at=action.at,
             kind="edit",
-            sentence=": ".join(filter(None, (f"Webhook {types[act.row]}", act.label, act.what))),
-            why=act.reason,
-            actor=f"user:{act.user_id}",
-            link=reverse(f"admin:webhooks_{model._meta.model_name}_history", args=[act.row]),
+            sentence=": ".join(filter(None, (f"Webhook {types[action.row]}", action.label, action.result))),
+            why=action.reason,
+            actor=f"user:{action.user_id}",
+            link=reverse(f"admin:webhooks_{model._meta.model_name}_history", args=[action.row]),
         )
 
-    return newest(action_log.lines(model, types), tell, what="acts on webhooks", link=link)
+    return newest_entries(action_log.lines_of(model, types), action_entry, what="actions on webhooks", link=link)
 
 
 def _body(text: str) -> Any:
     try:
         return as_json(json.loads(text))
     except ValueError:
-        return "not JSON"  # and so nothing that could be masked
+        return "not JSON"  # so it cannot be masked

@@ -1,4 +1,4 @@
-"""What endpoints were told and what they said: found, and sent again."""
+"""The API of deliveries: find them and send them again."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.rest.fields import Body, Flag, Told
-from config.rest.problems import Problem, at_fault
-from config.rest.scoping import Scoped
+from config.rest.fields import Body, Boolean, NullableText
+from config.rest.problems import Problem, field_problem
+from config.rest.scoping import ScopedViewSet
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound import deliveries
 
-DISABLED = "The endpoint is disabled: turn it on first."
+DISABLED = "The endpoint is disabled: enable it first."
 
 
 class DeliveryShape(serializers.Serializer):
     deliveryId = serializers.CharField(source="pk")
     endpointId = serializers.CharField(source="endpoint_id")
-    eventId = serializers.CharField(source="event_id", help_text="`webhook-id`: the same at every try.")
+    eventId = serializers.CharField(source="event_id", help_text="The `webhook-id`, the same at every attempt.")
     type = serializers.CharField()
-    invoiceId = Told(source="invoice_id")
+    invoiceId = NullableText(source="invoice_id")
     state = serializers.ChoiceField(WebhookDelivery.State.choices)
-    attempts = serializers.IntegerField(help_text="Since it was written or last replayed.")
-    lastStatus = serializers.IntegerField(source="last_status", allow_null=True, help_text="null: nobody answered.")
+    attempts = serializers.IntegerField(help_text="Since the delivery was written or last replayed.")
+    lastStatus = serializers.IntegerField(source="last_status", allow_null=True, help_text="null: no response.")
     lastError = serializers.CharField(source="last_error")
     nextAttemptAt = serializers.DateTimeField(source="next_attempt_at", allow_null=True)
     deliveredAt = serializers.DateTimeField(source="delivered_at", allow_null=True)
@@ -46,9 +46,9 @@ class DeliveryFilters(serializers.Serializer):
 
 
 class ReplaySince(Body):
-    since = serializers.DateTimeField(help_text="What was written from then on.")
-    delivered = Flag(default=False, help_text="Also what arrived: for a receiver that lost its data.")
-    dryRun = Flag(default=False, help_text="Only say how many.")
+    since = serializers.DateTimeField(help_text="Deliveries written from then on.")
+    delivered = Boolean(default=False, help_text="Also those that arrived, for a receiver that lost its data.")
+    dryRun = Boolean(default=False, help_text="Only return how many.")
 
 
 class ReplayedSince(serializers.Serializer):
@@ -56,7 +56,7 @@ class ReplayedSince(serializers.Serializer):
     count = serializers.IntegerField()
 
 
-class WebhookDeliveries(mixins.RetrieveModelMixin, Scoped):
+class WebhookDeliveries(mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = WebhookDelivery.objects.select_related("endpoint")
     serializer_class = WholeDeliveryShape
     lookup_url_kwarg = "deliveryId"
@@ -67,14 +67,14 @@ class WebhookDeliveries(mixins.RetrieveModelMixin, Scoped):
 
     @extend_schema(parameters=[DeliveryFilters], responses={200: DeliveryShape(many=True)})
     def list(self, request: Request) -> Response:
-        """The newest first, without bodies."""
-        page = self.paginate_queryset(self._asked_for())
+        """Newest first, without bodies."""
+        page = self.paginate_queryset(self._filtered())
         return self.get_paginated_response(DeliveryShape(page, many=True).data)
 
     @extend_schema(request=None, responses={200: DeliveryShape})
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, **_: Any) -> Response:
-        """Send it again now, with the same `webhook-id`. 409 `disabled`."""
+        """Send the delivery again now, with the same `webhook-id`. 409 `disabled` if the endpoint is disabled."""
         row = self.get_object()
         if not row.endpoint.is_on:
             raise Problem(409, "disabled", DISABLED)
@@ -82,15 +82,15 @@ class WebhookDeliveries(mixins.RetrieveModelMixin, Scoped):
         row.refresh_from_db()
         return Response(DeliveryShape(row).data)
 
-    def _asked_for(self) -> QuerySet[WebhookDelivery]:
+    def _filtered(self) -> QuerySet[WebhookDelivery]:
         filters = DeliveryFilters(data=self.request.query_params)
         filters.is_valid(raise_exception=True)
-        asked = filters.validated_data
-        if "state" in asked and not asked.keys() & {"endpointId", "invoiceId"}:
-            raise at_fault("endpointId", "A state is looked up within one endpoint or invoice.", "filter_too_wide")
-        rows = WebhookDelivery.objects.living().defer("body")
-        if not self.principal.is_platform:  # by ids that are known: through a join the planner could not tell how few
-            theirs = self.principal.narrow(WebhookEndpoint.objects.all(), "merchant__code")
-            rows = rows.filter(endpoint__in=list(theirs.values_list("pk", flat=True)))
+        values = filters.validated_data
+        if "state" in values and not values.keys() & {"endpointId", "invoiceId"}:
+            raise field_problem("endpointId", "Filtering by state needs an endpoint or an invoice.", "filter_too_wide")
+        rows = WebhookDelivery.objects.not_deleted().defer("body")
+        if not self.principal.is_platform:  # explicit ids: the planner misjudges a join
+            endpoints = self.principal.filter_rows(WebhookEndpoint.objects.all(), "merchant__code")
+            rows = rows.filter(endpoint__in=list(endpoints.values_list("pk", flat=True)))
         names = {"endpointId": "endpoint", "invoiceId": "invoice", "state": "state"}
-        return rows.filter(**{names[name]: value for name, value in asked.items()})
+        return rows.filter(**{names[name]: value for name, value in values.items()})

@@ -1,4 +1,4 @@
-"""Where merchants want to hear of their invoices. Secrets go in, or are shown once where we make them."""
+"""The API of webhook endpoints. A secret that we generate is shown once; no other secret is ever shown."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.base import webhook_secrets
-from config.rest.fields import Body, Identifier, Pattern, Text, NullableText, Integer
+from config.rest.fields import Body, Identifier, Integer, NullableText, Pattern, Text
 from config.rest.problems import Problem, field_problem
 from config.rest.scoping import ScopedViewSet
 from merchants.models import Merchant
@@ -27,7 +27,10 @@ FIRST = "1"  # the label of a secret that came with its endpoint
 class Secret(Text):
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            max_length=200, write_only=True, help_text="`whsec_` and base64. None: we make one.", **options
+            max_length=200,
+            write_only=True,
+            help_text="`whsec_` and base64. Default: generated.",
+            **options,
         )
 
     def to_internal_value(self, data: Any) -> str:
@@ -42,28 +45,36 @@ class Secret(Text):
 class EndpointChange(Body):
     url = serializers.URLField(max_length=500)
     eventTypes = serializers.ListField(
-        source="event_types", child=serializers.ChoiceField(TYPES), default=list, help_text="Empty: all of them."
+        source="event_types", child=serializers.ChoiceField(TYPES), default=list, help_text="Empty: all types."
     )
     disabledReason = Text(
-        source="disabled_reason", max_length=200, allow_blank=True, default="", help_text="Empty: it is on."
+        source="disabled_reason",
+        max_length=200,
+        allow_blank=True,
+        default="",
+        help_text="Empty: it is enabled.",
     )
 
     def validate_url(self, url: str) -> str:
         try:
-            check_url(url)  # a name is judged when it is resolved, each time
+            check_url(url)  # a name's addresses are checked at each call
         except Forbidden as error:
             raise serializers.ValidationError(str(error)) from None
         return url
 
 
 class NewEndpoint(EndpointChange):
-    merchantId = Identifier(source="merchant_code", allow_null=True, help_text="null: the platform hears of all.")
+    merchantId = Identifier(
+        source="merchant_code",
+        allow_null=True,
+        help_text="null: the platform, for all merchants.",
+    )
     secret = Secret(required=False)
 
 
 class SecretShown(serializers.Serializer):
-    label = serializers.CharField()  # type: ignore[assignment]  # a Field has one of its own
-    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True, help_text="null: not yet replaced.")
+    label = serializers.CharField()  # type: ignore[assignment]  # shadows Field.label
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True, help_text="null: not replaced yet.")
 
 
 class EndpointShape(serializers.Serializer):
@@ -78,7 +89,7 @@ class EndpointShape(serializers.Serializer):
 
 
 class SecretMade(serializers.Serializer):
-    secret = serializers.CharField(help_text="Shown this once.")
+    secret = serializers.CharField(help_text="Shown only this once.")
 
 
 class EndpointMade(EndpointShape, SecretMade):
@@ -88,7 +99,7 @@ class EndpointMade(EndpointShape, SecretMade):
 class Rotation(Body):
     label = Pattern(rf"^{webhook_secrets.LABEL.pattern}\Z")  # type: ignore[assignment]
     graceHours = Integer(
-        min_value=0, max_value=24 * 30, default=24, help_text="So long deliveries carry both signatures."
+        min_value=0, max_value=24 * 30, default=24, help_text="For this time deliveries carry both signatures."
     )
     secret = Secret(required=False)
 
@@ -98,7 +109,7 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
     serializer_class = EndpointShape
     lookup_url_kwarg = "endpointId"
     lookup_value_regex = "[0-9]{1,19}"
-    merchant_path = "merchant__code"  # the platform's own have none: only a token for the whole platform sees them
+    merchant_path = "merchant__code"  # null for the platform's own, which only a platform token sees
     permission_of = {
         "list": "webhook.read",
         "retrieve": "webhook.read",
@@ -113,16 +124,16 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
 
     @extend_schema(request=NewEndpoint, responses={201: EndpointMade})
     def create(self, request: Request) -> Response:
-        """Add an endpoint. The answer is the only one that ever shows the secret."""
+        """Add an endpoint. Only this response ever shows the secret."""
         shape = NewEndpoint(data=request.data)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
-        code, given = told.pop("merchant_code"), told.pop("secret", "")
+        values = shape.validated_data
+        code, given = values.pop("merchant_code"), values.pop("secret", "")
         self.check_may_act_for(code)
         merchant = Merchant.objects.not_deleted().filter(code=code).first() if code is not None else None
         if code is not None and merchant is None:
             raise field_problem("merchantId", "There is no such merchant.")
-        row = WebhookEndpoint(merchant=merchant, **told)
+        row = WebhookEndpoint(merchant=merchant, **values)
         with transaction.atomic():
             self.save_row(row)
             secret = row.add_secret(FIRST, value=given)
@@ -130,33 +141,33 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
 
     @extend_schema(request=EndpointChange, responses={200: EndpointShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
-        """Change what is given."""
+        """Change the given fields."""
         row = self.get_object()
         shape = EndpointChange(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
-        if told.get("disabled_reason") == "":
-            told |= {"failing_since": None, "held_until": None}  # on again: its failures start anew
-        self.update_row(row, told)
+        values = shape.validated_data
+        if values.get("disabled_reason") == "":
+            values |= {"failing_since": None, "held_until": None}  # enabled again: its failures start at zero
+        self.update_row(row, values)
         return Response(EndpointShape(row).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **_: Any) -> Response:
-        """It hears nothing more. The row stays for the audit."""
+        """Remove the endpoint: nothing more is sent to it. The row stays for the audit."""
         self.remove_row(self.get_object())
         return Response(status=204)
 
     @extend_schema(request=Rotation, responses={200: SecretMade})
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, **_: Any) -> Response:
-        """A new secret; the ones before it end after a grace. 409 `label_taken`. The answer shows it this once."""
+        """Add a new secret, shown only in this response. The others expire after a grace. 409 `label_taken`."""
         row = self.get_object()
         shape = Rotation(data=request.data)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
+        values = shape.validated_data
         try:
-            grace = timedelta(hours=told["graceHours"])
-            secret = row.rotate_secret(told["label"], grace, value=told.get("secret", ""))
+            grace = timedelta(hours=values["graceHours"])
+            secret = row.rotate_secret(values["label"], grace, value=values.get("secret", ""))
         except ValueError as error:
             raise Problem(409, "label_taken", str(error)) from None
         return Response({"secret": secret})
@@ -164,23 +175,23 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
     @extend_schema(request=ReplaySince, responses={200: ReplayedSince})
     @action(detail=True, methods=["post"], url_path="replay")
     def replay_since(self, request: Request, **_: Any) -> Response:
-        """Send again what it should have heard since a time, each with the `webhook-id` it had. 409 `disabled`."""
+        """Send the deliveries since a time again, each with its `webhook-id`. 409 `disabled`."""
         row = self.get_object()
         shape = ReplaySince(data=request.data)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
-        dry_run = told["dryRun"]
+        values = shape.validated_data
+        dry_run = values["dryRun"]
         if not (row.is_on or dry_run):
             raise Problem(409, "disabled", DISABLED)
         count = deliveries.replay_since(
-            row, told["since"], delivered=told["delivered"], dry_run=dry_run, actor=self.principal.actor
+            row, values["since"], delivered=values["delivered"], dry_run=dry_run, actor=self.principal.actor
         )
         return Response({"acted": bool(count) and not dry_run, "count": count})
 
     @extend_schema(request=None, responses={200: DeliveryShape})
     @action(detail=True, methods=["post"], url_path="test")
     def send_test(self, request: Request, **_: Any) -> Response:
-        """Send a `webhook.test`. The answer is its delivery: look there for how it went. 409 `disabled`."""
+        """Send a `webhook.test`. The response is its delivery; get that again to see the result. 409 `disabled`."""
         row = self.get_object()
         if not row.is_on:
             raise Problem(409, "disabled", DISABLED)

@@ -1,4 +1,4 @@
-"""One handler a type of event: its data in, what we answer out."""
+"""Apply each type of event: one function a type takes the data and returns the result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,16 +13,16 @@ Data = dict[str, Any]
 
 
 def payment_succeeded(data: Data, actor: str) -> OpeningResult:
-    payment, request = facts.payment(data)
+    payment, request = facts.parse_payment(data)
     return apply_facts(payment, request, actor=actor)
 
 
 def order_refunded(data: Data, actor: str) -> OpeningResult:
-    return apply_facts(facts.refund(data), actor=actor)
+    return apply_facts(facts.parse_refund(data), actor=actor)
 
 
 def invoice_request_created(data: Data, actor: str) -> OpeningResult:
-    return apply_facts(facts.request(data), actor=actor)
+    return apply_facts(facts.parse_request(data), actor=actor)
 
 
 def merchant_changed(data: Data, actor: str) -> OpeningResult:
@@ -45,29 +45,29 @@ EVENTS_OF_ROUTE = {
 
 
 def apply_event(route: str, event: Data, actor: str) -> OpeningResult:
-    """Act on a verified event. Raises Unacceptable."""
+    """Apply a verified event. Raises Unacceptable."""
     kind = event["type"]
-    handler = EVENTS_OF_ROUTE[route].get(kind)
-    if handler is None:
+    apply_data = EVENTS_OF_ROUTE[route].get(kind)
+    if apply_data is None:
         known = ", ".join(sorted(EVENTS_OF_ROUTE[route]))
-        raise Unacceptable("unknown_type", "type", f'We do not know the type "{kind}"; this route takes {known}.')
+        raise Unacceptable("unknown_type", "type", f'The type "{kind}" is unknown; this route takes {known}.')
     data = event.get("data")
     if not isinstance(data, dict):
         raise Unacceptable("invalid", "data", "The data must be an object.")
-    return handler(data, actor)
+    return apply_data(data, actor)
 
 
-def response_body(event_id: int, opening: OpeningResult, order_id: str) -> Data:
+def response_body(event_id: int, result: OpeningResult, order_id: str) -> Data:
     """The contract's 202 body."""
-    invoice = opening.invoice
+    invoice = result.invoice
     deadline = invoice.claim_deadline if invoice else None
     return {
         "eventId": str(event_id),
-        "outcome": opening.outcome,
+        "outcome": result.outcome,
         "invoiceId": str(invoice.pk) if invoice else None,
         "sourceId": order_id,
         "state": invoice.state if invoice else None,
         "claimUrl": invoice.claim_url if invoice and invoice.claim_token else None,
         "claimDeadline": deadline.astimezone(clock.VIETNAM).isoformat() if deadline else None,
-        **({"parked": opening.parked} if opening.parked else {}),
+        **({"parked": result.parked} if result.parked else {}),
     }

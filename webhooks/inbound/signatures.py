@@ -1,4 +1,4 @@
-"""Standard Webhooks signatures on what comes in: the raw body, checked before anything else is believed."""
+"""Verify the Standard Webhooks signature of an incoming raw body, before anything in it is trusted."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 
 class Unverified(Exception):
-    """No accepted secret fits, or the timestamp is more than five minutes off. The message may be shown."""
+    """No accepted secret matches, or the timestamp is more than five minutes off. The message may be shown."""
 
 
-def verify(route: str, body: bytes, headers: Mapping[str, str]) -> str:
+def verify_signature(route: str, body: bytes, headers: Mapping[str, str]) -> str:
     """The label of the route's secret that signed this body. Raises Unverified.
 
-    The library reads the machine's clock: a moved business clock must not make old signatures good.
+    The library reads the system clock: a shifted business clock must not make old signatures valid.
     """
     reason = "No secret is configured."
     try:
@@ -26,6 +26,6 @@ def verify(route: str, body: bytes, headers: Mapping[str, str]) -> str:
             return label
         except WebhookVerificationError as error:
             reason = str(error)
-        except ValueError:  # a signature that is not base64, or no "v1," in front
+        except ValueError:  # the signature is not base64, or lacks "v1,"
             reason = "The signature is malformed."
     raise Unverified(reason)

@@ -1,4 +1,4 @@
-"""Events that the platform streams over Kafka instead of posting them: the same bodies, kept and acted on alike."""
+"""Events that come over Kafka instead of by POST. Their bodies are the same, and they are stored and applied alike."""
 
 from collections.abc import Sequence
 
@@ -7,26 +7,26 @@ from structlog.stdlib import get_logger
 
 from config.base import tracing
 from merchants.sync.messages import Message, Poison
-from webhooks.inbound.receiving import Malformed, Reused, receive
+from webhooks.inbound.receiving import IdReused, Malformed, receive_event
 
 log = get_logger(__name__)
 
 
-def take(messages: Sequence[Message]) -> list[Poison]:
-    """Each in a transaction of its own: an order's lock must not wait for the next order's. Returns the poison.
+def apply_batch(messages: Sequence[Message]) -> list[Poison]:
+    """Apply each message in its own transaction, so that no order's lock is held for another order.
 
-    What does not add up is no poison: it is kept as a refused event, as if it had been posted.
+    Returns the poison messages. Data that does not add up is not poison: it is stored as a refused event, as by POST.
     """
     poison = []
     for message in messages:
         if message.value is None:
             continue  # a tombstone
         try:
-            with tracing.within(message.traceparent, request=message.source):
-                receive("internal", message.source, message.value, "kafka")
+            with tracing.new_trace(message.traceparent, request=message.source):
+                receive_event("internal", message.source, message.value, "kafka")
         except (OperationalError, InterfaceError):
             raise
-        except (Malformed, Reused) as error:
+        except (Malformed, IdReused) as error:
             poison.append(Poison(message, str(error)))
         except Exception as error:  # noqa: BLE001  (its traceback could quote the data)
             log.error("[handlePaymentSuccess]", source=message.source, error=type(error).__name__)

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ("updated_at", models.DateTimeField(default=config.base.clock.now, editable=False)),
                 ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("url", models.URLField(max_length=500)),
-                ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all of them.")),
+                ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all types.")),
                 ("disabled_reason", models.CharField(blank=True, max_length=200)),
                 ("history_id", models.AutoField(primary_key=True, serialize=False)),
                 ("history_date", models.DateTimeField(db_index=True)),
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
                 ("updated_at", models.DateTimeField(default=config.base.clock.now, editable=False)),
                 ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("url", models.URLField(max_length=500)),
-                ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all of them.")),
+                ("event_types", models.JSONField(blank=True, default=list, help_text="Empty: all types.")),
                 ("encrypted_secrets", models.TextField(blank=True, editable=False)),
                 ("disabled_reason", models.CharField(blank=True, max_length=200)),
                 ("failing_since", models.DateTimeField(blank=True, editable=False, null=True)),
@@ -189,17 +189,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 "permissions": [
-                    ("replay_webhookevent", "Can act again on webhook events"),
+                    ("replay_webhookevent", "Can apply webhook events again"),
                     ("close_webhookevent", "Can close refused webhook events"),
                 ],
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("status", "failed")), fields=["not_before"], name="events_to_act_again"
+                        condition=models.Q(("status", "failed")), fields=["not_before"], name="events_to_retry"
                     ),
                     models.Index(
                         condition=models.Q(("status", "done"), _negated=True),
                         fields=["status", "type", "id"],
-                        name="events_not_acted",
+                        name="events_not_applied",
                     ),
                     models.Index(
                         fields=["order_id", "merchant_code"],

@@ -1,8 +1,8 @@
-"""Where a merchant may have us call: the public internet by https, and nothing of our own network.
+"""Addresses that we call: https on the public internet, nothing in our own network.
 
-The address is judged where it is used: a name is resolved once for each connection, every address that it has must
-be public, and the socket is opened to one of exactly those. A name that answers otherwise a moment later changes
-nothing. A URL is read by the one parser that the client uses too, so that no two readings differ.
+The address is checked where it is used: a name is resolved once for each connection, all of its addresses must be
+public, and the socket connects to one of exactly these. So a name whose address changes a moment later (DNS rebinding)
+does no harm. The URL is parsed by the client's own parser, so that check and call cannot differ.
 """
 
 import asyncio
@@ -17,58 +17,68 @@ from django.conf import settings
 from yarl import URL
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Lookup = Callable[[str, int, int], Awaitable[list[tuple[int, str]]]]  # host, port, family → family and address
+Resolve = Callable[[str, int, int], Awaitable[list[tuple[int, str]]]]  # host, port, family → family and address
 
-# What `is_global` lets through although it is not the merchant's server.
+# Networks that `is_global` accepts although no merchant's server is in them.
 NOT_PUBLIC = [
     ipaddress.ip_network(text)
     for text in (
         "192.0.0.0/24",  # protocol assignments; a cloud's metadata is at .192
         "192.88.99.0/24",  # 6to4 relays
         "168.63.129.16/32",  # Azure's host, by a public address
-        "100.64.0.0/10",  # carriers' NAT; Alibaba's metadata
-        "64:ff9b:1::/48",  # NAT64 of a network's own
+        "100.64.0.0/10",  # carrier-grade NAT; Alibaba's metadata
+        "64:ff9b:1::/48",  # local-use NAT64
         "2001::/23",  # Teredo and other protocols' addresses
         "2002::/16",  # 6to4
         "fec0::/10",  # site-local
     )
 ]
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # where a network without IPv4 finds everybody
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 addresses, as seen in an IPv6-only network
 COMPATIBLE = ipaddress.ip_network("::/96")
-OURS = ("localhost", "local", "internal", "localdomain", "home.arpa", "lan", "intranet", "test", "invalid")
+PRIVATE_SUFFIXES = (
+    ".localhost",
+    ".local",
+    ".internal",
+    ".localdomain",
+    ".home.arpa",
+    ".lan",
+    ".intranet",
+    ".test",
+    ".invalid",
+)
 
 
 class Forbidden(OSError):
-    """Not an address for us. The message may be shown: it tells nothing that the URL's owner does not know."""
+    """An address that we do not call. The message may be shown: it says nothing that the URL's owner does not know."""
 
 
 def check_url(text: str) -> URL:
-    """The URL as it will be called. Raises Forbidden. Names are judged when they are resolved, not here."""
+    """The URL as it will be called. Raises Forbidden. A name's addresses are checked when it is resolved, not here."""
     if len(text) > 500 or not text.isascii() or any(letter <= " " or letter in '\\"<>^`{|}' for letter in text):
-        raise Forbidden("This is no plain address: at most 500 ASCII characters without blanks.")
+        raise Forbidden("The address must have at most 500 ASCII characters and no spaces.")
     try:
         url = URL(text)
         host, port, scheme = url.host or "", url.port, url.scheme
     except ValueError:
-        raise Forbidden("This is no address.") from None
+        raise Forbidden("This is not an address.") from None
     loopback = settings.WEBHOOK_ALLOW_LOOPBACK
     if scheme != "https" and not (scheme == "http" and loopback):
         raise Forbidden("This must be an https address.")
     if "@" in url.raw_authority or url.raw_fragment or "#" in text:
-        raise Forbidden("A login or a fragment has no place in this address.")
+        raise Forbidden("The address must have no login and no fragment.")
     if port not in (443, 80 if loopback else 443) and not (settings.WEBHOOK_HIGH_PORTS and port and port >= 1024):
-        raise Forbidden("Port 443 is the only one that we call.")
+        raise Forbidden("Only port 443 is allowed.")
     if not host or "%" in host:
-        raise Forbidden("This address has no host that we can call.")
+        raise Forbidden("This address has no host that can be called.")
     if address := _literal(host):
         check_address(address)
-    elif not loopback and ("." not in host.rstrip(".") or host.rstrip(".").lower().endswith(_ends())):
-        raise Forbidden("This name is not one of the public internet.")
+    elif not loopback and ("." not in host.rstrip(".") or host.rstrip(".").lower().endswith(PRIVATE_SUFFIXES)):
+        raise Forbidden("This name is not on the public internet.")
     return url
 
 
 def check_address(address: Address) -> None:
-    """Raises Forbidden where an address is not of the public internet, whatever it is wrapped in."""
+    """Raises Forbidden if an address, or the IPv4 address inside it, is not on the public internet."""
     inner = _unwrapped(address)
     if settings.WEBHOOK_ALLOW_LOOPBACK and inner.is_loopback:
         return
@@ -79,20 +89,20 @@ def check_address(address: Address) -> None:
         or inner.is_unspecified
         or any(inner in network for network in NOT_PUBLIC if network.version == inner.version)
     ):
-        raise Forbidden("This address is not one of the public internet.")
+        raise Forbidden("This address is not on the public internet.")
 
 
-class PublicOnly(AbstractResolver):
-    """Resolves a name once. One address that is not public condemns the name: its owner has no business with it."""
+class PublicResolver(AbstractResolver):
+    """Resolves a name once. If one of its addresses is not public, the name is refused."""
 
-    def __init__(self, look_up: Lookup | None = None) -> None:
-        self.look_up = look_up or system_look_up
+    def __init__(self, resolve: Resolve | None = None) -> None:
+        self._resolve = resolve or system_resolve
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self.look_up(host, port, family)
-        for _, text in found:
+        addresses = await self._resolve(host, port, family)
+        for _, text in addresses:
             check_address(ipaddress.ip_address(text))
         return [
             {
@@ -103,34 +113,34 @@ class PublicOnly(AbstractResolver):
                 "proto": socket.IPPROTO_TCP,
                 "flags": socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             }
-            for kind, text in found
+            for kind, text in addresses
         ]
 
     async def close(self) -> None:
         pass
 
 
-async def system_look_up(host: str, port: int, family: int) -> list[tuple[int, str]]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-    return [(kind, str(address[0])) for kind, _, _, _, address in found]
+async def system_resolve(host: str, port: int, family: int) -> list[tuple[int, str]]:
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    return [(kind, str(address[0])) for kind, _, _, _, address in infos]
 
 
-def connector(look_up: Lookup | None = None, **options: Any) -> aiohttp.TCPConnector:
-    """A connector that reaches public addresses only. Made inside the running loop."""
+def public_connector(resolve: Resolve | None = None, **options: Any) -> aiohttp.TCPConnector:
+    """A connector that reaches public addresses only. Must be called in the running event loop."""
     return aiohttp.TCPConnector(
-        resolver=PublicOnly(look_up), use_dns_cache=False, socket_factory=_open_socket, **options
+        resolver=PublicResolver(resolve), use_dns_cache=False, socket_factory=_open_socket, **options
     )
 
 
 def _open_socket(info: Any) -> socket.socket:
-    """The last line, whichever way an address came here: nothing connects to what was not judged."""
+    """The last check before connecting, however the address was found."""
     family, kind, protocol, _, address = info
     check_address(ipaddress.ip_address(address[0]))
     return socket.socket(family, kind, protocol)
 
 
 def _literal(host: str) -> Address | None:
-    """An address written as one. Raises Forbidden for the spellings that only a C library reads: 127.1, 0x7f000001."""
+    """A host that is an IP address. Raises Forbidden for forms that only C libraries accept: 127.1, 0x7f000001."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -139,18 +149,14 @@ def _literal(host: str) -> Address | None:
         socket.inet_aton(host.rstrip("."))
     except (OSError, ValueError):
         return None
-    raise Forbidden("Write an address of four numbers, or a name.")
+    raise Forbidden("Write an IP address as four numbers, or use a name.")
 
 
 def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, where it stands for one."""
+    """The IPv4 address that an IPv6 address contains, if it contains one; else the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return address.ipv4_mapped
         if address in NAT64 or (address in COMPATIBLE and int(address) > 1):
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
-
-
-def _ends() -> tuple[str, ...]:
-    return tuple(f".{name}" for name in OURS)

@@ -1,7 +1,7 @@
-"""Deliver what is due: take, send, record, and take again for as long as there is something to do.
+"""Deliver what is due: take, send, record, and repeat while anything is due.
 
-The row is the queue, as it is for invoices. A worker that dies leaves a row that is due again after LEASE: a receiver
-may hear an event twice, with the same webhook-id, and never not at all.
+The rows are the queue, as for invoices. If a worker dies, its deliveries are due again when their lease ends: a
+receiver may get an event twice, with the same webhook-id, but never misses one.
 """
 
 import queue
@@ -17,14 +17,14 @@ from structlog.stdlib import get_logger
 from config.base import clock, crypto
 from config.processes.shutdown import shutdown
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.outbound import outcomes, sending
-from webhooks.outbound.sending import Call, Outcome
+from webhooks.outbound import results, sending
+from webhooks.outbound.sending import Call, Result
 
 log = get_logger(__name__)
-MARGIN = 30.0  # seconds between the longest possible call and another worker's turn
-LOOK_SECONDS = 0.25  # how often a worker that waits for slow receivers looks for new work
+MARGIN = 30.0  # seconds of a lease beyond the longest possible call
+POLL_SECONDS = 0.25  # how often a worker that waits for slow receivers takes new deliveries
 STEP = 1000  # rows that a replay locks at once
-TURN_SECONDS = 60  # then the worker only finishes what it has open
+TURN_SECONDS = 60  # then a run takes no more and finishes what it has open
 
 ENDPOINTS = """
 SELECT e.id FROM webhooks_webhookendpoint e
@@ -34,8 +34,8 @@ WHERE e.disabled_reason = '' AND e.deleted_at IS NULL AND (e.held_until IS NULL 
 ORDER BY e.id FOR NO KEY UPDATE SKIP LOCKED
 """
 
-# Of each endpoint as many as it has free slots, so that a slow one delays nobody else; of each invoice only the
-# earliest event, so that they arrive in order. Who holds the endpoint's lock is alone in counting its calls.
+# Of each endpoint, as many as it has free slots, so that a slow one delays no other. Of each invoice, only the earliest
+# event, so that its events arrive in order. The endpoint's lock ensures that only one worker counts its open calls.
 TAKE = """
 WITH due AS (
     SELECT d.id FROM unnest(%(endpoints)s::bigint[], %(slots)s::int[]) AS e(id, slots)
@@ -61,33 +61,33 @@ RETURNING d.id, d.endpoint_id, d.attempts, d.event_id, d.body
 
 
 def deliver_due() -> int:
-    """Send what is due. Returns how many outcomes were recorded."""
-    heard: queue.Queue[Outcome] = queue.Queue()
+    """Send what is due. Returns how many results were recorded."""
+    done: queue.Queue[Result] = queue.Queue()
     in_flight = recorded = 0
     until = time.monotonic() + TURN_SECONDS
     while True:
         room = settings.WEBHOOK_BATCH - in_flight
-        calls = take(room) if room > 0 and not shutdown.is_set() and time.monotonic() < until else []
+        calls = take_deliveries(room) if room > 0 and not shutdown.is_set() and time.monotonic() < until else []
         for call in calls:
-            sending.start(call, heard)
+            sending.start_sending(call, done)
         in_flight += len(calls)
         if not in_flight:
             return recorded
-        finished = _finished(heard)
-        outcomes.record(finished)
+        finished = _finished(done)
+        results.record_results(finished)
         in_flight -= len(finished)
         recorded += len(finished)
 
 
-def take(room: int) -> list[Call]:
-    """At most `room` deliveries that are due, theirs for longer than a call can take."""
+def take_deliveries(room: int) -> list[Call]:
+    """Reserve at most `room` due deliveries, for longer than a call can take."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ENDPOINTS, {"now": clock.now()})
         endpoints = WebhookEndpoint.objects.in_bulk([row[0] for row in cursor.fetchall()])
         if not endpoints:
             return []
         order = list(endpoints.values())
-        random.shuffle(order)  # where there is not room for all, it is not always the same ones that wait
+        random.shuffle(order)  # so that not always the same endpoints wait when there is too little room
         now = clock.now()
         lease = now + timedelta(seconds=settings.WEBHOOK_TIMEOUT + MARGIN)
         slots = [1 if row.failing_since else settings.WEBHOOK_IN_FLIGHT for row in order]
@@ -102,26 +102,26 @@ def take(room: int) -> list[Call]:
     ]
 
 
-def replay(endpoint: WebhookEndpoint, since: datetime, *, delivered: bool, dry_run: bool, actor: str) -> int:
-    """Send again what an endpoint was told since a time; returns how many. `delivered`: those that arrived, too."""
+def replay_since(endpoint: WebhookEndpoint, since: datetime, *, delivered: bool, dry_run: bool, actor: str) -> int:
+    """Send an endpoint's deliveries since a time again; returns how many. `delivered`: also those that arrived."""
     S = WebhookDelivery.State
     rows = WebhookDelivery.objects.filter(endpoint=endpoint, created_at__gte=since)
     rows = rows if delivered else rows.exclude(state=S.DELIVERED)
     if dry_run:
         return rows.count()
-    count = _send_again(rows)
+    count = _requeue(rows)
     log.info("[webhooksReplayed]", endpoint=endpoint.pk, since=since, count=count, actor=actor)
     return count
 
 
 def replay_one(delivery: WebhookDelivery, *, actor: str) -> None:
-    """Send one again, with the same webhook-id, body and place in its invoice's order."""
-    _send_again(WebhookDelivery.objects.filter(pk=delivery.pk))
+    """Send one delivery again, with the same webhook-id, body and position among its invoice's events."""
+    _requeue(WebhookDelivery.objects.filter(pk=delivery.pk))
     log.info("[webhookReplayed]", delivery=delivery.pk, actor=actor)
 
 
-def _send_again(rows: QuerySet[WebhookDelivery]) -> int:
-    """Due now, with a new budget of attempts. Whatever call is under way for one no longer counts."""
+def _requeue(rows: QuerySet[WebhookDelivery]) -> int:
+    """Make deliveries due now, with all their attempts. The result of a call that is still open is then ignored."""
     count = last = 0
     while True:
         with transaction.atomic():
@@ -144,17 +144,17 @@ def _send_again(rows: QuerySet[WebhookDelivery]) -> int:
 def _secrets(endpoint: WebhookEndpoint) -> list[str]:
     try:
         return [secret.value for secret in endpoint.live_secrets()]
-    except crypto.CannotOpen:
+    except crypto.DecryptionFailed:
         log.exception("[webhookSecretsSealed]", endpoint=endpoint.pk)
         return []
 
 
-def _finished(heard: "queue.Queue[Outcome]") -> list[Outcome]:
-    """What has come back, waiting a moment for the first."""
-    finished: list[Outcome] = []
+def _finished(done: "queue.Queue[Result]") -> list[Result]:
+    """All results that are there, after waiting up to POLL_SECONDS for the first."""
+    finished: list[Result] = []
     try:
-        finished.append(heard.get(timeout=LOOK_SECONDS))
+        finished.append(done.get(timeout=POLL_SECONDS))
         while True:
-            finished.append(heard.get_nowait())
+            finished.append(done.get_nowait())
     except queue.Empty:
         return finished

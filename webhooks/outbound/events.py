@@ -1,6 +1,6 @@
-"""What endpoints are told of an invoice, written inside the transaction of the move that is the news.
+"""The events that endpoints get about an invoice, written in the transaction of the move that causes them.
 
-A move that is no news costs nothing; one that is costs one look for endpoints, and one insert where there are any.
+A move without an event costs no query; others cost one query for endpoints, and one insert if there are any.
 """
 
 import json
@@ -17,7 +17,7 @@ from invoices.models import Invoice
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 
 CLAIMED, CORRECTION_OWED, TEST = "invoice.claimed", "invoice.correction_owed", "webhook.test"
-OF_STATE = {
+TYPE_OF_STATE = {
     State.SUBMITTED: "invoice.submitted",
     State.ISSUED: "invoice.issued",
     State.FAILED: "invoice.failed",
@@ -26,45 +26,45 @@ OF_STATE = {
     State.REPLACED: "invoice.replaced",
     State.ADJUSTED: "invoice.adjusted",
 }
-TYPES = (CLAIMED, *OF_STATE.values(), CORRECTION_OWED)
-A_MOVE = 4  # events that one move may be, at most
-ROWS = 2000  # in one INSERT
+TYPES = (CLAIMED, *TYPE_OF_STATE.values(), CORRECTION_OWED)
+EVENTS_PER_MOVE = 4  # at most
+ROWS_PER_STATEMENT = 2000
 
 
-def hear(
+def on_invoices_moved(
     *, moved: list[tuple[Invoice, State | None]], changed: list[frozenset[str]], **_: object
 ) -> list[WebhookDelivery]:
-    """The receiver of `invoices_moved`: one delivery an event and endpoint."""
-    news = [
+    """The receiver of `invoices_moved`: writes one delivery for each event and endpoint."""
+    events = [
         (invoice, at, kind)
         for (invoice, _), names in zip(moved, changed, strict=True)
-        for at, kind in enumerate(types_of(invoice, names))
+        for at, kind in enumerate(event_types(invoice, names))
     ]
-    endpoints = _endpoints({invoice.merchant_id for invoice, _, _ in news}) if news else []
+    endpoints = _endpoints({invoice.merchant_id for invoice, _, _ in events}) if events else []
     if not endpoints:
         return []
     rows = [
         delivery
-        for invoice, at, kind in news
-        for delivery in _deliveries(invoice, invoice.audit_seq * A_MOVE + at, kind, endpoints)
+        for invoice, at, kind in events
+        for delivery in _deliveries(invoice, invoice.audit_seq * EVENTS_PER_MOVE + at, kind, endpoints)
     ]
-    return WebhookDelivery.objects.bulk_create(rows, batch_size=ROWS)
+    return WebhookDelivery.objects.bulk_create(rows, batch_size=ROWS_PER_STATEMENT)
 
 
-def types_of(invoice: Invoice, changed: frozenset[str]) -> Iterable[str]:
-    """What the outside world is told of one move, in the order in which it should hear it."""
+def event_types(invoice: Invoice, changed: frozenset[str]) -> Iterable[str]:
+    """The types of the events of one move, in the order in which they are sent."""
     if "claimed_at" in changed:
         yield CLAIMED
     state = State(invoice.state)
-    # "failure": it failed once more, for another reason.
-    if state in OF_STATE and ("state" in changed or (state == State.FAILED and "failure" in changed)):
-        yield OF_STATE[state]
+    # "failure" changed: it failed again, for another reason.
+    if state in TYPE_OF_STATE and ("state" in changed or (state == State.FAILED and "failure" in changed)):
+        yield TYPE_OF_STATE[state]
     if "correction_owed" in changed and invoice.correction_owed:
         yield CORRECTION_OWED
 
 
-def write_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
-    """An event that is about no invoice, whatever types the endpoint takes."""
+def write_test_delivery(endpoint: WebhookEndpoint) -> WebhookDelivery:
+    """Write a test event, whatever types the endpoint takes. It is about no invoice."""
     delivery_id = new_ids(1)[0]
     body = _body(TEST, clock.now(), {"endpointId": str(endpoint.pk)})
     return WebhookDelivery.objects.create(
@@ -73,10 +73,12 @@ def write_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
 
 
 def _endpoints(merchants: set[int]) -> list[WebhookEndpoint]:
-    """Who may want to hear. A disabled endpoint too: turned on again, it gets what it missed. Without a secret: never,
-    nothing could be signed."""
+    """The endpoints of these merchants and of the platform, except those without a secret: nothing could be signed.
+
+    Disabled endpoints are included: when one is enabled again, it gets what it missed.
+    """
     return list(
-        WebhookEndpoint.objects.living()
+        WebhookEndpoint.objects.not_deleted()
         .filter(Q(merchant__in=merchants) | Q(merchant=None))
         .exclude(encrypted_secrets="")
         .only("merchant_id", "event_types")
@@ -86,9 +88,9 @@ def _endpoints(merchants: set[int]) -> list[WebhookEndpoint]:
 def _deliveries(invoice: Invoice, seq: int, kind: str, endpoints: list[WebhookEndpoint]) -> Iterable[WebhookDelivery]:
     body = ""
     for endpoint in endpoints:
-        of_theirs = endpoint.merchant_id in (None, invoice.merchant_id)
-        if of_theirs and (not endpoint.event_types or kind in endpoint.event_types):
-            body = body or _body(kind, invoice.updated_at, told_of(invoice))
+        may_see = endpoint.merchant_id in (None, invoice.merchant_id)
+        if may_see and (not endpoint.event_types or kind in endpoint.event_types):
+            body = body or _body(kind, invoice.updated_at, event_data(invoice))
             yield WebhookDelivery(
                 endpoint=endpoint,
                 event_id=f"{invoice.pk}-{seq}",
@@ -100,8 +102,8 @@ def _deliveries(invoice: Invoice, seq: int, kind: str, endpoints: list[WebhookEn
             )
 
 
-def told_of(invoice: Invoice) -> dict[str, Any]:
-    """The contract's outbound data: nobody's name, address or tax code in it."""
+def event_data(invoice: Invoice) -> dict[str, Any]:
+    """The contract's outbound data. It contains no name, address or tax code."""
     data: dict[str, Any] = {
         "invoiceId": str(invoice.pk),
         "sourceId": invoice.order_id,

@@ -1,6 +1,6 @@
 """One delivery over HTTP, and the event loop that does it. No database here.
 
-Of an answer we keep its status and nothing else: what a server says must not be read back by whoever gave its address.
+Only the status of a response is kept. A user who may enter an address must not be able to read what a server returns.
 """
 
 import queue
@@ -15,11 +15,11 @@ from standardwebhooks.webhooks import Webhook
 from structlog.stdlib import get_logger
 
 from config.processes.http_loop import HttpLoop
-from webhooks.outbound.addresses import Forbidden, check_url, connector
+from webhooks.outbound.addresses import Forbidden, check_url, public_connector
 
 log = get_logger(__name__)
-LARGEST = 64 * 1024  # bytes of an answer that we listen to before we hang up
-LONGEST_HOLD = 86400.0  # seconds that a Retry-After may ask for
+MAX_BODY = 64 * 1024  # bytes that are read of a response
+MAX_RETRY_AFTER = 86400.0  # seconds
 CONNECTIONS = 2000
 
 
@@ -27,16 +27,16 @@ CONNECTIONS = 2000
 class Call:
     delivery_id: int
     endpoint_id: int
-    taken_at: datetime  # whose turn this is: only it may write down how the call went
+    taken_at: datetime  # identifies this attempt: only its own result may be recorded
     attempt: int
     url: str
     event_id: str
     body: str
-    secrets: Sequence[str]  # in clear, the newest first
+    secrets: Sequence[str]  # decrypted, newest first
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Result:
     call: Call
     status: int | None = None
     error: str = ""
@@ -47,8 +47,8 @@ class Outcome:
         return not self.error
 
 
-def signed(event_id: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
-    """Standard Webhooks headers. The time is the machine's, as receivers compare it with theirs."""
+def sign(event_id: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
+    """Standard Webhooks headers. The time is the system clock's, because receivers compare it with their own."""
     now = datetime.now(UTC)
     signatures = [Webhook(secret).sign(event_id, now, body) for secret in secrets]
     return {
@@ -60,52 +60,52 @@ def signed(event_id: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
     }
 
 
-async def send(session: aiohttp.ClientSession, call: Call) -> Outcome:
+async def send(session: aiohttp.ClientSession, call: Call) -> Result:
     if not call.secrets:
-        return Outcome(call, error="the endpoint has no live secret")
+        return Result(call, error="the endpoint has no live secret")
     try:
         url = check_url(call.url)
-        headers = signed(call.event_id, call.body, call.secrets)
+        headers = sign(call.event_id, call.body, call.secrets)
         async with session.post(
-            url, data=call.body.encode(), headers=headers, allow_redirects=False, timeout=_patience()
+            url, data=call.body.encode(), headers=headers, allow_redirects=False, timeout=_timeout()
         ) as response:
-            await _listen(response)
+            await _drain(response)
     except Forbidden as error:
-        return Outcome(call, error=str(error))
+        return Result(call, error=str(error))
     except TimeoutError:
-        return Outcome(call, error="no answer in time")
+        return Result(call, error="no response in time")
     except (aiohttp.ClientError, OSError) as error:
         refused = getattr(error, "os_error", None)
-        told = str(refused) if isinstance(refused, Forbidden) else f"no answer: {type(error).__name__}"
-        return Outcome(call, error=told)
+        why = str(refused) if isinstance(refused, Forbidden) else f"no response: {type(error).__name__}"
+        return Result(call, error=why)
     if 200 <= response.status < 300:
-        return Outcome(call, response.status)
-    told = "a redirect, which we do not follow" if 300 <= response.status < 400 else f"HTTP {response.status}"
-    return Outcome(call, response.status, told, _seconds(response.headers.get("Retry-After", "")))
+        return Result(call, response.status)
+    why = "a redirect, which is not followed" if 300 <= response.status < 400 else f"HTTP {response.status}"
+    return Result(call, response.status, why, _retry_after(response.headers.get("Retry-After", "")))
 
 
-def start(call: Call, outcomes: "queue.Queue[Outcome]") -> None:
-    """Send a delivery in the event loop's thread; its outcome is put into the caller's queue."""
-    http_loop.start(lambda session: _send(session, call, outcomes))
+def start_sending(call: Call, results: "queue.Queue[Result]") -> None:
+    """Send a delivery in the event loop's thread. Its result is put into the caller's queue."""
+    http_loop.start(lambda session: _send(session, call, results))
 
 
-async def _send(session: aiohttp.ClientSession, call: Call, outcomes: "queue.Queue[Outcome]") -> None:
+async def _send(session: aiohttp.ClientSession, call: Call, results: "queue.Queue[Result]") -> None:
     try:
-        outcome = await send(session, call)
-    except Exception as error:  # our own fault: the delivery must not hang
+        result = await send(session, call)
+    except Exception as error:  # an internal error: the delivery must still get a result
         log.exception("[webhookDeliveryBroke]", delivery=call.delivery_id)
-        outcome = Outcome(call, error=f"our fault: {type(error).__name__}")
-    outcomes.put(outcome)
+        result = Result(call, error=f"internal error: {type(error).__name__}")
+    results.put(result)
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Made inside the running loop. No proxy, no cookies, no redirect, a bound on all of it."""
+    """Must be called in the running event loop. The session uses no proxy and no cookies, and its sizes are limited."""
     return aiohttp.ClientSession(
-        connector=connector(limit=CONNECTIONS, keepalive_timeout=5),
+        connector=public_connector(limit=CONNECTIONS, keepalive_timeout=5),
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=8190,
         max_field_size=8190,
-        auto_decompress=False,  # a small answer may not unpack into a large one
+        auto_decompress=False,  # a small response must not decompress into a large one
         trust_env=False,
     )
 
@@ -113,26 +113,26 @@ def open_session() -> aiohttp.ClientSession:
 http_loop = HttpLoop("webhooks", open_session)
 
 
-def _patience() -> aiohttp.ClientTimeout:
+def _timeout() -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=settings.WEBHOOK_TIMEOUT, sock_connect=settings.WEBHOOK_CONNECT_TIMEOUT)
 
 
-async def _listen(response: aiohttp.ClientResponse) -> None:
-    """Read what there is, so that the connection can be used again; a babbler is hung up on. The status counts."""
-    heard = 0
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read the body, so that the connection can be used again; close the connection if the body is too long."""
+    size = 0
     async for chunk in response.content.iter_any():
-        heard += len(chunk)
-        if heard > LARGEST:
+        size += len(chunk)
+        if size > MAX_BODY:
             response.close()
             return
 
 
-def _seconds(text: str) -> float | None:
-    """A Retry-After of either kind, bounded."""
+def _retry_after(text: str) -> float | None:
+    """A Retry-After header of either kind in seconds, at most MAX_RETRY_AFTER; None if it is not valid."""
     if text.isascii() and text.isdecimal():
-        return min(float(text[:9]), LONGEST_HOLD)
+        return min(float(text[:9]), MAX_RETRY_AFTER)
     try:
         wait = parsedate_to_datetime(text) - datetime.now(UTC)
-    except (TypeError, ValueError):  # none, nonsense, or a time without a zone
+    except (TypeError, ValueError):  # absent, malformed, or a time without a zone
         return None
-    return min(max(wait, timedelta()).total_seconds(), LONGEST_HOLD)
+    return min(max(wait, timedelta()).total_seconds(), MAX_RETRY_AFTER)
