@@ -1,4 +1,4 @@
-"""`inspect_invoice`: everything about one order, and nothing of the buyer that need not be read."""
+"""`inspect_invoice`: everything about one order, with the buyer's personal data masked."""
 
 import json
 
@@ -8,9 +8,9 @@ from django.core.management.base import CommandError
 
 from config.base import clock
 from invoices.models import InvoiceIssuance
-from invoices.opening.conclude import learn
-from invoices.opening.facts import payment as payment_fact
-from invoices.opening.facts import request as request_fact
+from invoices.opening.conclude import apply_facts
+from invoices.opening.facts import parse_payment as payment_fact
+from invoices.opening.facts import parse_request as request_fact
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -28,9 +28,9 @@ def wide(monkeypatch):
 
 def test_it_shows_the_invoice_its_attempts_and_its_audit(capsys):
     invoice = cast.issued(number="42")
-    told = shown(capsys, invoice.order_id)
+    output = shown(capsys, invoice.order_id)
     for word in ("ISSUED", "C26TAA-42", "110.000", "Attempts at the provider", "Audit", "QUEUED → SENDING"):
-        assert word in told
+        assert word in output
 
 
 def test_json_is_json_and_nothing_else(capsys):
@@ -46,15 +46,15 @@ def test_json_is_json_and_nothing_else(capsys):
 @pytest.mark.parametrize("buyer", [cast.PERSON, {**cast.COMPANY, "phone": "0901234567"}])
 def test_of_a_buyer_only_a_companys_tax_code_is_shown(capsys, buyer, how):
     sale = cast.payment(cast.seller(), buyer=buyer)
-    learn(*payment_fact(sale), actor="test")
-    learn(request_fact(cast.request(sale, buyer=buyer)), actor="test")
-    told = shown(capsys, sale["orderId"], *how)
-    assert buyer["kind"] in told
+    apply_facts(*payment_fact(sale), actor="test")
+    apply_facts(request_fact(cast.request(sale, buyer=buyer)), actor="test")
+    output = shown(capsys, sale["orderId"], *how)
+    assert buyer["kind"] in output
     for field, value in buyer.items():
-        assert (value in told) == (field in ("kind", "taxCode")), field
+        assert (value in output) == (field in ("kind", "taxCode")), field
 
 
-def test_an_order_that_two_merchants_have_is_not_guessed_at(capsys):
+def test_an_order_id_of_two_merchants_is_an_error_that_lists_both(capsys):
     one, other = cast.seller(), cast.seller()
     cast.waiting(one, orderId="same")
     cast.waiting(other, orderId="same")
@@ -66,18 +66,18 @@ def test_an_order_that_two_merchants_have_is_not_guessed_at(capsys):
     assert one.code in shown(capsys, "same", "--merchant", one.code)
 
 
-def test_an_unknown_order_is_said_to_be_unknown(capsys):
-    with pytest.raises(CommandError, match="Nothing is known of an order nowhere"):
+def test_an_unknown_order_is_an_error(capsys):
+    with pytest.raises(CommandError, match="Order nowhere is unknown"):
         shown(capsys, "nowhere")
 
 
-def test_an_order_that_is_paid_and_parked_says_why_it_has_no_invoice(capsys):
-    learn(*payment_fact(cast.payment("a-merchant-to-come", orderId="early")), actor="test")
+def test_the_error_for_a_parked_payment_says_why_it_has_no_invoice(capsys):
+    apply_facts(*payment_fact(cast.payment("a-merchant-to-come", orderId="early")), actor="test")
     with pytest.raises(CommandError, match="has no invoice yet.*\n.*we do not know the merchant"):
         shown(capsys, "early")
 
 
-def test_brackets_in_a_vendors_message_are_printed_as_they_are(capsys):
+def test_brackets_in_a_vendors_message_are_printed_unchanged(capsys):
     invoice = cast.sending()
     InvoiceIssuance.objects.filter(invoice=invoice).update(message="[bold]no[/bold]", ended_at=clock.now())
     assert "[bold]no[/bold]" in shown(capsys, invoice.order_id)

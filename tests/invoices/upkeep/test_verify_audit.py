@@ -1,4 +1,4 @@
-"""The audit, tampered with as the database's superuser with triggers off: what was done is found and named."""
+"""The audit, changed by a database superuser with triggers off: each change is found and named."""
 
 import json
 import threading
@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from config.base import clock
 from invoices import metrics
+from invoices.audit import Event, chain_hash
 from invoices.lifecycle import State
 from invoices.models import AuditVerification, Invoice, InvoiceAuditTracing
-from invoices.models.audit import chain
-from invoices.moving import move, move_one
+from invoices.moving import move
 from invoices.upkeep import verify_audit
 from tests import cast
 
@@ -34,7 +34,7 @@ MOVED = f"UPDATE {AUDIT} SET invoice_id = %(to)s {OF_IT}"
 
 def tamper(sql: str, **values: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # what is owed until now
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # checks that are due until now
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(sql, values)
         assert cursor.rowcount, "nothing was tampered with"
@@ -49,9 +49,9 @@ def undone() -> Iterator[None]:
 
 
 def verified() -> AuditVerification:
-    verification = verify_audit.new_round()
+    verification = verify_audit.new_verification()
     while not verification.ended_at:
-        verify_audit.go_on(verification)
+        verify_audit.verify_next_slice(verification)
     return verification
 
 
@@ -59,7 +59,7 @@ def found() -> list[tuple[int, int, str]]:
     return [(row["invoice"], row["seq"], row["what"]) for row in verified().first_broken]
 
 
-def test_an_audit_as_it_was_written_is_whole() -> None:
+def test_an_unchanged_audit_is_whole() -> None:
     for build in (cast.waiting, cast.issued, cast.failed):
         build()
     verification = verified()
@@ -70,22 +70,22 @@ def test_an_audit_as_it_was_written_is_whole() -> None:
 @pytest.mark.parametrize(
     ("change", "seq", "what"),
     [
-        ("record = replace(record, '\"worker\"', '\"walker\"')", 2, 'its actor is "test", its record says "walker"'),
-        ("record = replace(record, 'QUEUED', 'QUEUEd')", 2, "its hash does not fit"),
-        ("record = left(record, -1)", 2, "its record or its time cannot be read"),
-        ("record = '[]'", 2, "its record or its time cannot be read"),
-        ("hash = reverse(hash)", 2, "its hash does not fit"),
-        ("event_type = 'queueD'", 2, 'its event_type is "queueD", its record says "queued"'),
-        ("outcome = 'failed'", 2, 'its outcome is "failed", its record says "ok"'),
-        ("actor = 'user:1'", 2, 'its actor is "user:1", its record says "test"'),
+        ("record = replace(record, '\"worker\"', '\"walker\"')", 2, 'its actor is "test", its record has "walker"'),
+        ("record = replace(record, 'QUEUED', 'QUEUEd')", 2, "its hash does not match"),
+        ("record = left(record, -1)", 2, "its record or its time cannot be parsed"),
+        ("record = '[]'", 2, "its record or its time cannot be parsed"),
+        ("hash = reverse(hash)", 2, "its hash does not match"),
+        ("event_type = 'claim_expireD'", 2, 'its event_type is "claim_expireD", its record has "claim_expired"'),
+        ("outcome = 'failed'", 2, 'its outcome is "failed", its record has "ok"'),
+        ("actor = 'user:1'", 2, 'its actor is "user:1", its record has "test"'),
         ("at = at + interval '1 microsecond'", 2, "its at is"),
-        ("at = 'infinity'", 2, "its record or its time cannot be read"),
+        ("at = 'infinity'", 2, "its record or its time cannot be parsed"),
         ("id = id + 1", 2, "its id is"),
-        ("seq = 9", 2, "the row is missing: 3 stands in its place"),
-        ("invoice_id = 7", 2, "the row is missing: 3 stands in its place"),
+        ("seq = 9", 2, "the row is missing: row 3 is in its place"),
+        ("invoice_id = 7", 2, "the row is missing: row 3 is in its place"),
     ],
 )
-def test_a_row_that_was_changed_is_named(change: str, seq: int, what: str) -> None:
+def test_a_changed_row_is_named(change: str, seq: int, what: str) -> None:
     invoice = cast.sending()
     cast.sending()
     if "walker" in change:
@@ -99,22 +99,22 @@ def test_a_row_that_was_changed_is_named(change: str, seq: int, what: str) -> No
 @pytest.mark.parametrize(
     ("sql", "seq", "what"),
     [
-        (f"DELETE FROM {AUDIT} {ROW}", 2, "the row is missing: 3 stands in its place"),
+        (f"DELETE FROM {AUDIT} {ROW}", 2, "the row is missing: row 3 is in its place"),
         (f"DELETE FROM {AUDIT} {OF_IT} AND seq = 3", 3, "the tail is missing: the invoice's head says 3"),
         (f"DELETE FROM {AUDIT} {OF_IT}", 1, "every row is missing: the invoice's head says 3"),
         (f"{HEAD} audit_seq = 2 WHERE id = %(invoice)s", 3, "the invoice's head says 2"),
         (f"{HEAD} audit_seq = 4 WHERE id = %(invoice)s", 4, "the tail is missing: the invoice's head says 4"),
-        (f"{HEAD} audit_hash = reverse(audit_hash) WHERE id = %(invoice)s", 3, "the invoice's head has another"),
-        (f"{HEAD} audit_hash = '' WHERE id = %(invoice)s", 3, "the invoice's head has another"),
+        (f"{HEAD} audit_hash = reverse(audit_hash) WHERE id = %(invoice)s", 3, "the hash of the invoice's head"),
+        (f"{HEAD} audit_hash = '' WHERE id = %(invoice)s", 3, "the hash of the invoice's head differs"),
         (f"DELETE FROM {INVOICE} WHERE id = %(invoice)s", 1, "there is no such invoice"),
     ],
 )  # fmt: skip
-def test_rows_that_are_gone_and_heads_that_were_changed_are_named(sql: str, seq: int, what: str) -> None:
+def test_missing_rows_and_changed_heads_are_named(sql: str, seq: int, what: str) -> None:
     cast.sending()
     invoice = cast.sending()
     tamper(sql, invoice=invoice.pk)
-    ((where, at, told),) = found()
-    assert (where, at) == (invoice.pk, seq) and told.startswith(what)
+    ((broken, at, fault),) = found()
+    assert (broken, at) == (invoice.pk, seq) and fault.startswith(what)
 
 
 CUT = f"""
@@ -134,34 +134,34 @@ ITS_NEWEST = f"""
     [
         (CUT, 3, "the tail is missing: history says 3, head says 2"),
         (ALL_OF_IT, 3, "there is no such invoice"),
-        (ITS_NEWEST, 3, "the newest version in the history has another head: one of them was changed"),
-        (f"DELETE FROM {HISTORY} WHERE id = %(invoice)s", 3, "the newest version in the history has another head"),
+        (ITS_NEWEST, 3, "the head differs from the history's newest version: one of them was changed"),
+        (f"DELETE FROM {HISTORY} WHERE id = %(invoice)s", 3, "the head differs from the history's newest version"),
     ],
 )
-def test_a_tail_that_was_cut_with_its_head_is_given_away_by_the_history(sql: str, seq: int, what: str) -> None:
+def test_a_tail_that_was_cut_with_its_head_is_found_by_the_history(sql: str, seq: int, what: str) -> None:
     cast.sending()
     invoice = cast.sending()
     tamper(sql, invoice=invoice.pk)
-    ((where, at, told),) = found()
-    assert (where, at) == (invoice.pk, seq) and told.startswith(what)
+    ((broken, at, fault),) = found()
+    assert (broken, at) == (invoice.pk, seq) and fault.startswith(what)
 
 
-def test_a_row_that_was_moved_to_another_invoice_is_named_at_both() -> None:
+def test_a_row_moved_to_another_invoice_is_named_at_both() -> None:
     one, other = cast.waiting(), cast.queued()
     tamper(f"UPDATE {AUDIT} SET invoice_id = %(to)s {ROW}", invoice=other.pk, to=one.pk)
     assert found() == [
-        (one.pk, 2, f'its invoice is "{one.pk}", its record says "{other.pk}"'),
+        (one.pk, 2, f'its invoice is "{one.pk}", its record has "{other.pk}"'),
         (other.pk, 2, "the tail is missing: the invoice's head says 2"),
     ]
 
 
-def test_a_row_written_anew_with_a_hash_that_fits_is_given_away_by_the_next() -> None:
+def test_a_row_rewritten_with_a_matching_hash_is_found_by_the_next_row() -> None:
     invoice = cast.sending()
     rows = list(invoice.tracings.all())
     record = rows[1].record.replace("QUEUED", "FAILED")
     tamper(
         f"UPDATE {AUDIT} SET record = %(record)s, hash = %(hash)s {ROW}",
-        invoice=invoice.pk, record=record, hash=chain(rows[0].hash, record),
+        invoice=invoice.pk, record=record, hash=chain_hash(rows[0].hash, record),
     )  # fmt: skip
     ((_, seq, what),) = found()
     assert seq == 3 and "the row before it was changed" in what
@@ -180,7 +180,7 @@ def with_one_byte_changed(data: st.DataObject, value: Any, size: int) -> Any:
         assume(False)
 
 
-def test_any_one_byte_of_any_column_is_found() -> None:
+def test_any_changed_byte_of_any_column_is_found() -> None:
     invoice = cast.sending(buyer=cast.COMPANY)
     cast.waiting()
     places = {
@@ -216,7 +216,7 @@ def test_any_one_byte_of_any_column_is_found() -> None:
     assert verified().broken == 0
 
 
-def test_slices_miss_nothing_and_an_invoice_costs_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_miss_nothing_and_need_two_queries_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify_audit, "SLICE", 3)
     invoices = sorted(cast.waiting().pk for _ in range(7))
     tamper(
@@ -232,36 +232,36 @@ def test_slices_miss_nothing_and_an_invoice_costs_no_query(monkeypatch: pytest.M
     tamper(f"DELETE FROM {AUDIT} {OF_IT}", invoice=invoices[3])
     with CaptureQueriesContext(connection) as queries:
         assert {row[0] for row in found()} == {-(2**63), 2**63 - 1, invoices[0], invoices[3], invoices[6]}
-    assert len(queries) == 2 * 3 + 1, "two a slice, and the round before"
+    assert len(queries) == 2 * 3 + 1, "two a slice, and the last verification"
 
 
-def test_the_digest_of_a_moment_stays_while_invoices_move_and_gives_a_rewritten_audit_away() -> None:
+def test_the_digest_of_a_moment_is_stable_while_invoices_move_and_finds_a_rewritten_audit() -> None:
     start = clock.now()
     with clock.frozen(start):
         moved, rewritten = cast.waiting(), cast.waiting()
 
     def digest() -> str:
-        verification = verify_audit.new_round()
+        verification = verify_audit.new_verification()
         verification.until = start + timedelta(seconds=1)
         while not verification.ended_at:
-            verify_audit.go_on(verification)
+            verify_audit.verify_next_slice(verification)
         assert not verification.broken
         return verification.digest
 
     then = digest()
     with clock.frozen(start + timedelta(seconds=2)):
-        assert move_one(moved, State.QUEUED, actor="test", event="queued").audit_seq == 2
+        assert cast.move_to(moved, State.QUEUED, Event.CLAIM_EXPIRED, actor="test").audit_seq == 2
         cast.waiting()
     assert digest() == then
-    write_anew(rewritten)
+    rewrite(rewritten)
     assert digest() != then
 
 
-def write_anew(invoice: Invoice) -> None:
-    """By one who knows the rule, and where heads are kept."""
+def rewrite(invoice: Invoice) -> None:
+    """Rewrite a chain consistently, with the heads in the invoice and in the history."""
     row = invoice.tracings.get()
     record = row.record.replace("WAITING", "EXPIRED")
-    values = {"record": record, "hash": chain("", record), "invoice": invoice.pk}
+    values = {"record": record, "hash": chain_hash("", record), "invoice": invoice.pk}
     tamper(f"UPDATE {AUDIT} SET record = %(record)s, hash = %(hash)s {OF_IT}", **values)
     for table in (INVOICE, HISTORY):
         tamper(f"UPDATE {table} SET audit_hash = %(hash)s WHERE id = %(invoice)s", **values)
@@ -279,7 +279,7 @@ def run(capsys: Any, *args: str) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
-def test_the_command_names_order_row_and_wrong_and_exits_1(capsys: Any) -> None:
+def test_the_command_names_order_row_and_fault_and_exits_with_1(capsys: Any) -> None:
     invoice = cast.sending()
     code, out = run(capsys)
     assert code == 0 and "every chain is whole" in out
@@ -288,14 +288,14 @@ def test_the_command_names_order_row_and_wrong_and_exits_1(capsys: Any) -> None:
     assert code == 1
     assert f"order {invoice.order_id} of {invoice.merchant.code}, invoice {invoice.pk}, row 2: its actor is" in out
     code, out = run(capsys, "--json")
-    told = json.loads(out)
-    assert (code, told["broken"], told["digest"]) == (1, 1, "")
-    assert told["firstBroken"][0] | {"what": ""} == {
+    report = json.loads(out)
+    assert (code, report["broken"], report["digest"]) == (1, 1, "")
+    assert report["firstBroken"][0] | {"what": ""} == {
         "invoice": str(invoice.pk), "seq": 2, "what": "", "order": invoice.order_id, "merchant": invoice.merchant.code,
     }  # fmt: skip
 
 
-def test_one_order_is_verified_alone(capsys: Any) -> None:
+def test_one_order_can_be_verified_alone(capsys: Any) -> None:
     whole, broken = cast.sending(), cast.sending()
     tamper(f"DELETE FROM {AUDIT} {ROW}", invoice=broken.pk)
     assert run(capsys, whole.order_id)[0] == 0
@@ -304,7 +304,7 @@ def test_one_order_is_verified_alone(capsys: Any) -> None:
 
 
 def test_more_broken_invoices_than_are_named_are_counted(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_audit, "NAMED", 2)
+    monkeypatch.setattr(verify_audit, "MAX_NAMED", 2)
     for _ in range(5):
         cast.waiting()
     tamper(f"UPDATE {AUDIT} SET actor = 'nobody'")
@@ -315,45 +315,45 @@ def test_more_broken_invoices_than_are_named_are_counted(capsys: Any, monkeypatc
 # --- By night ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_night_verifies_once_and_tells_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_night_verifies_once_and_logs_the_result(caplog: pytest.LogCaptureFixture) -> None:
     cast.waiting()
     invoice = cast.sending()
     caplog.set_level("INFO", logger="invoices.upkeep.verify_audit")
-    verify_audit.verify_by_night()
-    verify_audit.verify_by_night()
+    verify_audit.verify_nightly()
+    verify_audit.verify_nightly()
     row = AuditVerification.objects.get()
     assert row.ended_at and (row.invoices, row.broken) == (2, 0)
     assert "[auditVerified]" in caplog.text and "[auditBroken]" not in caplog.text
     tamper(f"DELETE FROM {AUDIT} {ROW}", invoice=invoice.pk)
     with clock.frozen(clock.now() + timedelta(days=1)):
-        verify_audit.verify_by_night()
+        verify_audit.verify_nightly()
     row = AuditVerification.objects.latest("started_at")
     assert row.first_broken[0]["seq"] == 2
     assert f"[auditBroken] invoice={invoice.pk} seq=2" in caplog.text and "the row is missing" in caplog.text
     assert f"broken=1 digest={row.digest}" in caplog.text
-    told = {figure.name: figure for figure in metrics.gauges()}
-    assert told["audit_broken"].total == 1 and told["audit_broken"].link == "/admin/invoices/auditverification/"
-    assert told["audit_verified_seconds"].total < 60
+    gauges = {gauge.name: gauge for gauge in metrics.gauges()}
+    assert gauges["audit_broken"].total == 1 and gauges["audit_broken"].link == "/admin/invoices/auditverification/"
+    assert gauges["audit_verified_seconds"].total < 60
 
 
-def without_a_trace(invoice: Invoice) -> None:
+def remove_all_traces(invoice: Invoice) -> None:
     for table, column in ((AUDIT, "invoice_id"), (HISTORY, "id"), (INVOICE, "id")):
         tamper(f"DELETE FROM {table} WHERE {column} = %(invoice)s", invoice=invoice.pk)
 
 
-@pytest.mark.parametrize("how", [write_anew, without_a_trace])
-def test_what_no_chain_gives_away_the_next_nights_digest_does(
+@pytest.mark.parametrize("how", [rewrite, remove_all_traces])
+def test_what_no_chain_shows_is_found_by_the_next_nights_digest(
     how: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
     monkeypatch.setattr(verify_audit, "SLICE", 1)
-    settings.AUDIT_BITE = 1e-9  # many bites, each by another process
+    settings.AUDIT_BITE = 1e-9  # many turns, each by another process
     now = clock.now()
 
     def night(count: int) -> AuditVerification:
         with clock.frozen(now + timedelta(days=count)):
-            cast.waiting()  # what is new makes no difference
+            cast.waiting()  # new invoices make no difference
             while not AuditVerification.objects.filter(started_at=clock.now()).exclude(ended_at=None).exists():
-                verify_audit.verify_by_night()
+                verify_audit.verify_nightly()
         return AuditVerification.objects.latest("started_at")
 
     invoice = cast.waiting()
@@ -362,38 +362,38 @@ def test_what_no_chain_gives_away_the_next_nights_digest_does(
     how(invoice)
     with clock.frozen(now + timedelta(days=2, hours=1)):
         code, out = run(capsys)
-    assert code == 1 and "the whole audit: the digest of what the round before verified is another now" in out
+    assert code == 1 and "the whole audit: the digest differs from the one of the last verification" in out
     broken = night(3)
     assert (broken.broken, broken.first_broken[0]["what"]) == (1, verify_audit.DIFFERS.what)
     assert caplog.text.count("[auditBroken]") == 1
     assert night(4).broken == 0, "each night is compared with the one before"
 
 
-def test_a_round_goes_on_where_the_last_bite_ended_and_two_workers_share_it(
+def test_a_verification_continues_where_the_last_turn_ended_and_two_workers_share_it(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify_audit, "SLICE", 2)
     for _ in range(5):
         cast.waiting()
     settings.AUDIT_BITE = 1e-9
-    bites = 0
+    turns = 0
     while not AuditVerification.objects.exclude(ended_at=None).exists():
-        verify_audit.verify_by_night()
-        bites += 1
-        assert bites < 20
+        verify_audit.verify_nightly()
+        turns += 1
+        assert turns < 20
     row = AuditVerification.objects.get()
-    assert bites == 3 and (row.invoices, row.rows, row.broken) == (5, 5, 0)
-    assert not verify_audit._keep(row, 1), "from a position that another worker has left"
+    assert turns == 3 and (row.invoices, row.rows, row.broken) == (5, 5, 0)
+    assert not verify_audit._save_slice(row, 1), "another worker has moved on from this position"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_invoices_that_move_meanwhile_are_whole() -> None:
+def test_invoices_that_move_during_the_verification_are_whole() -> None:
     invoices = [cast.queued().pk for _ in range(3)]
     over = threading.Event()
 
     def keep_moving() -> None:
         while not over.is_set():
-            move(invoices, State.QUEUED, actor="test", event="fact_noted")
+            move(invoices, cast.step_to(State.QUEUED, Event.FACT_NOTED), actor="test")
         connection.close()
 
     mover = threading.Thread(target=keep_moving)
