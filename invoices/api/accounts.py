@@ -1,4 +1,4 @@
-"""Provider accounts: a login at a vendor. Logins go in and never come out."""
+"""Provider accounts: a login at a vendor. Logins can be written, never read."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,15 +11,15 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.base.crypto import CannotOpen
-from config.rest.fields import Body, Flag, Identifier, Pattern, Text, Whole
-from config.rest.problems import Problem, at_fault
-from config.rest.scoping import Scoped
+from config.base.crypto import DecryptionFailed
+from config.rest.fields import Body, Boolean, Identifier, Integer, Pattern, Text
+from config.rest.problems import Problem, field_problem
+from config.rest.scoping import ScopedViewSet
 from invoices.issuing.parked_accounts import probe
 from invoices.providers import PROVIDERS
 from merchants.models import Merchant, ProviderAccount
 
-SHOWN = 4  # letters of a login, at its end, and only of one twice as long
+SHOWN = 4  # last characters of a user name, and only where it is at least twice as long
 
 
 class Credentials(Body):
@@ -29,18 +29,18 @@ class Credentials(Body):
 
 class CredentialsShown(serializers.Serializer):
     lastFour = serializers.CharField(allow_null=True, help_text="Of the user name.")
-    fingerprint = serializers.CharField(help_text="Tells a change without telling the login.")
+    fingerprint = serializers.CharField(help_text="Differs when the login changes, without revealing it.")
 
 
 class AccountChange(Body):
     baseUrl = serializers.URLField(source="base_url", max_length=200, help_text="Scheme and host.")
     template = Text(max_length=20, allow_blank=True, default="", help_text="The vendor's name of the form: 1/001.")
     credentials = Credentials()
-    inFlight = Whole(
+    inFlight = Integer(
         source="in_flight", min_value=1, max_value=1000, allow_null=True, default=None, help_text="Sends open at once."
     )
-    isActive = Flag(source="is_active", default=True)
-    paused = Flag(default=False, help_text="An operator's stop.")
+    isActive = Boolean(source="is_active", default=True)
+    paused = Boolean(default=False, help_text="Paused by an operator.")
 
     def validate_baseUrl(self, url: str) -> str:
         parts = urlsplit(url)
@@ -78,10 +78,10 @@ class AccountShape(serializers.Serializer):
     def get_credentials(self, row: ProviderAccount) -> dict[str, str | None]:
         try:
             username = row.credentials.get("username", "")
-        except CannotOpen:
+        except DecryptionFailed:
             username = ""
         ends = username[-SHOWN:] if len(username) >= 2 * SHOWN else None
-        return {"lastFour": ends, "fingerprint": row.credentials_mark}
+        return {"lastFour": ends, "fingerprint": row.credentials_fingerprint}
 
 
 class Probed(serializers.Serializer):
@@ -89,7 +89,7 @@ class Probed(serializers.Serializer):
     problem = serializers.CharField(allow_null=True)
 
 
-class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = ProviderAccount.objects.select_related("merchant")
     serializer_class = AccountShape
     lookup_url_kwarg = "accountId"
@@ -106,48 +106,49 @@ class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped)
 
     @extend_schema(request=NewAccount, responses={201: AccountShape})
     def create(self, request: Request) -> Response:
-        """Add a lane: one login, one form, one symbol. 409 `exists` where the merchant has it."""
+        """Add an account: one login, one form, one symbol. 409 `exists` where the merchant already has it."""
         shape = NewAccount(data=request.data)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
-        code, credentials = told.pop("merchant_code"), told.pop("credentials")
-        self.check_acts_for(code)
-        merchant = Merchant.objects.living().filter(code=code).first()
+        values = shape.validated_data
+        code, credentials = values.pop("merchant_code"), values.pop("credentials")
+        self.check_may_act_for(code)
+        merchant = Merchant.objects.not_deleted().filter(code=code).first()
         if merchant is None:
-            raise at_fault("merchantId", "There is no such merchant.")
-        row = ProviderAccount(merchant=merchant, **told)
+            raise field_problem("merchantId", "There is no such merchant.")
+        row = ProviderAccount(merchant=merchant, **values)
         row.set_credentials(credentials)
         try:
             with transaction.atomic():
-                self.keep(row)
+                self.save_row(row)
         except IntegrityError:
             raise Problem(409, "exists", "The merchant has an account with this form and symbol.") from None
         return Response(AccountShape(row).data, status=201)
 
     @extend_schema(request=AccountChange, responses={200: AccountShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
-        """Change what is given. Another host needs the login again: it is sent to no host that it was not given for."""
+        """Change the given fields. A new host needs the login again: a login is sent only to its own host."""
         row = self.get_object()
         shape = AccountChange(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
-        told = shape.validated_data
-        credentials = told.pop("credentials", None)
+        values = shape.validated_data
+        credentials = values.pop("credentials", None)
         if credentials:
             if set(credentials) != {"username", "password"}:
-                raise at_fault("credentials", "A login is changed as a whole: give the username and the password.")
+                raise field_problem("credentials", "Give both the username and the password.")
             row.set_credentials(credentials)
-            told |= {"sealed_credentials": row.sealed_credentials, "credentials_mark": row.credentials_mark}
-        elif told.get("base_url", row.base_url) != row.base_url:
-            raise at_fault("credentials", "Another host gets no login that it was not given: give it again.")
-        self.change(row, told)
+            changed = ("encrypted_credentials", "credentials_fingerprint")
+            values |= {name: getattr(row, name) for name in changed}
+        elif values.get("base_url", row.base_url) != row.base_url:
+            raise field_problem("credentials", "A new host needs the login again.")
+        self.update_row(row, values)
         return Response(AccountShape(row).data)
 
     @extend_schema(request=None, responses={200: Probed})
     @action(detail=True, methods=["post"])
     def probe(self, request: Request, **_: Any) -> Response:
-        """Try the login and the symbol at the provider, reading only. 409 `not_ready` where there is nothing to try."""
+        """Test the login and the symbol at the provider, read-only. 409 `not_ready` without a login or tax data."""
         row = self.get_object()
-        if not row.sealed_credentials or not hasattr(row.merchant, "tax_info"):
-            raise Problem(409, "not_ready", "The account has no login, or the merchant no tax data.")
-        wrong = probe(row)
-        return Response({"ok": not wrong, "problem": wrong or None})
+        if not row.encrypted_credentials or not hasattr(row.merchant, "tax_info"):
+            raise Problem(409, "not_ready", "The account has no login, or the merchant has no tax data.")
+        problem = probe(row)
+        return Response({"ok": not problem, "problem": problem or None})

@@ -1,4 +1,4 @@
-"""The bodies that `facts` reads, as JSON Schema: the contract's payment.succeeded and invoice_request.created."""
+"""The bodies that `facts` parses, as JSON Schema: the contract's payment.succeeded and invoice_request.created."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 64}
 DONG = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 INSTANT = {"type": "string", "format": "date-time"}
 NUMBER = {
-    "description": "Up to 4 decimals; a text keeps them exact.",
+    "description": "Up to 4 decimals; a string keeps them exact.",
     "oneOf": [
         {"type": "number", "minimum": 0, "maximum": 10**15 - 1, "multipleOf": 0.0001},
         {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,4})?$"},
@@ -17,8 +17,8 @@ NUMBER = {
 }
 
 
-def _text(most: int) -> dict[str, Any]:
-    return {"type": "string", "maxLength": most}
+def _text(max_length: int) -> dict[str, Any]:
+    return {"type": "string", "maxLength": max_length}
 
 
 def _body(required: list[str], **properties: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ BUYER: dict[str, Any] = {
     "required": ["kind", "name"],
     "properties": {
         "kind": {"enum": list(KINDS)},
-        **{name: _text(most) for name, most in LENGTHS.items()},
+        **{name: _text(length) for name, length in LENGTHS.items()},
         "taxCode": {**_text(20), "description": "10 digits, 10-3 for a branch, or 12 for a person."},
         "personalId": {**_text(20), "description": "12 digits."},
     },

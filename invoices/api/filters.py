@@ -1,4 +1,4 @@
-"""What lists may be narrowed by. Each filter has an index behind it, or is refused."""
+"""The filters of lists. Each has an index behind it; a combination without one is refused."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db.models.fields.json import KT
 from rest_framework import serializers
 
 from config.rest.identity import Principal
-from config.rest.problems import at_fault
+from config.rest.problems import field_problem
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest
 from merchants import tax_codes
@@ -29,38 +29,40 @@ class RequestFilters(serializers.Serializer):
     sourceId = serializers.CharField(max_length=64, required=False, help_text="The order; needs `merchantId`.")
 
 
-def read(filters: type[serializers.Serializer], parameters: Any) -> dict[str, Any]:
-    """What was asked for. Raises ValidationError."""
-    asked = filters(data=parameters.dict())  # else a form, in which an empty text is no text
-    asked.is_valid(raise_exception=True)
-    return asked.validated_data
+def parse_filters(filters: type[serializers.Serializer], parameters: Any) -> dict[str, Any]:
+    """The given filters. Raises ValidationError."""
+    serializer = filters(data=parameters.dict())  # a QueryDict would be read as a form, without empty texts
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
 
 
-def invoices(rows: QuerySet[Invoice], asked: dict[str, Any], principal: Principal) -> QuerySet[Invoice]:
-    rows = _of_merchants(rows, asked, principal)
-    dates = {"issue_date__gte": asked.get("issueDateFrom"), "issue_date__lte": asked.get("issueDateTo")}
-    if any(dates.values()) and "merchantId" not in asked and principal.is_platform:
-        raise at_fault("merchantId", "Dates are looked up within one merchant: give it, too.", "filter_too_wide")
-    exact = {"order_id": asked.get("sourceId"), "state": asked.get("state"), "number": asked.get("number")}
+def filter_invoices(rows: QuerySet[Invoice], given: dict[str, Any], principal: Principal) -> QuerySet[Invoice]:
+    rows = _of_merchants(rows, given, principal)
+    dates = {"issue_date__gte": given.get("issueDateFrom"), "issue_date__lte": given.get("issueDateTo")}
+    if any(dates.values()) and "merchantId" not in given and principal.is_platform:
+        raise field_problem("merchantId", "A filter by date also needs merchantId.", "filter_too_wide")
+    exact = {"order_id": given.get("sourceId"), "state": given.get("state"), "number": given.get("number")}
     rows = rows.filter(**{name: value for name, value in {**exact, **dates}.items() if value})
-    if code := asked.get("taxCode"):
+    if code := given.get("taxCode"):
         of_buyer = rows.alias(buyer_tax_code=KT("buyer__taxCode"))
         rows = of_buyer.filter(buyer__has_key="taxCode", buyer_tax_code=tax_codes.normalise(code))
     return rows
 
 
-def _of_merchants(rows: QuerySet[Invoice], asked: dict[str, Any], principal: Principal) -> QuerySet[Invoice]:
-    """By ids that are known: through a join the planner could not tell how few rows it will find."""
-    merchants = principal.narrow(Merchant.objects.all(), "code")
-    if "merchantId" in asked:
-        return rows.filter(merchant__in=list(merchants.filter(code=asked["merchantId"]).values_list("pk", flat=True)))
+def _of_merchants(rows: QuerySet[Invoice], given: dict[str, Any], principal: Principal) -> QuerySet[Invoice]:
+    """By merchant ids: through a join the planner could not estimate how few rows it will find."""
+    merchants = principal.filter_rows(Merchant.objects.all(), "code")
+    if "merchantId" in given:
+        return rows.filter(merchant__in=list(merchants.filter(code=given["merchantId"]).values_list("pk", flat=True)))
     if principal.is_platform:
         return rows
     return rows.filter(merchant__in=list(merchants.values_list("pk", flat=True)))
 
 
-def requests(rows: QuerySet[InvoiceRequest], asked: dict[str, Any], principal: Principal) -> QuerySet[InvoiceRequest]:
-    if "sourceId" in asked and "merchantId" not in asked and principal.is_platform:
-        raise at_fault("merchantId", "An order is looked up within one merchant: give it, too.", "filter_too_wide")
-    exact = {"merchant_code": asked.get("merchantId"), "order_id": asked.get("sourceId")}
+def filter_requests(
+    rows: QuerySet[InvoiceRequest], given: dict[str, Any], principal: Principal
+) -> QuerySet[InvoiceRequest]:
+    if "sourceId" in given and "merchantId" not in given and principal.is_platform:
+        raise field_problem("merchantId", "A filter by order also needs merchantId.", "filter_too_wide")
+    exact = {"merchant_code": given.get("merchantId"), "order_id": given.get("sourceId")}
     return rows.filter(**{name: value for name, value in exact.items() if value})

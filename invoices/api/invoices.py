@@ -1,4 +1,4 @@
-"""Invoices: found, opened without a payment event, replayed, and everything that is known of one."""
+"""Invoices: list, open without a payment event, replay, and the audit, attempts and files of one."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.rest.paging import InOrder
+from config.rest.paging import BySequence
 from config.rest.problems import Problem
-from config.rest.scoping import Scoped
+from config.rest.scoping import ScopedViewSet
 from invoices.api import bodies, filters
 from invoices.api.sales import open_sale
 from invoices.api.shapes import (
@@ -30,11 +30,11 @@ from invoices.lifecycle import WrongState
 from invoices.models import Invoice, InvoiceFile
 from invoices.operations.replay import replay
 
-LARGE = ("sold", "bill", "document", "config_snapshot", "buyer")  # columns that a list does not tell
+LARGE = ("sold", "bill", "document", "config_snapshot", "buyer")  # columns that a list does not show
 TYPES = {"pdf": "application/pdf", "xml": "application/xml"}
 
 
-class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = Invoice.objects.select_related("merchant")
     serializer_class = WholeInvoiceShape
     lookup_url_kwarg = "invoiceId"
@@ -57,13 +57,13 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        rows = Invoice.objects.living().select_related("merchant")  # narrowed anew, by the ids of merchants
-        asked = filters.read(filters.InvoiceFilters, self.request.query_params)
-        return filters.invoices(rows, asked, self.principal).defer(*LARGE)
+        rows = Invoice.objects.not_deleted().select_related("merchant")  # narrowed by merchant ids instead of a join
+        given = filters.parse_filters(filters.InvoiceFilters, self.request.query_params)
+        return filters.filter_invoices(rows, given, self.principal).defer(*LARGE)
 
     @extend_schema(parameters=[filters.InvoiceFilters], responses={200: InvoiceShape(many=True)})
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The newest first, without buyers and lines."""
+        """Newest first, without buyers and lines."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(InvoiceShape(page, many=True).data)
 
@@ -71,8 +71,8 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     def create(self, request: Request) -> Response:
         """Open the invoice of an order without a payment event.
 
-        Idempotent by merchant and order: 201 new, 200 with the one that exists if the sale is equal, 409
-        `order_conflict` if not. 202: the merchant cannot issue yet; it opens by itself once they can.
+        Idempotent by merchant and order: 201 new; 200 with the existing invoice where the sale is equal; 409
+        `order_conflict` where it is not. 202: the merchant cannot issue yet; the invoice opens once it can.
         """
         sale: Any = request.data
         opening = open_sale(sale, self.principal)
@@ -84,29 +84,29 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     @extend_schema(request=Replay, responses={200: ReplayedShape})
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, **_: Any) -> Response:
-        """Once more, in the one way that cannot issue twice. Idempotent; 409 `wrong_state` where no replay helps."""
+        """Try again in the one way that cannot issue twice. Idempotent. 409 `wrong_state` where it cannot help."""
         invoice = self.get_object()
-        asked = Replay(data=request.data)
-        asked.is_valid(raise_exception=True)
-        told = asked.validated_data
+        body = Replay(data=request.data)
+        body.is_valid(raise_exception=True)
+        reason, dry_run = body.validated_data["reason"], body.validated_data["dryRun"]
         try:
-            done = replay(invoice, actor=self.principal.actor, reason=told["reason"], dry_run=told["dryRun"])
+            result = replay(invoice, actor=self.principal.actor, reason=reason, dry_run=dry_run)
         except WrongState as error:
             raise Problem(409, "wrong_state", str(error)) from None
-        return Response(ReplayedShape(done).data)
+        return Response(ReplayedShape(result).data)
 
     @extend_schema(responses={200: TracingShape(many=True)})
-    @action(detail=True, pagination_class=InOrder)
+    @action(detail=True, pagination_class=BySequence)
     def tracings(self, request: Request, **_: Any) -> Response:
-        """The audit: who did what, when and why, the first first."""
+        """The audit: who did what, when and why. Oldest first."""
         page = self.paginate_queryset(self.get_object().tracings.all())
         return self.get_paginated_response(TracingShape(page, many=True).data)
 
     @extend_schema(responses={200: IssuanceShape(many=True)})
     @action(detail=True)
     def issuances(self, request: Request, **_: Any) -> Response:
-        """The attempts at the provider, the newest first."""
-        page = self.paginate_queryset(self.get_object().issuances.living().defer("response"))
+        """The attempts at the provider, newest first."""
+        page = self.paginate_queryset(self.get_object().issuances.not_deleted().defer("response"))
         return self.get_paginated_response(IssuanceShape(page, many=True).data)
 
     @extend_schema(
@@ -115,9 +115,9 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     )
     @action(detail=True, url_path="files/(?P<kind>pdf|xml)")
     def files(self, request: Request, kind: str, **_: Any) -> FileResponse:
-        """The issued invoice as the provider made it. 404 until it is there."""
+        """The issued invoice as the provider produced it. 404 until it is fetched."""
         invoice = self.get_object()
-        file = InvoiceFile.objects.living().filter(invoice=invoice, kind=kind).first()
+        file = InvoiceFile.objects.not_deleted().filter(invoice=invoice, kind=kind).first()
         if file is None:
             raise NotFound("The invoice has no such file yet.")
         name = f"{invoice.legal_number}.{kind}"

@@ -1,4 +1,4 @@
-"""Requests: what anybody said of an order's buyer, and a door to say it."""
+"""Invoice requests: list the buyer details given for an order, and give new ones."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.rest.scoping import Scoped
+from config.rest.scoping import ScopedViewSet
 from invoices.api import bodies, filters
-from invoices.api.sales import keep_request
+from invoices.api.sales import store_request
 from invoices.api.shapes import InvoiceRequestShape
 from invoices.models import InvoiceRequest
 
 
-class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
+class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     queryset = InvoiceRequest.objects.all()
     serializer_class = InvoiceRequestShape
     lookup_url_kwarg = "invoiceRequestId"
@@ -27,21 +27,21 @@ class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, Scoped):
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        return filters.requests(
-            queryset, filters.read(filters.RequestFilters, self.request.query_params), self.principal
+        return filters.filter_requests(
+            queryset, filters.parse_filters(filters.RequestFilters, self.request.query_params), self.principal
         )
 
     @extend_schema(parameters=[filters.RequestFilters])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The newest first."""
+        """Newest first."""
         return super().list(request, *args, **kwargs)
 
     @extend_schema(request=bodies.REQUEST, responses={201: InvoiceRequestShape, 200: InvoiceRequestShape})
     def create(self, request: Request) -> Response:
-        """Name an order's buyer, before or after its payment.
+        """Give an order's buyer details, before or after its payment.
 
-        Idempotent by merchant, order and requestId: 201 new, 200 if equal, 409 `request_conflict` if not. One that
-        comes after the first send is kept with `tooLate`.
+        Idempotent by merchant, order and requestId: 201 new; 200 where it is equal; 409 `request_conflict` where it is
+        not. A request after the first send is stored with `tooLate`.
         """
-        row, is_new = keep_request(request.data, self.principal)
+        row, is_new = store_request(request.data, self.principal)
         return Response(self.get_serializer(row).data, 201 if is_new else 200)

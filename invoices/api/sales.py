@@ -1,43 +1,43 @@
-"""A sale or a buyer that a merchant's backend tells us without an event. The same word twice is one word."""
+"""Sales and buyer details that a merchant's backend posts without an event. A repetition changes nothing."""
 
 from typing import Any
 
 from django.db import transaction
 
 from config.rest.identity import Principal
-from config.rest.problems import Problem, at_fault
+from config.rest.problems import Problem, field_problem
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.opening import facts, money
-from invoices.opening.conclude import OpeningResult, conclude, apply_facts, lock_order
+from invoices.opening.conclude import OpeningResult, apply_facts, conclude, lock_order
 from invoices.opening.facts import Unacceptable
 
-NO_PAYMENT = "api"  # the paymentId of a sale that named none
+NO_PAYMENT = "api"  # the paymentId of a sale without one
 
 
 def open_sale(data: Any, principal: Principal) -> OpeningResult:
-    """The sale's invoice: `opened`, `not_required` or `parked` where it is new, `exists` where it was told before.
+    """Open the sale's invoice: `opened`, `not_required` or `parked` where the sale is new, else `exists`.
 
-    Raises Problem: 409 `order_conflict` where the order is known with another sale.
+    Raises Problem: 409 `order_conflict` where the order has a different sale.
     """
-    payment, request = _fact(facts.payment, {"paymentId": NO_PAYMENT, **_object(data)}, principal)
+    payment, request = _parse_fact(facts.parse_payment, {"paymentId": NO_PAYMENT, **_object(data)}, principal)
     with transaction.atomic():
         lock_order(payment.merchant_code, payment.order_id)
         of_order = {"merchant_code": payment.merchant_code, "order_id": payment.order_id}
-        known = Payment.objects.filter(**of_order, problem="").order_by("id").first()  # of those that add up
+        known = Payment.objects.filter(**of_order, problem="").order_by("id").first()  # one that adds up
         try:
             if known is None:
                 return apply_facts(payment, request, actor=principal.actor)
-            if _sale(known) != _sale(payment) or _buyer_told(known) != request.buyer or _is_deleted(known):
-                told = "This order is known with another sale; nothing was changed."
-                raise Problem(409, "order_conflict", told)
-            return conclude(**of_order, actor=principal.actor, told=[known])  # a parked one may open by now
+            if _terms(known) != _terms(payment) or _buyer_of_payment(known) != request.buyer or _is_deleted(known):
+                message = "This order exists with a different sale. Nothing was changed."
+                raise Problem(409, "order_conflict", message)
+            return conclude(**of_order, actor=principal.actor, new_facts=[known])  # a parked one may open by now
         except Unacceptable as error:
-            raise at_fault(error.field, error.message, error.code) from None
+            raise field_problem(error.field, error.message, error.code) from None
 
 
 def store_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool]:
-    """The request, and whether it is new. Raises Problem: 409 `request_conflict` where its id had other words."""
-    request = _fact(facts.request, {"source": "api", **_object(data)}, principal)
+    """The request, and whether it is new. Raises Problem: 409 `request_conflict` where its id has other content."""
+    request = _parse_fact(facts.parse_request, {"source": "api", **_object(data)}, principal)
     same = {"merchant_code": request.merchant_code, "order_id": request.order_id, "request_id": request.request_id}
     with transaction.atomic():
         lock_order(request.merchant_code, request.order_id)
@@ -46,37 +46,37 @@ def store_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool
             apply_facts(request, actor=principal.actor)
             return InvoiceRequest.objects.get(**same), True
     if (known.buyer, known.source, known.requested_at) != (request.buyer, request.source, request.requested_at):
-        raise Problem(409, "request_conflict", "This request is known with other words; nothing was changed.")
+        raise Problem(409, "request_conflict", "This request exists with different content. Nothing was changed.")
     return known, False
 
 
-def _fact(read: Any, data: dict[str, Any], principal: Principal) -> Any:
-    """The fact of a body, of a merchant that the caller speaks for."""
+def _parse_fact(parse: Any, data: dict[str, Any], principal: Principal) -> Any:
+    """Parse a body. Raises Problem where it is invalid, or the caller may not act for its merchant."""
     try:
         code = facts.identifier(data, "merchantId")
-        if not principal.acts_for(code):
-            raise Problem(403, "other_merchant", "Your token does not speak for this merchant.")
-        return read(data)
+        if not principal.may_act_for(code):
+            raise Problem(403, "other_merchant", "Your token may not act for this merchant.")
+        return parse(data)
     except Unacceptable as error:
-        raise at_fault(error.field, error.message, error.code) from None
+        raise field_problem(error.field, error.message, error.code) from None
 
 
 def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise at_fault("body", "This must be an object.")
+        raise field_problem("body", "This must be an object.")
     return data
 
 
-def _sale(payment: Payment) -> tuple[Any, ...]:
-    """What makes two words of a sale the same."""
+def _terms(payment: Payment) -> tuple[Any, ...]:
+    """What must be equal for two sales to be the same."""
     body = payment.body
     lines = money.parse_lines(body["lines"])
-    told = (body["total"], body.get("discount") or 0, body["pricesIncludeVat"], body["paymentMethod"])
-    return payment.paid_at, lines, *told
+    terms = (body["total"], body.get("discount") or 0, body["pricesIncludeVat"], body["paymentMethod"])
+    return payment.paid_at, lines, *terms
 
 
-def _buyer_told(payment: Payment) -> dict[str, str]:
-    """The buyer that came with a payment, whoever was heard since."""
+def _buyer_of_payment(payment: Payment) -> dict[str, str]:
+    """The buyer details that came with a payment, whatever was received later."""
     request_id = f"payment:{payment.payment_id}"[: facts.ID_LENGTH]
     of_payment = {"merchant_code": payment.merchant_code, "order_id": payment.order_id, "request_id": request_id}
     return InvoiceRequest.objects.filter(**of_payment).values_list("buyer", flat=True).first() or {}

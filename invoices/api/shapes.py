@@ -1,11 +1,11 @@
-"""How invoices and what belongs to them look in JSON: the contract's names."""
+"""The JSON of invoices and of what belongs to them, with the contract's names."""
 
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from config.rest.fields import Body, Flag, Text, Told
+from config.rest.fields import Body, Boolean, NullableText, Text
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceAuditTracing
 from invoices.opening.buyers import FIELDS, KINDS
@@ -20,7 +20,7 @@ class Failure(serializers.Serializer):
 
 
 class InvoiceShape(serializers.Serializer):
-    """An invoice in a list: what the outbound webhooks tell, and how to claim it."""
+    """An invoice in a list: the fields of the outbound webhooks, and how to claim it."""
 
     invoiceId = serializers.CharField(source="pk")
     sourceId = serializers.CharField(source="order_id", help_text="The order.")
@@ -30,17 +30,17 @@ class InvoiceShape(serializers.Serializer):
     state = serializers.ChoiceField([state.value for state in State])
     form = serializers.CharField()
     symbol = serializers.CharField()
-    number = Told()
-    code = Told(help_text="Of the tax authority.")
+    number = NullableText()
+    code = NullableText(help_text="Of the tax authority.")
     issueDate = serializers.DateField(source="issue_date")
     issuedAt = Time(source="issued_at", allow_null=True)
     total = serializers.IntegerField(help_text="Đồng, VAT included.")
-    lookupUrl = Told(source="lookup_url")
+    lookupUrl = NullableText(source="lookup_url")
     failure = serializers.SerializerMethodField()
-    relatesTo = Told(source="relates_to_id", help_text="The invoice that this one corrects.")
+    relatesTo = NullableText(source="relates_to_id", help_text="The invoice that this one corrects.")
     correctionOwed = serializers.BooleanField(source="correction_owed")
     refundedAmount = serializers.IntegerField(source="refunded_amount")
-    claimUrl = Told(source="claim_url")
+    claimUrl = NullableText(source="claim_url")
     claimDeadline = Time(source="claim_deadline", allow_null=True)
     claimedAt = Time(source="claimed_at", allow_null=True)
     paidAt = Time(source="paid_at")
@@ -60,16 +60,16 @@ class BuyerShape(serializers.Serializer):
 
 class LineShape(serializers.Serializer):
     name = serializers.CharField()
-    unit = Told()
+    unit = NullableText()
     quantity = serializers.CharField()
-    vatRate = Told(source="vat_rate")
+    vatRate = NullableText(source="vat_rate")
     net = serializers.IntegerField()
     vat = serializers.IntegerField()
     total = serializers.IntegerField(source="gross")
 
 
 class WholeInvoiceShape(InvoiceShape):
-    """One invoice, with its lines and, for who may read invoices, its buyer."""
+    """One invoice with its lines and, with the permission invoice.read, its buyer."""
 
     net = serializers.SerializerMethodField()
     vat = serializers.IntegerField()
@@ -88,10 +88,10 @@ class WholeInvoiceShape(InvoiceShape):
         return row.buyer or None
 
     def to_representation(self, row: Invoice) -> dict[str, Any]:
-        told = super().to_representation(row)
+        fields = super().to_representation(row)
         if not self.context["principal"].may("invoice.read"):
-            del told["buyer"]
-        return told
+            del fields["buyer"]
+        return fields
 
 
 class Parked(serializers.Serializer):
@@ -103,7 +103,7 @@ class Parked(serializers.Serializer):
 
 class Replay(Body):
     reason = Text(max_length=500)
-    dryRun = Flag(default=False, help_text="Only say what would be done.")
+    dryRun = Boolean(default=False, help_text="Only report what would be done.")
 
 
 class ReplayedShape(serializers.Serializer):
@@ -121,44 +121,44 @@ class TracingShape(serializers.Serializer):
     before = serializers.SerializerMethodField()
     after = serializers.SerializerMethodField()
     at = Time()
-    hash = serializers.CharField(help_text="Of this record and the hash before it.")
+    hash = serializers.CharField(help_text="Of this record and the previous hash.")
 
     def get_before(self, row: InvoiceAuditTracing) -> dict[str, Any]:
-        return row.told["before"]
+        return row.content["before"]
 
     def get_after(self, row: InvoiceAuditTracing) -> dict[str, Any]:
-        return row.told["after"]
+        return row.content["after"]
 
 
 class IssuanceShape(serializers.Serializer):
-    """One attempt at a provider, with the look-ups made because of it."""
+    """One attempt at a provider, with its look-ups."""
 
     issuanceId = serializers.CharField(source="pk")
     attempt = serializers.IntegerField()
     provider = serializers.CharField()
     outcome = serializers.CharField()
-    scope = Told()
-    code = Told(help_text="The vendor's own.")
-    message = Told()
-    symbol = Told()
-    number = Told()
-    lookUps = serializers.IntegerField(source="looked_up")
+    scope = NullableText()
+    code = NullableText(help_text="The vendor's own.")
+    message = NullableText()
+    symbol = NullableText()
+    number = NullableText()
+    lookUps = serializers.IntegerField(source="lookups")
     notFounds = serializers.IntegerField(source="not_founds")
     takenAt = Time(source="taken_at")
     endedAt = Time(source="ended_at", allow_null=True)
 
 
 class InvoiceRequestShape(serializers.Serializer):
-    """Somebody's word on who the buyer is."""
+    """Buyer details given for an order."""
 
     invoiceRequestId = serializers.CharField(source="pk")
     requestId = serializers.CharField(source="request_id")
     sourceId = serializers.CharField(source="order_id")
     merchantId = serializers.CharField(source="merchant_code")
-    source = serializers.CharField()  # type: ignore[assignment]  # a Field has one of its own
+    source = serializers.CharField()  # type: ignore[assignment]  # Field has an attribute of that name
     requestedAt = Time(source="requested_at")
     buyer = serializers.SerializerMethodField()
-    invoiceId = Told(source="invoice_id")
+    invoiceId = NullableText(source="invoice_id")
     tooLate = serializers.BooleanField(source="too_late")
     createdAt = Time(source="created_at")
 

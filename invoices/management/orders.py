@@ -1,4 +1,4 @@
-"""How commands are told of which order: ORDER, and --merchant where two merchants have one of that name."""
+"""The arguments of commands about one order: ORDER, and --merchant where several merchants have that order id."""
 
 from argparse import ArgumentParser
 
@@ -7,13 +7,13 @@ from django.core.management.base import CommandError
 from invoices.models import Invoice, Payment
 
 
-def add_order(parser: ArgumentParser) -> None:
+def add_order_argument(parser: ArgumentParser) -> None:
     parser.add_argument("order", metavar="ORDER", help="the platform's orderId")
     parser.add_argument("--merchant", metavar="CODE", default="", help="the platform's merchantId")
 
 
-def documents_of(order: str, merchant: str = "") -> list[Invoice]:
-    """An order's invoice and its corrections, by number. Raises CommandError unless it is exactly one order's."""
+def find_documents(order: str, merchant: str = "") -> list[Invoice]:
+    """An order's invoice and its corrections, by document number. Raises CommandError unless one order matches."""
     invoices = Invoice.objects.select_related("merchant", "account__merchant").filter(order_id=order)
     if merchant:
         invoices = invoices.filter(merchant__code=merchant)
@@ -24,7 +24,7 @@ def documents_of(order: str, merchant: str = "") -> list[Invoice]:
         lines = [
             f"  --merchant {i.merchant.code}  {i.merchant.name}, {i.state}" for i in documents if i.document_no == 1
         ]
-        raise CommandError("\n".join([f"Several merchants have an order {order}; say which:", *lines]))
+        raise CommandError("\n".join([f"Several merchants have an order {order}. Choose one:", *lines]))
     return documents
 
 
@@ -33,7 +33,7 @@ def _why_none(order: str, merchant: str) -> str:
     payments = Payment.objects.filter(order_id=order)
     if merchant:
         payments = payments.filter(merchant_code=merchant)
-    told = [f"  payment {p.payment_id} of merchant {p.merchant_code}: {p.get_parked_display()}" for p in payments]
-    if told:
-        return "\n".join([f"Order {order}{whose} was paid and has no invoice yet:", *told])
-    return f"Nothing is known of an order {order}{whose}. Order ids are exact, capitals too."
+    lines = [f"  payment {p.payment_id} of merchant {p.merchant_code}: {p.get_parked_display()}" for p in payments]
+    if lines:
+        return "\n".join([f"Order {order}{whose} was paid and has no invoice yet:", *lines])
+    return f"Order {order}{whose} is unknown. Order ids are case-sensitive."

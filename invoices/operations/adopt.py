@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.issuing import documents
 from invoices.issuing.calls import Answer
 from invoices.issuing.decide.conflicts import mismatch
@@ -29,7 +30,7 @@ def adopt(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -
         attempt = latest_attempt(row)
         known = {} if row.exposed else {"exposed_at": attempt.taken_at, "exposed_by": attempt.pk}
         changes = facts | after | owed | known | _as_issued(row, found)
-        return Step(State.ISSUED, "adopted", reason=reason, changes=changes)
+        return Step(to=State.ISSUED, event=Event.ADOPTED, reason=reason, changes=changes)
 
     return move_one(invoice, decide, actor=actor, dry_run=dry_run)
 

@@ -5,12 +5,14 @@ from typing import Any
 from django.db import transaction
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.lifecycle import Reason, State, WrongState
 from invoices.models import Invoice, LegalRules
 from invoices.models.rules import issue_limit
 from invoices.moving import Step, move_one
 from invoices.opening import buyers
-from invoices.opening.conclude import lock_order, settle_sale
+from invoices.opening.conclude import lock_order
+from invoices.opening.new_invoice import settle_sale
 from invoices.opening.snapshots import lane
 from invoices.operations.look_up import check_key_remembered
 from merchants.models import ProviderAccount
@@ -43,7 +45,7 @@ def amend(
             changes |= {"buyer": details, "buyer_source": source if details else ""}
         if lines is not None:
             changes |= _billed(row, lines)
-        return Step(State.QUEUED, "amended", reason=reason, changes=changes)
+        return Step(to=State.QUEUED, event=Event.AMENDED, reason=reason, changes=changes)
 
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
@@ -133,4 +135,4 @@ def fall_back_to_consumer(invoice: Invoice) -> Step | None:
     check_amendable(invoice, by_buyer=True, lines=False)
     changes = {**RENDER_AGAIN, "buyer": {}, "buyer_source": "", "attempts": 0, "not_before": clock.now()}
     why = "the refused buyer was not corrected by the issue limit: issued to the consumer"
-    return Step(State.QUEUED, "consumer_fallback", reason=why, changes=changes)
+    return Step(to=State.QUEUED, event=Event.CONSUMER_FALLBACK, reason=why, changes=changes)

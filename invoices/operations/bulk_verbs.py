@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from config.base.crypto import CannotOpen
+from config.base.crypto import DecryptionFailed
 from invoices.lifecycle import WrongState
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.opening.facts import Unacceptable
@@ -13,7 +13,7 @@ from invoices.operations.issue_now import issue_now
 from invoices.operations.look_up import latest_attempt
 from invoices.operations.replay import replay
 
-REJECTIONS = (WrongState, Unacceptable, CannotOpen)
+REJECTIONS = (WrongState, Unacceptable, DecryptionFailed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from django.db import transaction
 
+from invoices.audit import Event
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one
@@ -18,7 +19,7 @@ def cancel(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) 
         if row.state not in BEFORE_ISSUE:
             raise WrongState(f"Order {row.order_id} is {row.state}. It cannot be cancelled any more.")
         check_document_may_change(row)
-        return Step(State.CANCELLED, "cancelled", reason=reason)
+        return Step(to=State.CANCELLED, event=Event.CANCELLED, reason=reason)
 
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)

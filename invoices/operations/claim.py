@@ -36,7 +36,7 @@ class Closed(WrongState):
 def find_claimable(token: str) -> Invoice:
     """The invoice of a claim link. Raises UnknownToken."""
     if TOKEN.fullmatch(token):
-        invoice = Invoice.objects.living().select_related("merchant").filter(claim_token=token).first()
+        invoice = Invoice.objects.not_deleted().select_related("merchant").filter(claim_token=token).first()
         if invoice:
             return invoice
     raise UnknownToken

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
 from invoices.moving import Step, move_one
@@ -15,7 +16,7 @@ def issue_now(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = Fals
     def decide(row: Invoice) -> Step:
         if row.state != State.WAITING:
             raise WrongState(f"Order {row.order_id} is {row.state}. It is not waiting for its buyer.")
-        return Step(State.QUEUED, "issued_now", reason=reason, changes={"not_before": clock.now()})
+        return Step(to=State.QUEUED, event=Event.ISSUED_NOW, reason=reason, changes={"not_before": clock.now()})
 
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.base import clock
+from invoices.audit import Event, Outcome
 from invoices.issuing import wire
 from invoices.issuing.calls import Answer, Call, FinishedCall, limits_of
 from invoices.issuing.lookups import build_lookups
@@ -36,8 +37,9 @@ def record_lookups(answered: Sequence[FinishedCall], *, actor: str, reason: str)
 
     def note_lookup(row: Invoice) -> Step:
         answer = by_invoice[row.pk]
-        outcome = "failed" if isinstance(answer, ProviderError) else "ok"
-        return Step(State(row.state), "looked_up", outcome, f"{reason} – {describe_answer(answer)}")
+        outcome = Outcome.FAILED if isinstance(answer, ProviderError) else Outcome.OK
+        why = f"{reason} – {describe_answer(answer)}"
+        return Step(to=State(row.state), event=Event.LOOKED_UP, outcome=outcome, reason=why)
 
     moved = move(by_invoice, note_lookup, actor=actor).moved
     return [LookupResult(row, by_invoice[row.pk], describe_answer(by_invoice[row.pk])) for row, _ in moved]

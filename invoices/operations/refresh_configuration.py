@@ -6,10 +6,12 @@ from typing import Any
 from django.db import transaction
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice, LegalRules
 from invoices.moving import Step, move_one
-from invoices.opening.conclude import lock_order, settle_sale
+from invoices.opening.conclude import lock_order
+from invoices.opening.new_invoice import settle_sale
 from invoices.opening.snapshots import beside, day_of, snapshot
 from invoices.operations.amend import RENDER_AGAIN, check_document_may_change
 from merchants.models import ProviderAccount
@@ -30,8 +32,8 @@ def refresh_configuration(invoice: Invoice, *, actor: str, reason: str, dry_run:
         if not names and row.account_id == changes["account"].pk:
             raise WrongState(f"Order {row.order_id} already has today's configuration.")
         return Step(
-            State.FAILED,
-            "resnapshot",
+            to=State.FAILED,
+            event=Event.CONFIGURATION_REFRESHED,
             reason=f"{reason} (new: {', '.join(names)})",
             changes={**changes, **RENDER_AGAIN},
         )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.issuing import documents
 from invoices.lifecycle import AWAITING_LOOKUP, State, WrongState
 from invoices.models import Invoice, Partition
@@ -51,7 +52,7 @@ def _replay_row(row: Invoice, *, actor: str, reason: str, dry_run: bool) -> Repl
     changes: dict[str, Any] = {"not_before": clock.now()}
     if row.state == State.FAILED:
         changes |= {"attempts": 0} | (_prepare_lookup(row) if row.exposed else prepare_resend(row))
-    step = Step(to=plan.to, event="replayed", reason=reason, changes=changes)
+    step = Step(to=plan.to, event=Event.REPLAYED, reason=reason, changes=changes)
     return ReplayResult(*plan, move_one(row, lambda _: step, actor=actor, dry_run=dry_run))
 
 

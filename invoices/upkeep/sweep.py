@@ -17,7 +17,7 @@ from invoices import queues
 from invoices.issuing.calls import limits_of
 from invoices.issuing.decide.send import after_abandonment
 from invoices.issuing.decide.steps import fail_as_late
-from invoices.issuing.record import tell
+from invoices.issuing.logs import log_failures
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step, move
@@ -67,7 +67,7 @@ def _abandon(row: Invoice, *, attempts: Mapping[int, InvoiceIssuance]) -> Step |
 def fail_late() -> None:
     """QUEUED past the issue limit → FAILED(late): an operator decides; a replay is dated the day of the replay."""
     for ids in _batches(Invoice.objects.filter(state=State.QUEUED, issue_until__lte=clock.now())):
-        tell(move(ids, _late_step, actor="sweep"))
+        log_failures(move(ids, _late_step, actor="sweep"))
 
 
 def _late_step(row: Invoice) -> Step | None:
@@ -87,7 +87,7 @@ def fall_back_to_consumers() -> None:
 def revive_parked() -> None:
     """Open the invoices of parked payments whose merchant can issue now."""
     last = 0
-    while not shutdown.is_set() and (payments := parking.ready(after=last, limit=BATCH)):
+    while not shutdown.is_set() and (payments := parking.find_ready(after=last, limit=BATCH)):
         for _, merchant_code, order_id in payments:
             try:
                 with transaction.atomic():

@@ -1,4 +1,4 @@
-"""`manage.py inspect_invoice ORDER`: all that is known of an order's invoice, personal data masked."""
+"""`manage.py inspect_invoice ORDER`: everything about an order's invoice, with personal data masked."""
 
 import json
 from argparse import ArgumentParser
@@ -12,37 +12,37 @@ from rich.console import Console
 from rich.table import Table
 
 from config.console.cells import dong
-from invoices.cells import changes
-from invoices.management.orders import add_order, documents_of
-from invoices.masking import masked
+from invoices.cells import changed_fields
+from invoices.management.orders import add_order_argument, find_documents
+from invoices.masking import mask_buyer
 from invoices.models import Invoice, InvoiceIssuance, InvoiceRequest
 
 
 class Command(BaseCommand):
-    help = "Show an order's invoice with its requests, its attempts at the provider, its files and its audit."
+    help = "Show an order's invoice with its requests, attempts, files and audit. Personal data is masked."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_order(parser)
+        add_order_argument(parser)
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        documents = [told(invoice) for invoice in documents_of(options["order"], options["merchant"])]
+        documents = [describe_invoice(invoice) for invoice in find_documents(options["order"], options["merchant"])]
         if options["json"]:
             self.stdout.write(json.dumps(documents, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2))
             return
-        # No markup: a vendor's message may hold brackets.
+        # Without markup, because a vendor's message may contain brackets.
         console = Console(file=self.stdout, markup=False, highlight=False)  # type: ignore[arg-type]
         for document in documents:
             _show(console, document)
 
 
-def told(invoice: Invoice) -> dict[str, Any]:
+def describe_invoice(invoice: Invoice) -> dict[str, Any]:
     return {
         "invoice": _invoice(invoice),
         "requests": [_request(row) for row in invoice.requests.order_by("requested_at", "id")],
         "issuances": [_issuance(row) for row in invoice.issuances.order_by("id")],
         "files": list(invoice.files.order_by("kind").values("kind", "size", "sha256")),
-        "audit": [row.told for row in invoice.tracings.order_by("seq")],
+        "audit": [row.content for row in invoice.tracings.order_by("seq")],
     }
 
 
@@ -65,7 +65,7 @@ def _invoice(invoice: Invoice) -> dict[str, Any]:
         "paidAt": invoice.paid_at,
         "total": invoice.total,
         "vat": invoice.vat,
-        "buyer": masked(invoice.buyer) if invoice.buyer else "consumer",
+        "buyer": mask_buyer(invoice.buyer) if invoice.buyer else "consumer",
         "buyerSource": invoice.buyer_source,
         "claimDeadline": invoice.claim_deadline,
         "claimedAt": invoice.claimed_at,
@@ -74,9 +74,9 @@ def _invoice(invoice: Invoice) -> dict[str, Any]:
         "partition": invoice.partition,
         "notBefore": invoice.not_before,
         "attempts": invoice.attempts,
-        "asks": invoice.asks,
+        "lookups": invoice.lookups,
         "exposedAt": invoice.exposed_at,
-        "doubtedAt": invoice.doubted_at,
+        "doubtedAt": invoice.first_uncertain_at,
         "refundedAt": invoice.refunded_at,
         "refundedAmount": invoice.refunded_amount,
         "correctionOwed": invoice.correction_owed,
@@ -88,7 +88,7 @@ def _request(row: InvoiceRequest) -> dict[str, Any]:
         "at": row.requested_at,
         "source": row.source,
         "id": row.request_id,
-        "buyer": masked(row.buyer) if row.buyer else "consumer",
+        "buyer": mask_buyer(row.buyer) if row.buyer else "consumer",
         "tooLate": row.too_late,
     }
 
@@ -104,19 +104,19 @@ def _issuance(row: InvoiceIssuance) -> dict[str, Any]:
         "code": row.code,
         "message": row.message,
         "number": row.number,
-        "lookedUp": row.looked_up,
+        "lookedUp": row.lookups,
         "notFounds": row.not_founds,
     }
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:
-    """What is empty is left out of the heading; tables are in the order of time."""
+    """Print without empty fields. Tables are sorted by time."""
     invoice = document["invoice"]
-    facts = Table(show_header=False, title=f"{invoice['order']} / {invoice['documentNo']}", title_justify="left")
+    heading = Table(show_header=False, title=f"{invoice['order']} / {invoice['documentNo']}", title_justify="left")
     for name, value in invoice.items():
         if value not in ("", None, 0, False) or name == "partition":
-            facts.add_row(name, dong(value) if name in ("total", "vat", "refundedAmount") else _text(value))
-    console.print(facts)
+            heading.add_row(name, dong(value) if name in ("total", "vat", "refundedAmount") else _text(value))
+    console.print(heading)
     _table(console, "Requests", document["requests"])
     _table(console, "Attempts at the provider", [{**row, "id": ""} for row in document["issuances"]])
     _table(console, "Files", document["files"])
@@ -128,7 +128,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
             "outcome": row["outcome"],
             "actor": row["actor"],
             "reason": row["reason"],
-            "changed": changes(row),
+            "changed": changed_fields(row),
         }
         for row in document["audit"]
     ]
@@ -136,7 +136,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
 
 
 def _table(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
-    """A column without a value in any row is left out."""
+    """Print without the columns that are empty in all rows."""
     if not rows:
         console.print(f"{title}: none")
         return

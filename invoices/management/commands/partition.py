@@ -1,4 +1,4 @@
-"""`manage.py partition ORDER…`: in which partition each order lies. Asks no database."""
+"""`manage.py partition ORDER…`: the partition of each order. Needs no database."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -9,7 +9,7 @@ from invoices.queues import partition_of
 
 
 class Command(BaseCommand):
-    help = "Print each order and its partition, one line each."
+    help = "Print the partition of each order, one line each."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py reconcile [--date D]`: do our books and the providers' agree on a day?"""
+"""`manage.py reconcile [--date D]`: compare our invoices of a day with the providers' lists."""
 
 import json
 from argparse import ArgumentParser
@@ -16,7 +16,7 @@ from invoices.upkeep.reconcile import reconcile
 
 
 class Command(BaseCommand):
-    help = "Compare our invoices with the providers' lists for a day. Exit 0: they agree; 1: they differ, and how."
+    help = "Compare our invoices of a day with the providers' lists. Exit 0: they agree; 1: they differ."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -27,22 +27,23 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         day = options["date"] or clock.today_vn() - timedelta(days=1)
         console = Console(stderr=True, quiet=options["json"])
-        bar = (TextColumn("Accounts asked"), BarColumn(), MofNCompleteColumn())
+        bar = (TextColumn("Accounts compared"), BarColumn(), MofNCompleteColumn())
         with Progress(*bar, console=console) as progress:
             task = progress.add_task("")
-            result = reconcile(day, told=lambda done, total: progress.update(task, completed=done, total=total))
+            result = reconcile(day, on_progress=lambda done, total: progress.update(task, completed=done, total=total))
         if options["json"]:
-            facts = asdict(result) | {"day": f"{day}", "agrees": result.agrees}
-            self.stdout.write(json.dumps(facts, ensure_ascii=False))
+            report = asdict(result) | {"day": f"{day}", "agrees": result.agrees}
+            self.stdout.write(json.dumps(report, ensure_ascii=False))
         else:
-            table = Table("Kind", "Account", "What differs")
+            table = Table("Kind", "Account", "Difference")
             for difference in result.differences:
                 table.add_row(difference.kind, difference.account, difference.what)
             if result.differences:
                 Console(file=self.stdout, markup=False).print(table)  # type: ignore[arg-type]
             verdict = "they agree" if result.agrees else f"{len(result.differences)} differences"
             self.stdout.write(
-                f"{day}: {result.ours} invoices here, {result.theirs} there, {result.accounts} accounts: {verdict}."
+                f"{day}: {result.ours} invoices here, {result.theirs} at the providers, "
+                f"{result.accounts} accounts: {verdict}."
             )
         if not result.agrees:
             raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""`manage.py replay_issuance ORDER --reason TEXT`: once more, in the one way that cannot issue twice."""
+"""`manage.py replay_issuance ORDER --reason TEXT`: try again, in the one way that cannot issue twice."""
 
 import getpass
 from argparse import ArgumentParser
@@ -7,23 +7,23 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from invoices.lifecycle import WrongState
-from invoices.management.orders import add_order, documents_of
+from invoices.management.orders import add_order_argument, find_documents
 from invoices.operations.replay import replay
 
 
 class Command(BaseCommand):
-    help = "Send an order's invoice again where no provider can know it, ask about it where one may."
+    help = "Send an order's invoice again where no provider can know it; look it up where one may."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_order(parser)
-        parser.add_argument("--reason", required=True, help="why; it is kept in the audit")
-        parser.add_argument("--dry-run", action="store_true", help="tell what would happen and do nothing")
+        add_order_argument(parser)
+        parser.add_argument("--reason", required=True, help="stored in the audit")
+        parser.add_argument("--dry-run", action="store_true", help="print what would happen and change nothing")
 
     def handle(self, *_: Any, **options: Any) -> None:
         if not options["reason"].strip():
-            raise CommandError("--reason must say why: it is kept in the audit.")
+            raise CommandError("--reason must not be empty: it is stored in the audit.")
         actor = f"shell:{getpass.getuser()}"
-        for invoice in documents_of(options["order"], options["merchant"]):
+        for invoice in find_documents(options["order"], options["merchant"]):
             try:
                 result = replay(invoice, actor=actor, reason=options["reason"], dry_run=options["dry_run"])
             except WrongState as error:

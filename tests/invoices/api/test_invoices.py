@@ -1,4 +1,4 @@
-"""Invoices over HTTP: opened, found, replayed, and what is known of one."""
+"""Invoices over HTTP: opening, reading, replaying; invoice requests."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from django.db import connection
 from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
-from invoices.opening.conclude import converge
+from invoices.opening.conclude import conclude
 from invoices.upkeep.sweep import revive_parked
 from merchants.models import ProviderAccount
 from tests import cast
@@ -29,24 +29,29 @@ def sale(merchant: Any = None, **overrides: Any) -> dict[str, Any]:
     return body
 
 
-# --- Opened ----------------------------------------------------------------------------------------------------------
+# --- Opening ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_invoice_is_opened_without_a_payment_event() -> None:
     body = sale(buyer=cast.COMPANY)
     answer = ApiClient().call("post", "invoices", body)
-    told = answer.json()
+    fields = answer.json()
     assert answer.status_code == 201
-    assert (told["sourceId"], told["merchantId"]) == (body["orderId"], body["merchantId"])
-    assert (told["state"], told["documentNo"], told["kind"], told["total"]) == ("WAITING", 1, "original", 110000)
-    assert (told["net"], told["vat"], told["buyer"]) == (101852, 8148, cast.COMPANY)
-    assert told["lines"][0] == {
+    assert (fields["sourceId"], fields["merchantId"]) == (body["orderId"], body["merchantId"])
+    assert (fields["state"], fields["documentNo"], fields["kind"], fields["total"]) == (
+        "WAITING",
+        1,
+        "original",
+        110000,
+    )
+    assert (fields["net"], fields["vat"], fields["buyer"]) == (101852, 8148, cast.COMPANY)
+    assert fields["lines"][0] == {
         "name": "Cà phê sữa đá", "unit": "ly", "quantity": "2", "vatRate": "8%", "net": 64815, "vat": 5185,
         "total": 70000,
     }  # fmt: skip
-    assert told["claimDeadline"].endswith("+07:00") and told["createdAt"].endswith("+07:00")
-    assert "/claims/" in told["claimUrl"] and told["number"] is None and told["failure"] is None
-    invoice = Invoice.objects.get(pk=told["invoiceId"])
+    assert fields["claimDeadline"].endswith("+07:00") and fields["createdAt"].endswith("+07:00")
+    assert "/claims/" in fields["claimUrl"] and fields["number"] is None and fields["failure"] is None
+    invoice = Invoice.objects.get(pk=fields["invoiceId"])
     assert invoice.tracings.get().actor == "api:tester"
 
 
@@ -67,7 +72,7 @@ def test_the_same_sale_twice_is_one_invoice_and_another_sale_is_a_conflict() -> 
     assert Payment.objects.count() == 1 and Invoice.objects.count() == 1
 
 
-def test_an_order_that_its_payment_opened_is_answered_with_its_invoice() -> None:
+def test_an_order_opened_by_its_payment_returns_its_invoice() -> None:
     merchant = cast.seller()
     paid = cast.payment(merchant)
     invoice = cast.waiting(merchant, **paid)
@@ -78,7 +83,7 @@ def test_an_order_that_its_payment_opened_is_answered_with_its_invoice() -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_eight_at_once_open_one_invoice() -> None:
+def test_eight_concurrent_calls_open_one_invoice() -> None:
     body, statuses = sale(), []
 
     def create() -> None:
@@ -95,7 +100,7 @@ def test_eight_at_once_open_one_invoice() -> None:
     assert sorted(statuses) == [200] * 7 + [201]
 
 
-def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_by_itself() -> None:
+def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_later() -> None:
     merchant = cast.seller()
     ProviderAccount.objects.update(is_active=False)
     caller, body = ApiClient(), sale(merchant)
@@ -106,11 +111,11 @@ def test_a_sale_of_a_merchant_that_cannot_issue_is_parked_and_opens_by_itself() 
     }  # fmt: skip
     assert caller.call("post", "invoices", body).status_code == 202
     ProviderAccount.objects.update(is_active=True)
-    assert converge(merchant.code, body["orderId"], actor="test").outcome == "opened"
+    assert conclude(merchant.code, body["orderId"], actor="test").outcome == "opened"
     assert caller.call("post", "invoices", body).status_code == 200
 
 
-def test_a_parked_sale_that_turns_out_not_to_add_up_is_refused_and_may_be_told_anew() -> None:
+def test_a_parked_sale_that_does_not_add_up_is_refused_and_may_be_posted_again() -> None:
     merchant = cast.seller()
     ProviderAccount.objects.update(is_active=False)
     caller, body = ApiClient(), sale(merchant)
@@ -169,7 +174,7 @@ def test_other_media_than_json_and_other_methods_are_refused() -> None:
     assert "POST" in answer["Allow"]
 
 
-def test_decimals_come_through_exactly() -> None:
+def test_decimals_are_stored_exactly() -> None:
     line = b'{"name": "Thit", "quantity": 0.1, "unitPrice": 3000000.0001, "vatRate": "KCT"}'
     paid = clock.now().isoformat().encode()
     body = (
@@ -182,7 +187,7 @@ def test_decimals_come_through_exactly() -> None:
     assert Payment.objects.get().body["lines"][0]["unitPrice"] == "3000000.0001"
 
 
-def test_who_may_not_read_invoices_is_told_no_buyer() -> None:
+def test_a_caller_who_may_not_read_invoices_gets_no_buyer() -> None:
     body = sale(buyer=cast.COMPANY)
     answer = ApiClient("invoice.issue").call("post", "invoices", body)
     assert answer.status_code == 201 and "buyer" not in answer.json()
@@ -191,11 +196,11 @@ def test_who_may_not_read_invoices_is_told_no_buyer() -> None:
 # --- One invoice -----------------------------------------------------------------------------------------------------
 
 
-def test_an_invoice_tells_its_audit_its_attempts_and_its_files(media: Path) -> None:
+def test_an_invoice_has_its_audit_its_attempts_and_its_files(media: Path) -> None:
     invoice, caller = with_files(cast.issued(number="12")), ApiClient()
     path = f"invoices/{invoice.pk}"
-    told = caller.call("get", path).json()
-    assert (told["state"], told["number"], told["code"]) == ("ISSUED", "12", invoice.code)
+    fields = caller.call("get", path).json()
+    assert (fields["state"], fields["number"], fields["code"]) == ("ISSUED", "12", invoice.code)
     tracings = caller.call("get", f"{path}/tracings?limit=2").json()
     assert [t["seq"] for t in tracings["items"]] == [1, 2] and tracings["nextCursor"] == "2"
     rest = caller.call("get", f"{path}/tracings?cursor=2").json()["items"]
@@ -213,7 +218,7 @@ def test_a_key_that_no_invoice_can_have_is_not_found(key: str) -> None:
     assert problem(ApiClient().call("get", f"invoices/{key}")) == (404, "not_found")
 
 
-def test_a_replay_with_dry_run_says_what_it_would_do_and_does_nothing() -> None:
+def test_a_replay_with_dry_run_reports_what_it_would_do_and_changes_nothing() -> None:
     invoice, caller = cast.failed(), ApiClient(sub="thu")
     path = f"invoices/{invoice.pk}/replay"
     answer = caller.call("post", path, {"reason": "the vendor was down", "dryRun": True})
@@ -232,7 +237,7 @@ def test_a_replay_is_idempotent(build: Callable[[], Invoice], acted: bool) -> No
         assert (answer.status_code, answer.json()["acted"]) == (200, acted)
 
 
-def test_a_replay_where_none_helps_is_a_conflict_and_one_without_a_reason_is_refused() -> None:
+def test_a_replay_that_cannot_help_is_a_conflict_and_one_without_a_reason_is_refused() -> None:
     path, caller = f"invoices/{cast.waiting().pk}/replay", ApiClient()
     assert problem(caller.call("post", path, {"reason": "impatience"})) == (409, "wrong_state")
     for body in ({}, {"reason": " "}, {"reason": 5}, {"reason": "x", "dryRun": "yes"}, {"reason": "x", "dryrun": True}):
@@ -242,7 +247,7 @@ def test_a_replay_where_none_helps_is_a_conflict_and_one_without_a_reason_is_ref
 # --- Requests --------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_names_the_buyer_once() -> None:
+def test_a_request_sets_the_buyer_once() -> None:
     invoice, caller = cast.waiting(), ApiClient()
     of = {"orderId": invoice.order_id, "merchantId": invoice.merchant.code}
     body = {
@@ -255,12 +260,12 @@ def test_a_request_names_the_buyer_once() -> None:
     assert problem(caller.call("post", "invoice-requests", other)) == (409, "request_conflict")
     assert Invoice.objects.get(pk=invoice.pk).buyer == cast.COMPANY
     path = f"invoice-requests?merchantId={of['merchantId']}&sourceId={of['orderId']}"
-    assert [told["requestId"] for told in caller.call("get", path).json()["items"]][0] == "r-1"
+    assert [request["requestId"] for request in caller.call("get", path).json()["items"]][0] == "r-1"
     assert problem(caller.call("get", f"invoice-requests?sourceId={of['orderId']}"))[1] == "filter_too_wide"
     assert caller.call("get", f"invoice-requests/{first.json()['invoiceRequestId']}").json()["tooLate"] is False
 
 
-def test_a_request_after_the_first_send_is_kept_and_too_late() -> None:
+def test_a_request_after_the_first_send_is_stored_as_too_late() -> None:
     invoice = cast.sending()
     body = cast.request({"orderId": invoice.order_id, "merchantId": invoice.merchant.code}, source="api")
     assert ApiClient().call("post", "invoice-requests", body).json()["tooLate"] is True

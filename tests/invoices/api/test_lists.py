@@ -1,4 +1,4 @@
-"""Lists of invoices over HTTP: filters that have an index each, pages that stand still, and a fixed price."""
+"""Lists of invoices over HTTP: filters with an index each, stable pages, a fixed number of queries."""
 
 from datetime import timedelta
 
@@ -16,15 +16,15 @@ pytestmark = pytest.mark.django_db
 def found(caller: ApiClient, query: str = "") -> list[str]:
     answer = caller.call("get", f"invoices{query}")
     assert answer.status_code == 200, answer.content
-    return [told["sourceId"] for told in answer.json()["items"]]
+    return [row["sourceId"] for row in answer.json()["items"]]
 
 
-def test_a_list_tells_what_outbound_webhooks_tell_and_no_buyer() -> None:
+def test_a_list_has_the_fields_of_the_outbound_webhooks_and_no_buyer() -> None:
     invoice = cast.failed()
-    (told,) = ApiClient().call("get", "invoices").json()["items"]
-    assert told["invoiceId"] == str(invoice.pk)
-    assert told["failure"] == {"reason": "refused", "message": "The tax code is unknown."}
-    assert not {"buyer", "lines"} & set(told) and not [name for name in told if "_" in name]
+    (row,) = ApiClient().call("get", "invoices").json()["items"]
+    assert row["invoiceId"] == str(invoice.pk)
+    assert row["failure"] == {"reason": "refused", "message": "The tax code is unknown."}
+    assert not {"buyer", "lines"} & set(row) and not [name for name in row if "_" in name]
 
 
 def test_filters_narrow_a_list() -> None:
@@ -57,34 +57,34 @@ def test_filters_narrow_a_list() -> None:
         ("cursor=abc", "cursor"),
     ],
 )
-def test_a_filter_that_makes_no_sense_is_refused(query: str, field: str) -> None:
+def test_an_invalid_filter_is_refused(query: str, field: str) -> None:
     answer = ApiClient().call("get", f"invoices?{query}")
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
-def test_pages_stand_still_while_invoices_are_opened() -> None:
+def test_pages_are_stable_while_invoices_are_opened() -> None:
     merchant, caller = cast.seller(), ApiClient()
     orders = [cast.waiting(merchant).order_id for _ in range(5)]
     page = caller.call("get", "invoices?limit=2").json()
-    seen = [told["sourceId"] for told in page["items"]]
+    seen = [row["sourceId"] for row in page["items"]]
     while page["nextCursor"]:
         cast.waiting(merchant)
         page = caller.call("get", f"invoices?limit=2&cursor={page['nextCursor']}").json()
-        seen += [told["sourceId"] for told in page["items"]]
+        seen += [row["sourceId"] for row in page["items"]]
     assert seen == orders[::-1]
 
 
-def test_deleted_invoices_vanish_and_their_orders_stay_taken() -> None:
+def test_deleted_invoices_are_not_listed_and_their_orders_stay_in_use() -> None:
     caller, body = ApiClient(), cast.payment(cast.seller())
-    told = caller.call("post", "invoices", body).json()
+    opened = caller.call("post", "invoices", body).json()
     Invoice.objects.get().delete()
     assert found(caller) == []
     for path in ("", "/tracings", "/issuances", "/files/pdf"):
-        assert problem(caller.call("get", f"invoices/{told['invoiceId']}{path}")) == (404, "not_found")
+        assert problem(caller.call("get", f"invoices/{opened['invoiceId']}{path}")) == (404, "not_found")
     assert problem(caller.call("post", "invoices", body)) == (409, "order_conflict")
 
 
-def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
+def test_a_list_needs_as_many_queries_for_one_row_as_for_many() -> None:
     merchant = cast.seller()
     caller = ApiClient(merchants=[merchant.code])
     counts = []
@@ -94,7 +94,7 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
         with CaptureQueriesContext(connection) as queries:
             caller.call("get", "invoices")
         counts.append(len(queries))
-    assert counts == [2, 2]  # the merchants in sight, the rows
+    assert counts == [2, 2]  # the caller's merchants, the rows
 
 
 QUERIES = [
@@ -127,7 +127,7 @@ def many(like: Invoice, rows: int) -> None:
         cursor.execute("ANALYZE invoices_invoice")
 
 
-def test_each_filter_reads_its_index_and_sorts_no_table() -> None:
+def test_each_filter_uses_its_index_and_sorts_no_table() -> None:
     one, other = cast.seller(), cast.seller()
     many(cast.waiting(one), 10_000)
     cast.waiting(other)
