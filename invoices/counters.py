@@ -22,9 +22,9 @@ def count_moves(moved: Iterable[tuple[Invoice, State]]) -> None:
     counters.count(counts)
 
 
-def count_opening(actor: str) -> None:
+def count_openings(actor: str, count: int) -> None:
     """By who told us: a route of the webhooks, the api, the sweep."""
-    counters.count({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): 1})
+    counters.count({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): count})
 
 
 def bucket(seconds: float) -> int:

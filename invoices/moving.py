@@ -1,158 +1,128 @@
-"""The only writer of an invoice's state.
+"""The only writer of an invoice's state, first states included.
 
-Set-based: a batch of any size costs four statements, so a worker's two hundred answers are recorded like one.
+Set-based: the number of statements does not depend on the number of invoices.
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.dispatch import Signal
 from structlog.stdlib import get_logger
 
 from config.base import clock
-from config.base.ids import Snowflake
+from config.base.ids import Snowflake, new_ids
 from config.base.records import update_rows
-from invoices import audit, queues
-from invoices.counters import count_moves
+from invoices import audit, counters, queues
+from invoices.audit import Event, Outcome
 from invoices.lifecycle import NUMBERED, UNEXPOSED, State, WrongState, may
-from invoices.models import Invoice, SentDocument
+from invoices.models import Invoice, InvoiceAuditTracing, SentDocument
 
 log = get_logger(__name__)
-# Inside the transaction: `moved` is [(invoice, the state it was in)], `changed` the names of each one's new fields.
-# An invoice that was just opened comes out of no state: None.
+# Sent inside the transaction. `moved`: [(invoice, its state before)], None before the first; `changed`: [names of the
+# invoice's new fields].
 invoices_moved = Signal()
 
-UNTOLD = frozenset(
-    {"updated_at", "audit_seq", "audit_hash", "document", "claim_token", "bill"}
-)  # not in the audit's diff
+UNAUDITED = frozenset({"updated_at", "audit_seq", "audit_hash", "document", "claim_token", "bill"})
+AUDITED_AT_OPENING = ("state", "total", "issue_date", "claim_deadline")
+FAILURE = ("failure", "failure_code", "failure_field", "failure_message")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What shall become of one locked row."""
 
     to: State
-    event: str
-    outcome: str = "ok"
+    event: Event
+    outcome: Outcome = Outcome.OK
     reason: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
 
 
+Decide = Callable[[Invoice], Step | None]  # None leaves the row alone; raises WrongState
+
+
 @dataclass(slots=True)
 class Moves:
-    moved: list[tuple[Invoice, State]] = field(default_factory=list)  # with the state that each came from
-    refused: list[tuple[Invoice, str]] = field(default_factory=list)  # and why
-    left: list[Invoice] = field(default_factory=list)  # alone, as their lock found them
-
-    def __bool__(self) -> bool:
-        return bool(self.moved)
+    moved: list[tuple[Invoice, State]] = field(default_factory=list)  # with the state before
+    refused: list[tuple[Invoice, str]] = field(default_factory=list)  # with the reason
+    unchanged: list[Invoice] = field(default_factory=list)  # as their locks found them
 
 
-Decide = Callable[[Invoice], Step | None]
+class _Written(NamedTuple):
+    """A step that is written onto its object and not saved yet."""
+
+    columns: set[str]
+    changed: frozenset[str]  # of them, what the audit shows
+    tracing: InvoiceAuditTracing
+    replaced: SentDocument | None  # the document that the step replaces
 
 
-def move(
-    invoices: Iterable[int],
-    to: State | Decide,
-    *,
-    actor: str,
-    event: str = "",
-    outcome: str = "ok",
-    reason: str = "",
-    **changes: Any,
-) -> Moves:
-    """Lock the rows in id order, decide each, save, audit and tell, in one transaction.
+def move(invoices: Iterable[int], decide: Decide, *, actor: str) -> Moves:
+    """Lock the rows in id order, decide each, save and audit them, in one transaction.
 
-    `to` is a state, or a function of the locked row that returns its Step, None to leave it alone, or raises
-    WrongState. A row that may not move is refused with the reason and never throws its neighbours away.
+    A row that may not move is refused, with the reason, and the others move.
     """
-    decide = to if callable(to) else lambda _: Step(to, event, outcome, reason, changes)
     result = Moves()
     with transaction.atomic():
         rows = Invoice.objects.filter(pk__in=set(invoices)).order_by("pk").select_for_update(no_key=True)
         rows = rows.annotate(tracing_id=Snowflake())  # of the audit row that it may get
-        now, steps, tracings, changed, sent = None, [], [], [], []
+        now, written = None, []
         for invoice in rows:
             now = now or clock.now()  # lock, then read the clock
             source = State(invoice.state)
             try:
                 step = decide(invoice)
                 if step is None:
-                    result.left.append(invoice)
+                    result.unchanged.append(invoice)
                     continue
                 _check(invoice, source, step)
             except WrongState as error:
                 result.refused.append((invoice, str(error)))
                 continue
-            sha256, document = invoice.document_sha256, invoice.document
-            before, after = _apply(invoice, step, now)
-            if document and invoice.document != document:
-                sent.append(SentDocument(invoice=invoice, sha256=sha256, document=document, created_at=now))
-            tracings.append(
-                audit.draw_up(
-                    invoice, pk=invoice.tracing_id, event=step.event, outcome=step.outcome, actor=actor,
-                    reason=step.reason, before=before, after=after, at=now,
-                )
-            )  # fmt: skip
-            steps.append(step)
-            changed.append(frozenset(after))
+            written.append(_write(invoice, step, actor=actor, at=now))
             result.moved.append((invoice, source))
-        if result.moved and now:
-            moved = [invoice for invoice, _ in result.moved]
-            told = {name for step in steps for name in step.changes}
-            update_rows(moved, {"state", "updated_at", "audit_seq", "audit_hash", *told})
-            if sent:  # drawn anew: what an attempt sent is kept, once
-                SentDocument.objects.bulk_create(sent, ignore_conflicts=True)
-            count_moves(result.moved)
-            audit.write(tracings)
-            audit.write_history([invoice.pk for invoice in moved], at=now, reason=steps[0].event)
-            invoices_moved.send(sender=Invoice, moved=result.moved, changed=changed)
-            transaction.on_commit(lambda: _log_moves(result.moved, actor))
-            queued = [invoice for invoice, source in result.moved if invoice.state == State.QUEUED != source]
-            if queued:
-                transaction.on_commit(lambda: wake_workers(queued))
+        if now and written:
+            _save(result.moved, written, actor=actor, at=now)
     return result
 
 
-def move_one(invoice: Invoice, to: State | Decide, *, dry_run: bool = False, **how: Any) -> Invoice:
-    """Move one row, or raise WrongState; returns it as it was under the lock, moved or left alone.
+def move_one(invoice: Invoice, decide: Decide, *, actor: str, dry_run: bool = False) -> Invoice:
+    """Move one row; returns it as its lock found it or as it was moved. Raises WrongState.
 
-    `dry_run` returns the row as it would be, and needs a function for `to`.
+    `dry_run` returns the row as it would be, neither locked nor saved.
     """
-    if dry_run and callable(to):
-        return _foreseen(invoice, to)
-    result = move([invoice.pk], to, **how)
+    if dry_run:
+        return _preview(invoice, decide)
+    result = move([invoice.pk], decide, actor=actor)
     if result.refused:
         raise WrongState(result.refused[0][1])
-    return next(iter([row for row, _ in result.moved] + result.left), invoice)
+    return next(iter([row for row, _ in result.moved] + result.unchanged), invoice)
 
 
-def _foreseen(invoice: Invoice, decide: Decide) -> Invoice:
-    """A copy with the step taken, neither locked nor saved. Raises WrongState."""
-    row = copy.copy(invoice)
-    if step := decide(row):
-        _check(row, State(row.state), step)
-        _apply(row, step, clock.now())
-    return row
+def open_invoices(openings: Sequence[tuple[Invoice, str]], *, actor: str, at: datetime) -> None:
+    """Insert new invoices, each with the reason for its first state. Gives them their ids.
 
-
-def wake_workers(queued: list[Invoice]) -> None:
-    for invoice in queued:
-        log.info("[enqueueIssuance] order: %(order)s partition: %(partition)s", **invoice.about)
-    for partition in {invoice.partition for invoice in queued}:
-        queues.wake(partition)
-
-
-def _log_moves(moved: list[tuple[Invoice, State]], actor: str) -> None:
-    """A line a new state, but for those that have one of their own: [enqueueIssuance] and [providerCall]."""
-    for invoice, source in moved:
-        own = {State.QUEUED, State.SENDING, *(NUMBERED if actor == "worker" else ())}
-        if invoice.state != source and invoice.state not in own:
-            told = {"came_from": source.value, "state": invoice.state, "reason": invoice.failure, "actor": actor}
-            log.info("[invoiceMoved]", **told, **invoice.about)
+    Call under the locks of their orders, which were held when the clock was read for `at`.
+    """
+    ids = new_ids(2 * len(openings))
+    tracings = []
+    for (invoice, reason), pk, tracing_id in zip(openings, ids[::2], ids[1::2], strict=True):
+        invoice.pk = pk
+        tracings.append(
+            audit.draw_up(
+                invoice, pk=tracing_id, event=Event.OPENED, outcome=Outcome.OK, actor=actor, reason=reason,
+                before={}, after={name: getattr(invoice, name) for name in AUDITED_AT_OPENING}, at=at,
+            )
+        )  # fmt: skip
+    invoices = [invoice for invoice, _ in openings]
+    Invoice.objects.bulk_create(invoices)  # sends no signal: simple-history would copy row by row
+    counters.count_openings(actor, len(invoices))
+    moved = [(invoice, None) for invoice in invoices]
+    _publish(moved, tracings, [frozenset({"state"})] * len(moved), at=at, kind="+")
 
 
 def _check(invoice: Invoice, source: State, step: Step) -> None:
@@ -164,17 +134,83 @@ def _check(invoice: Invoice, source: State, step: Step) -> None:
         raise WrongState(f"Order {invoice.order_id} has no number; it cannot become {step.to}.")
 
 
-def _apply(invoice: Invoice, step: Step, now: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the step onto the object; returns the fields that changed, as they were and as they are."""
+def _write(invoice: Invoice, step: Step, *, actor: str, at: datetime) -> _Written:
+    """Write the step onto the object, and draw up its audit row."""
+    sha256, document = invoice.document_sha256, invoice.document
+    columns, before, after = _apply(invoice, step, at)
+    tracing = audit.draw_up(
+        invoice, pk=invoice.tracing_id, event=step.event, outcome=step.outcome, actor=actor, reason=step.reason,
+        before=before, after=after, at=at,
+    )  # fmt: skip
+    replaced = None
+    if document and invoice.document != document:
+        replaced = SentDocument(invoice=invoice, sha256=sha256, document=document, created_at=at)
+    return _Written(columns, frozenset(after), tracing, replaced)
+
+
+def _apply(invoice: Invoice, step: Step, at: datetime) -> tuple[set[str], dict[str, Any], dict[str, Any]]:
+    """Returns the columns to save, and the audited fields that changed, as they were and as they are."""
+    values = {"state": step.to.value, **step.changes}
     if invoice.state == State.FAILED != step.to:
-        for name in ("failure", "failure_code", "failure_field", "failure_message"):
-            step.changes.setdefault(name, "")
+        values = dict.fromkeys(FAILURE, "") | values
     before, after = {}, {}
-    for name, value in {"state": step.to.value, **step.changes}.items():
+    for name, value in values.items():
         old = getattr(invoice, name)
         if old != value:
             setattr(invoice, name, value)
-            if name not in UNTOLD:
+            if name not in UNAUDITED:
                 before[name], after[name] = old, value
-    invoice.updated_at = now
-    return before, after
+    invoice.updated_at = at
+    return set(values), before, after
+
+
+def _save(moved: list[tuple[Invoice, State]], written: list[_Written], *, actor: str, at: datetime) -> None:
+    columns = {"updated_at", "audit_seq", "audit_hash"}.union(*(one.columns for one in written))
+    update_rows([invoice for invoice, _ in moved], columns)
+    if replaced := [one.replaced for one in written if one.replaced]:  # what an attempt sent is kept, once
+        SentDocument.objects.bulk_create(replaced, ignore_conflicts=True)
+    counters.count_moves(moved)
+    transaction.on_commit(lambda: _log_moves(moved, actor))
+    _publish(moved, [one.tracing for one in written], [one.changed for one in written], at=at)
+
+
+def _publish(
+    moved: Sequence[tuple[Invoice, State | None]],
+    tracings: list[InvoiceAuditTracing],
+    changed: list[frozenset[str]],
+    *,
+    at: datetime,
+    kind: str = "~",
+) -> None:
+    """What every saved row is owed, a new one too: audit, history, outbound webhooks, a worker."""
+    audit.write_tracings(tracings)
+    event = Event(tracings[0].event_type)
+    audit.write_history([invoice.pk for invoice, _ in moved], at=at, event=event, kind=kind)
+    invoices_moved.send(sender=Invoice, moved=moved, changed=changed)
+    queued = [invoice for invoice, source in moved if invoice.state == State.QUEUED != source]
+    if queued:
+        transaction.on_commit(lambda: _wake_workers(queued))
+
+
+def _preview(invoice: Invoice, decide: Decide) -> Invoice:
+    row = copy.copy(invoice)
+    if step := decide(row):
+        _check(row, State(row.state), step)
+        _apply(row, step, clock.now())
+    return row
+
+
+def _wake_workers(queued: list[Invoice]) -> None:
+    for invoice in queued:
+        log.info("[enqueueIssuance] order: %(order)s partition: %(partition)s", **invoice.about)
+    for partition in {invoice.partition for invoice in queued}:
+        queues.wake(partition)
+
+
+def _log_moves(moved: list[tuple[Invoice, State]], actor: str) -> None:
+    """One line a new state, except those that have a line of their own: [enqueueIssuance] and [providerCall]."""
+    logged_elsewhere = {State.QUEUED, State.SENDING, *(NUMBERED if actor == "worker" else ())}
+    for invoice, source in moved:
+        if invoice.state != source and invoice.state not in logged_elsewhere:
+            facts = {"came_from": source.value, "state": invoice.state, "reason": invoice.failure, "actor": actor}
+            log.info("[invoiceMoved]", **facts, **invoice.about)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from config.console.cells import comma_list, dong, format_time
-from config.console.history import who
+from config.console.history import actor_of
 from config.console.timeline import TimelineContext, TimelineEntry, newest_entries
 from config.monitoring.gauges import changelist_url
 from invoices.audit import sentence_of
@@ -206,7 +206,7 @@ def _pause(row: Any) -> TimelineEntry:
         at=row.history_date,
         kind="edit",
         sentence=f"Partition {row.number} was {'paused' if row.paused else 'resumed'}",
-        actor=who(row),
+        actor=actor_of(row),
         why=row.history_change_reason or "",
     )
 
@@ -221,7 +221,7 @@ def _edits(context: TimelineContext) -> list[TimelineEntry]:
             at=row.history_date,
             kind="edit",
             sentence="The invoice was edited",
-            actor=who(row),
+            actor=actor_of(row),
             why=row.history_change_reason or "",
             link=link,
         )

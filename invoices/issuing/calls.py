@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
+from psycopg.types.json import Jsonb
 from structlog.stdlib import get_logger
 
-from config.base.crypto import CannotOpen
+from config.base.crypto import DecryptionFailed
 from invoices.providers import PROVIDERS
 from invoices.providers.base import (
     Account,
@@ -57,8 +58,24 @@ class Call:
         return f"00-{trace}-{self.issuance_id:016x}-01" if trace else ""
 
 
-OUTCOMES = (Issued, Submitted, Found, Refused, Unavailable, Uncertain)  # a vendor's own kinds are told as these
-Answer = Issued | Submitted | Found | ProviderError | None  # None: a look-up's positive "not found"
+OUTCOMES = (Issued, Submitted, Found, Refused, Unavailable, Uncertain)  # a vendor's subclass counts as one of these
+SendAnswer = Issued | Submitted | ProviderError
+LookupAnswer = Found | ProviderError | None  # None: a positive "not found"
+Answer = SendAnswer | LookupAnswer
+
+
+class AttemptRow(NamedTuple):
+    """What the answer to a send writes onto its attempt, by column."""
+
+    id: int
+    outcome: str
+    scope: str
+    code: str
+    message: str
+    symbol: str
+    number: str
+    ended_at: datetime
+    response: Jsonb
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +83,27 @@ class FinishedCall:
     call: Call
     answer: Answer
     ended_at: datetime
-    response: dict[str, object] | None = None  # redacted, for the issuance's row
+    response: dict[str, object] | None = None  # redacted, for the attempt's row
     seconds: float = 0.0  # that the call took
 
     @property
     def outcome(self) -> str:
         return next((kind.__name__.lower() for kind in OUTCOMES if isinstance(self.answer, kind)), "not_found")
+
+    def row(self) -> AttemptRow:
+        """Of a send."""
+        answer = self.answer
+        return AttemptRow(
+            id=self.call.issuance_id,
+            outcome=self.outcome,
+            scope=answer.scope.value if isinstance(answer, Refused) else "",
+            code=answer.code[:80] if isinstance(answer, ProviderError) else "",
+            message=answer.message if isinstance(answer, ProviderError) else "",
+            symbol=answer.symbol if isinstance(answer, Issued | Submitted) else "",
+            number=answer.number if isinstance(answer, Issued | Submitted) else "",
+            ended_at=self.ended_at,
+            response=Jsonb(self.response),
+        )
 
 
 @cache
@@ -95,7 +127,7 @@ def account_of(account: ProviderAccount, tax_code: str, form: str, symbol: str, 
     """A lane as an adapter sees it, its login read live: empty where it does not open, and then no adapter is built."""
     try:
         credentials = account.credentials
-    except CannotOpen as error:
+    except DecryptionFailed as error:
         log.error("[loginDoesNotOpen]", account=account.pk, why=str(error))
         credentials = {}
     return Account(

@@ -6,8 +6,8 @@ import json
 from datetime import date
 from typing import Any
 
+from invoices.audit import canonical_json
 from invoices.models import Invoice, LegalRules
-from invoices.models.audit import canonical
 from invoices.opening.money import Bill
 from invoices.opening.words import in_words
 from invoices.providers.base import Buyer, Document, Line, RateTotal, Related, Seller
@@ -42,7 +42,7 @@ def render(invoice: Invoice) -> str:
         in_words=in_words(bill.total),
         relates_to=None,
     )
-    return canonical(dataclasses.asdict(document))
+    return canonical_json(dataclasses.asdict(document))
 
 
 def drawn_up(invoice: Invoice) -> dict[str, str]:

@@ -43,7 +43,9 @@ def probe_parked() -> int:
     """Try the logins of accounts that were parked for theirs; returns how many are open again."""
     opened = 0
     now = clock.now()
-    for row in ProviderAccount.objects.living().filter(parked_for_login=True, parked_until__lte=now, is_active=True):
+    for row in ProviderAccount.objects.not_deleted().filter(
+        parked_for_login=True, parked_until__lte=now, is_active=True
+    ):
         if shutdown.is_set():
             break
         opened += not probe_now(row)

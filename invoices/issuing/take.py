@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.issuing import documents
 from invoices.issuing.calls import MARGIN, Call, account_of, limits_of, longest_send
 from invoices.issuing.decide.steps import fail_as_late
@@ -97,7 +98,7 @@ def take(partition: int, room: int, *, freed: set[int] = frozenset(), after: int
             facts |= {"lanes": [*lanes], "slots": [*lanes.values()], "now": clock.now()}
             cursor.execute(PICK, facts)
             ids = [row[0] for row in cursor.fetchall()]
-        return _commit_to_send(ids, accounts, started) if ids else []
+        return commit_to_send(ids, accounts, started) if ids else []
 
 
 def _end_the_overtaken(lanes: set[int]) -> bool:
@@ -115,7 +116,7 @@ def _end_the_overtaken(lanes: set[int]) -> bool:
     return len(ids) < STEP
 
 
-def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], started: float) -> list[Call]:
+def commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], started: float) -> list[Call]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT snowflake() FROM generate_series(1, %s)", [len(ids)])
         issuance_ids = dict(zip(ids, (row[0] for row in cursor.fetchall()), strict=True))
@@ -131,7 +132,7 @@ def _commit_to_send(ids: list[int], accounts: dict[int, ProviderAccount], starte
         }
         if not invoice.document:
             changes |= documents.drawn_up(invoice)
-        return Step(State.SENDING, "taken", changes=changes)
+        return Step(to=State.SENDING, event=Event.TAKEN, changes=changes)
 
     taken = [invoice for invoice, _ in move(ids, expose, actor="worker").moved]
     _keep_last_days(taken, accounts)

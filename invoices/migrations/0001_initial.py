@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
                     ("look_up_invoice", "Can look invoices up at the provider"),
                     ("amend_invoice", "Can amend the buyer and the lines of failed invoices"),
                     ("adopt_invoice", "Can adopt the provider's invoice as ours"),
-                    ("resnapshot_invoice", "Can give failed invoices today's configuration"),
+                    ("refresh_invoice_configuration", "Can refresh the configuration of failed invoices"),
                     ("issue_invoice_now", "Can issue without waiting for the claim window"),
                     ("cancel_invoice", "Can cancel invoices before they are issued"),
                     ("skip_invoice", "Can let a lane go on without an invoice"),
@@ -629,7 +629,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "issuance",
+                "verbose_name": "attempt",
             },
         ),
         migrations.CreateModel(
@@ -865,7 +865,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="invoice",
             index=models.Index(
-                condition=models.Q(("look_again_at__isnull", False)), fields=["final_lookup_at"], name="final_lookups"
+                condition=models.Q(("final_lookup_at__isnull", False)), fields=["final_lookup_at"], name="final_lookups"
             ),
         ),
         migrations.AddIndex(

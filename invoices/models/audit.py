@@ -1,15 +1,11 @@
-"""The audit: who did what to an invoice, when and why. Rows refuse UPDATE and DELETE by trigger."""
+"""The audit: who did what to an invoice, when and why. A trigger refuses UPDATE and DELETE of its rows."""
 
-import hashlib
 import json
 from typing import Any
 
 from django.db import models
 
-from config.base import crypto
 from config.base.ids import Snowflake
-
-PERSONAL = frozenset({"buyer", "config_snapshot"})  # told apart, never told
 
 
 class InvoiceAuditTracing(models.Model):
@@ -45,20 +41,3 @@ class InvoiceAuditTracing(models.Model):
     @property
     def reason(self) -> str:
         return self.content["reason"]
-
-
-def canonical(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, characters as they are."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
-
-
-def chain(previous: str, record: str) -> str:
-    """The hash of a record that follows another; the first follows the empty text."""
-    return hashlib.sha256(f"{previous}\n{record}".encode()).hexdigest()
-
-
-def audited(field: str, value: Any) -> Any:
-    """A field's value as the audit may show it."""
-    if field in PERSONAL:
-        return f"•{crypto.fingerprint(canonical(value))}" if value else ""
-    return value.isoformat() if hasattr(value, "isoformat") else value

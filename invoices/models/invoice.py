@@ -109,7 +109,7 @@ class Invoice(Record):
             ("look_up_invoice", "Can look invoices up at the provider"),
             ("amend_invoice", "Can amend the buyer and the lines of failed invoices"),
             ("adopt_invoice", "Can adopt the provider's invoice as ours"),
-            ("resnapshot_invoice", "Can give failed invoices today's configuration"),
+            ("refresh_invoice_configuration", "Can refresh the configuration of failed invoices"),
             ("issue_invoice_now", "Can issue without waiting for the claim window"),
             ("cancel_invoice", "Can cancel invoices before they are issued"),
             ("skip_invoice", "Can let a lane go on without an invoice"),
@@ -154,7 +154,7 @@ class Invoice(Record):
             models.Index(fields=["issue_until"], condition=Q(state="QUEUED"), name="unsent_by_limit"),
             models.Index(fields=["partition", "claim_deadline"], condition=Q(state="WAITING"), name="claims_closing"),
             models.Index(fields=["files_due"], condition=Q(files_due__isnull=False), name="files_missing"),
-            models.Index(fields=["final_lookup_at"], condition=Q(look_again_at__isnull=False), name="final_lookups"),
+            models.Index(fields=["final_lookup_at"], condition=Q(final_lookup_at__isnull=False), name="final_lookups"),
             models.Index(
                 fields=["issue_until"],
                 condition=Q(state="FAILED", failure="refused", failure_field__startswith="buyer."),
@@ -224,7 +224,7 @@ class Invoice(Record):
     def policy(self) -> dict[str, Any]:
         return self.config_snapshot.get("policy", {})
 
-    def is_last_try_over(self) -> bool:
+    def has_used_every_retry(self) -> bool:
         return self.attempts > len(settings.RETRY_STEPS)
 
 

@@ -40,7 +40,7 @@ class InvoiceIssuance(Record):
     not_found_at = models.DateTimeField(null=True, blank=True)  # when the last of them ended
 
     class Meta:
-        verbose_name = "issuance"
+        verbose_name = "attempt"
         indexes = [
             models.Index(fields=["invoice", "id"], name="issuances_of_invoice"),
             models.Index(fields=["reference"], name="issuances_by_reference"),

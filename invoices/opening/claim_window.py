@@ -2,6 +2,7 @@
 
 from config.base import clock
 from config.processes.shutdown import shutdown
+from invoices.audit import Event
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import Step, move
@@ -21,7 +22,9 @@ def close_window_to(policy: str, buyer_known: bool) -> tuple[State, str]:
 
 def expire_claims(partition: int) -> int:
     """Decide every sale of a partition whose claim window has closed; returns how many. Safe to run twice at once."""
-    closed = Invoice.objects.living().filter(partition=partition, state=State.WAITING, claim_deadline__lte=clock.now())
+    closed = Invoice.objects.not_deleted().filter(
+        partition=partition, state=State.WAITING, claim_deadline__lte=clock.now()
+    )
     expired = 0
     # Every row that is found leaves WAITING, by us or by whoever had it locked: the next look finds others.
     while not shutdown.is_set() and (
@@ -37,4 +40,4 @@ def _expire(row: Invoice) -> Step | None:
     if row.state != State.WAITING or row.claim_deadline is None or row.claim_deadline > now:
         return None
     to, why = close_window_to(row.policy["unclaimed"], bool(row.buyer))
-    return Step(to, "claim_expired", reason=why, changes={"not_before": now} if to == State.QUEUED else {})
+    return Step(to=to, event=Event.CLAIM_EXPIRED, reason=why, changes={"not_before": now} if to == State.QUEUED else {})

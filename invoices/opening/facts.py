@@ -1,5 +1,6 @@
 """The contract's event data → facts of an order, checked. Wrong data raises Unacceptable and stores nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ class Unacceptable(ValueError):
         self.code, self.field, self.message = code, field, message
 
 
-def payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
+def parse_payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
     """`payment.succeeded`: the payment, and what it says of the buyer (an empty buyer is the consumer)."""
     if data.get("currency", "VND") != "VND":
         raise Unacceptable("currency", "currency", "Only VND can be invoiced.")
@@ -39,7 +40,7 @@ def payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
         paid_at=_instant(data, "paidAt"),
         body=data,
     )
-    request = InvoiceRequest(
+    parse_request = InvoiceRequest(
         merchant_code=fact.merchant_code,
         order_id=fact.order_id,
         request_id=f"payment:{fact.payment_id}"[:ID_LENGTH],
@@ -47,10 +48,10 @@ def payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
         requested_at=fact.paid_at,
         buyer=_buyer(data["buyer"]) if data.get("buyer") else {},
     )
-    return fact, request
+    return fact, parse_request
 
 
-def refund(data: dict[str, Any]) -> Refund:
+def parse_refund(data: dict[str, Any]) -> Refund:
     """`order.refunded`."""
     return Refund(
         merchant_code=identifier(data, "merchantId"),
@@ -63,7 +64,7 @@ def refund(data: dict[str, Any]) -> Refund:
     )
 
 
-def request(data: dict[str, Any]) -> InvoiceRequest:
+def parse_request(data: dict[str, Any]) -> InvoiceRequest:
     """`invoice_request.created`."""
     source = identifier(data, "source")
     if source not in ("checkout", "api"):
@@ -76,6 +77,12 @@ def request(data: dict[str, Any]) -> InvoiceRequest:
         requested_at=_instant(data, "requestedAt"),
         buyer=_buyer(data.get("buyer")),
     )
+
+
+def winning_request(requests: Sequence[InvoiceRequest]) -> InvoiceRequest | None:
+    """The request that names the invoice's buyer, if any does."""
+    in_time = [request for request in requests if request.buyer and not request.too_late]
+    return max(in_time, key=lambda request: request.precedence, default=None)
 
 
 def _buyer(raw: Any) -> dict[str, str]:

@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 # What `issuer` asks of a merchant, of many payments at once. One that did not add up is worth another look when its
 # merchant's tax data has changed since.
-READY = """
+READY_PAYMENTS = """
 SELECT p.id, p.merchant_code, p.order_id FROM invoices_payment p
 JOIN merchants_merchant m ON m.code = p.merchant_code AND m.is_active AND m.deleted_at IS NULL
 JOIN merchants_taxinfo t ON t.merchant_id = m.id AND t.deleted_at IS NULL
@@ -37,10 +37,13 @@ class CannotIssue(Exception):
         self.why = why
 
 
-def issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAccount]:
+def find_issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAccount]:
     """Who issues a sale, and through which account. Raises CannotIssue."""
     merchant = (
-        Merchant.objects.living().select_related("tax_info").filter(code=payment.merchant_code, is_active=True).first()
+        Merchant.objects.not_deleted()
+        .select_related("tax_info")
+        .filter(code=payment.merchant_code, is_active=True)
+        .first()
     )
     if not merchant:
         raise CannotIssue(Payment.Parked.MERCHANT)
@@ -55,10 +58,10 @@ def issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAccount]
     raise CannotIssue(Payment.Parked.SYMBOL_YEAR)
 
 
-def ready(*, after: int, limit: int) -> list[tuple[int, str, str]]:
+def find_ready(*, after: int, limit: int) -> list[tuple[int, str, str]]:
     """Payments past `after` whose merchant can issue them by now: id, merchant, order."""
     with connection.cursor() as cursor:
-        cursor.execute(READY, {"after": after, "limit": limit})
+        cursor.execute(READY_PAYMENTS, {"after": after, "limit": limit})
         return cursor.fetchall()
 
 
@@ -75,7 +78,7 @@ def refuse(payment: Payment, error: Unacceptable) -> None:
     payment.save(update_fields=["parked", "parked_at", "problem", "updated_at"])
 
 
-def let_go(payments: Sequence[Payment], opened: Payment) -> None:
+def unpark(payments: Sequence[Payment], opened: Payment) -> None:
     """The order has its invoice: none of its payments waits any more. What did not add up keeps its problem."""
     if parked := [payment.pk for payment in payments if payment.parked]:
         Payment.objects.filter(pk__in=parked).update(parked="")
@@ -83,7 +86,7 @@ def let_go(payments: Sequence[Payment], opened: Payment) -> None:
         Payment.objects.filter(pk=opened.pk).update(problem="")
 
 
-def hear_again(payment: Payment, requests: Sequence[InvoiceRequest], told: Sequence[Fact]) -> None:
+def replace_refused(payment: Payment, requests: Sequence[InvoiceRequest], told: Sequence[Fact]) -> None:
     """One that did not add up is told once more: what is said now counts, of the sale and of its buyer."""
     for fact in told:
         if isinstance(fact, Payment) and fact.payment_id == payment.payment_id:

@@ -1,4 +1,4 @@
-"""Each figure's link leads to the rows that were counted: one is within, and its neighbour just outside is not."""
+"""Each gauge's link leads to exactly the rows that it counts, tried with rows just inside and just outside."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,11 +11,11 @@ from django.test import Client
 from config.base import clock
 from config.models import CounterSlot
 from config.monitoring import gauges
+from invoices.audit import Event
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
-from invoices.moving import move_one
 from invoices.opening.conclude import apply_facts
-from invoices.opening.facts import payment as payment_fact
+from invoices.opening.facts import parse_payment as payment_fact
 from invoices.operations.cancel import cancel
 from merchants.models import Merchant, MerchantChange, ProviderAccount, Quarantine
 from tests import cast
@@ -23,7 +23,7 @@ from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 pytestmark = pytest.mark.django_db
-NOT_A_COUNT = {  # how long, how few, or which round: the list is where to look
+NOT_A_COUNT = {  # durations and numbers left: the link leads to the list only
     "invoices_oldest_seconds", "paid_to_issued_seconds", "files_oldest_seconds", "deliveries_oldest_seconds",
     "vat_rates_change_days", "certificate_days_left", "numbers_left", "audit_broken", "audit_verified_seconds",
     "payments_parked_seconds",
@@ -32,7 +32,7 @@ MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
-def nothing_was_counted(db: None) -> None:
+def without_counts(db: None) -> None:
     CounterSlot.objects.all().delete()
 
 
@@ -46,7 +46,7 @@ def yesterday(build: Callable[[], Any]) -> None:
 
 
 def expired() -> Invoice:
-    return move_one(cast.waiting(), State.EXPIRED, actor="worker", event="expired")
+    return cast.move_to(cast.waiting(), State.EXPIRED, Event.CLAIM_EXPIRED, actor="worker")
 
 
 def account(**values: Any) -> None:
@@ -54,7 +54,7 @@ def account(**values: Any) -> None:
 
 
 def accounts(**values: Any) -> None:
-    """That count, and the same of accounts that nobody uses any more."""
+    """An account that counts. See unused_accounts for those that do not."""
     account(**values)
 
 
@@ -106,11 +106,11 @@ def held_up(**values: Any) -> None:
 
 
 def around() -> dict[str, tuple[Callable[[], Any], ...]]:
-    """Rows on both sides of each figure's border."""
+    """Rows just inside and just outside of each gauge's condition."""
     now, today = clock.now(), clock.today_vn()
     soon, later = today + timedelta(days=29), today + timedelta(days=31)
     return {
-        "invoices_open": (cast.waiting, cast.queued, cast.sending, cast.in_doubt, cast.issued, cast.failed),
+        "invoices_open": (cast.waiting, cast.queued, cast.sending, cast.uncertain, cast.issued, cast.failed),
         "claims_open": (cast.waiting, cast.queued),
         "claims_closing": (lambda: invoice(cast.waiting, claim_deadline=now + 14 * MINUTE), cast.waiting),
         "invoices_failed": (cast.failed, lambda: cast.failed(failure="late"), cast.issued),
@@ -145,7 +145,7 @@ def around() -> dict[str, tuple[Callable[[], Any], ...]]:
             lambda: seller(tax_problem="no tax code"), cast.seller, lambda: seller(tax_problem="x", deleted_at=now)
         ),
         "quarantined": (lambda: quarantined(None), lambda: quarantined(now)),
-        "webhooks_not_acted": (
+        "webhooks_not_applied": (
             *(lambda: event("refused", "payment.succeeded"), lambda: event("failed", "order.refunded")),
             *(lambda: event("failed", "payment.succeeded"), lambda: event("failed", "new.thing")),
             *(lambda: event("done", "payment.succeeded"), lambda: closed("payment.succeeded")),
@@ -165,27 +165,27 @@ def around() -> dict[str, tuple[Callable[[], Any], ...]]:
 
 
 @pytest.mark.parametrize("name", around())
-def test_a_figure_leads_to_what_it_counts_and_to_nothing_else(client: Client, name: str) -> None:
+def test_a_gauge_links_to_exactly_the_rows_that_it_counts(client: Client, name: str) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     before = gauges.collect_gauges()[name].total
     for build in around()[name]:
         build()
-    figure = gauges.collect_gauges()[name]
-    assert figure.total > before
-    begins = {labels[:length] for labels in figure.values for length in range(len(labels) + 1)}
-    for begin in begins & {(), *figure.values, *figure.links}:
-        count = sum(value for labels, value in figure.values.items() if labels[: len(begin)] == begin)
-        link = figure.link_of(*begin)
+    gauge = gauges.collect_gauges()[name]
+    assert gauge.total > before
+    prefixes = {labels[:length] for labels in gauge.values for length in range(len(labels) + 1)}
+    for prefix in prefixes & {(), *gauge.values, *gauge.links}:
+        count = sum(value for labels, value in gauge.values.items() if labels[: len(prefix)] == prefix)
+        link = gauge.link_of(*prefix)
         if link:
-            assert client.get(link).context["cl"].result_count == count, (begin, link)
-    assert figure.link or figure.links
+            assert client.get(link).context["cl"].result_count == count, (prefix, link)
+    assert gauge.link or gauge.links
 
 
-def test_every_figure_is_tried_or_leads_nowhere(client: Client) -> None:
+def test_every_linked_gauge_is_tested(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
-    told = gauges.collect_gauges()
-    linked = {name for name, figure in told.items() if figure.link or figure.links}
+    collected = gauges.collect_gauges()
+    linked = {name for name, gauge in collected.items() if gauge.link or gauge.links}
     assert linked == {*around(), *NOT_A_COUNT}
     for name in NOT_A_COUNT:
-        links = {told[name].link, *told[name].links.values()} - {""}
+        links = {collected[name].link, *collected[name].links.values()} - {""}
         assert links and {client.get(link).status_code for link in links} == {200}, name

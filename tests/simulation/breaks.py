@@ -136,7 +136,7 @@ def look_up_at_the_current_account(changed: Changed) -> Iterator[None]:
         calls = build_lookups(*lookups_of)
         for call in calls:
             account = ProviderAccount.objects.get(pk=call.account.id)
-            newest = ProviderAccount.able(account.merchant, account.form)[0]
+            newest = ProviderAccount.usable(account.merchant, account.form)[0]
             if newest.pk != account.pk:
                 changed()
             object.__setattr__(call.account, "id", newest.pk)

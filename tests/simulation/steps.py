@@ -184,14 +184,16 @@ def draw_fact(world: World, free: list[Worker]) -> Operation | None:
     sale = dice.one(world.sales)
     match dice.pick([(1, "pay"), (3, "refund"), (3, "request"), (5, "claim")]):
         case "pay":
-            return fact_operation(f"{sale['orderId']} is sent again", *facts.payment(sale))
+            return fact_operation(f"{sale['orderId']} is sent again", *facts.parse_payment(sale))
         case "refund":
             full = dice.maybe(0.7)
             refund = cast.refund(sale, full=full, **({} if full else {"amount": 20000}))
-            return fact_operation(f"{sale['orderId']} is refunded{'' if full else ' in part'}", facts.refund(refund))
+            return fact_operation(
+                f"{sale['orderId']} is refunded{'' if full else ' in part'}", facts.parse_refund(refund)
+            )
         case "request":
             return fact_operation(
-                f"{sale['orderId']} is requested", facts.request(cast.request(sale, buyer=dice.one(BUYERS)))
+                f"{sale['orderId']} is requested", facts.parse_request(cast.request(sale, buyer=dice.one(BUYERS)))
             )
         case _:
             return draw_claim(world, sale)
@@ -215,7 +217,7 @@ def draw_payment(world: World) -> Operation | None:
             dice.one(world.merchant_codes), orderId=order, **({"buyer": dice.one(BUYERS)} if dice.maybe(0.3) else {})
         )
     world.sales.append(sale)
-    return fact_operation(f"{order} is paid", *facts.payment(sale))
+    return fact_operation(f"{order} is paid", *facts.parse_payment(sale))
 
 
 def fact_operation(name: str, *fact: Any) -> Operation:
@@ -268,7 +270,7 @@ def draw_operator_action(world: World, free: list[Worker]) -> Operation | None:
             (1, ("amend the lines of", lambda: amend(invoice, lines=remaining_lines(invoice), **by).state)),
             (1, ("skip", lambda: skip_and_record(world, invoice, **by))),
             (1, ("adopt", lambda: adopt(invoice, **by).state)),
-            (1, ("look up", lambda: look_up(invoice, **by).told)),
+            (1, ("look up", lambda: look_up(invoice, **by).summary)),
             (0.5, ("issue now", lambda: issue_now(invoice, **by).state)),
             (0.3, ("cancel", lambda: cancel(invoice, **by).state)),
             (1, ("refresh the configuration of", lambda: refresh_configuration(invoice, **by).symbol)),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.issuing.calls import Call, FinishedCall
 from invoices.issuing.decide.steps import FINAL_LOOKUP_AFTER
 from invoices.issuing.lookups import build_lookups
@@ -13,7 +14,6 @@ from invoices.issuing.record import record
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.moving import move_one
 from invoices.operations.skip import skip
 from invoices.providers.base import Found, Issued, Refused, Scope, Uncertain
 from tests import cast
@@ -42,8 +42,8 @@ def send_twice() -> tuple[Invoice, Call, Call]:
     invoice = cast.queued()
     first = send(invoice)
     unexposed = {"exposed_at": None, "exposed_by": None, "not_before": clock.now()}
-    move_one(invoice, State.UNCERTAIN, actor="sweep", event="abandoned", first_uncertain_at=clock.now())
-    move_one(invoice, State.QUEUED, actor="worker", event="proven_absent", **unexposed)
+    cast.move_to(invoice, State.UNCERTAIN, Event.ABANDONED, actor="sweep", first_uncertain_at=clock.now())
+    cast.move_to(invoice, State.QUEUED, Event.PROVEN_ABSENT, actor="worker", **unexposed)
     return invoice, first, send(invoice)
 
 

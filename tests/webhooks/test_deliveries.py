@@ -12,14 +12,14 @@ from django.db import connections
 
 from config.base import clock
 from config.processes.shutdown import shutdown
+from invoices.audit import Event
 from invoices.lifecycle import State
-from invoices.moving import move_one
 from tests import cast
 from tests.webhooks.receivers import OK, Receiver, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.outbound import deliveries, outcomes, sending
+from webhooks.outbound import deliveries, results, sending
 from webhooks.outbound.deliveries import deliver_due
-from webhooks.outbound.events import write_test
+from webhooks.outbound.events import write_test_delivery
 from webhooks.outbound.sending import _seconds
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def one_event(receiver: Receiver, **overrides: Any) -> WebhookDelivery:
-    return write_test(receiver.endpoint(**overrides))
+    return write_test_delivery(receiver.endpoint(**overrides))
 
 
 def deliver_at(when: Any) -> int:
@@ -46,9 +46,9 @@ def deliver_at(when: Any) -> int:
 def story(merchant: Any) -> Any:
     """An invoice that fails, is issued after all and is then refunded: three pieces of news."""
     invoice = cast.failed(merchant)
-    move_one(invoice, State.QUEUED, actor="test", event="replayed", not_before=clock.now())
-    move_one(invoice, State.FAILED, actor="test", event="refused", failure="refused")
-    return move_one(invoice, State.CANCELLED, actor="test", event="cancelled")
+    cast.move_to(invoice, State.QUEUED, Event.REPLAYED, actor="test", not_before=clock.now())
+    cast.move_to(invoice, State.FAILED, Event.REFUSED, actor="test", failure="refused")
+    return cast.move_to(invoice, State.CANCELLED, Event.CANCELLED, actor="test")
 
 
 # --- Delivered --------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def test_a_secret_is_changed_under_live_traffic_without_one_reject(receiver: Rec
 
     def traffic() -> None:
         for _ in range(5):
-            write_test(row)
+            write_test_delivery(row)
         assert deliver_due() == 5
 
     traffic()  # before
@@ -124,15 +124,15 @@ def test_a_secret_may_change_while_deliveries_are_on_the_wire(receiver: Receiver
     rotated = threading.Event()
     receiver.answer = lambda _: (rotated.wait(10), OK)[1]
     for _ in range(3):
-        write_test(row)
-    calls = deliveries.take(10)
+        write_test_delivery(row)
+    calls = deliveries.take_deliveries(10)
     fresh = row.rotate_secret("2", HOUR)
     heard: Any = deliveries.queue.Queue()
     for call in calls:
-        sending.start(call, heard)
+        sending.start_sending(call, heard)
     rotated.set()
-    outcomes.record([heard.get(timeout=10) for _ in calls])
-    write_test(row)
+    results.record_results([heard.get(timeout=10) for _ in calls])
+    write_test_delivery(row)
     receiver.secrets.append(fresh)
     deliver_due()
     assert (receiver.rejected, len(receiver.heard)) == (0, 4)
@@ -148,8 +148,8 @@ def test_a_slow_endpoint_delays_no_other(receiver: Receiver, settings: Any) -> N
         slow.answer = lambda _: OK if released.wait(10) else DOWN
         hung, quick = slow.endpoint(), receiver.endpoint()
         for _ in range(many):
-            write_test(hung)
-            write_test(quick)
+            write_test_delivery(hung)
+            write_test_delivery(quick)
 
         def count(_: Any) -> Any:
             if receiver.tries == many:  # everything of the quick one arrived while the slow one had answered nothing
@@ -166,11 +166,11 @@ def test_an_endpoint_has_so_many_calls_at_once_and_one_that_fails_has_one(receiv
     settings.WEBHOOK_IN_FLIGHT = 3
     row = receiver.endpoint()
     for _ in range(8):
-        write_test(row)
-    assert (len(deliveries.take(100)), len(deliveries.take(100))) == (3, 0)
+        write_test_delivery(row)
+    assert (len(deliveries.take_deliveries(100)), len(deliveries.take_deliveries(100))) == (3, 0)
     WebhookEndpoint.objects.update(failing_since=clock.now())
     with clock.frozen(clock.now() + HOUR):  # the leases are over
-        assert (len(deliveries.take(100)), len(deliveries.take(100))) == (1, 0)
+        assert (len(deliveries.take_deliveries(100)), len(deliveries.take_deliveries(100))) == (1, 0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -179,7 +179,7 @@ def test_two_workers_at_once_deliver_each_once(receiver: Receiver) -> None:
     row = receiver.endpoint(merchant)
     for _ in range(10):
         story(merchant)
-        write_test(row)
+        write_test_delivery(row)
     barrier, done = threading.Barrier(2), []
 
     def work() -> None:
@@ -201,7 +201,7 @@ def test_two_workers_at_once_deliver_each_once(receiver: Receiver) -> None:
 
 def test_a_worker_that_died_leaves_a_row_that_is_due_again(receiver: Receiver) -> None:
     one_event(receiver)
-    assert len(deliveries.take(10)) == 1
+    assert len(deliveries.take_deliveries(10)) == 1
     assert deliver_due() == 0
     assert deliver_at(clock.now() + timedelta(minutes=2)) == 1
     assert len(receiver.heard) == 1
@@ -213,7 +213,7 @@ def test_told_to_stop_a_worker_takes_no_more_and_writes_down_what_it_has_open(
     settings.WEBHOOK_IN_FLIGHT = 2
     row = receiver.endpoint()
     for _ in range(6):
-        write_test(row)
+        write_test_delivery(row)
     receiver.answer = lambda _: (shutdown.set(), OK)[1]  # SIGTERM sets it
     try:
         assert deliver_due() == 2
@@ -225,9 +225,9 @@ def test_told_to_stop_a_worker_takes_no_more_and_writes_down_what_it_has_open(
 
 def test_a_late_worker_cannot_write_over_another_turn(receiver: Receiver) -> None:
     row = one_event(receiver)
-    call = deliveries.take(10)[0]
+    call = deliveries.take_deliveries(10)[0]
     deliveries.replay_one(row, actor="test")
-    outcomes.record([outcomes.Outcome(call, 500, "HTTP 500")])
+    results.record_results([results.Outcome(call, 500, "HTTP 500")])
     row.refresh_from_db()
     assert (row.state, row.attempts, row.last_error) == (S.PENDING, 0, "")
 
@@ -256,7 +256,7 @@ def test_retry_after_holds_the_whole_endpoint_for_as_long_as_it_asks(receiver: R
     receiver.answer = lambda _: (429, {"Retry-After": "600"})
     row, now = one_event(receiver), clock.now()
     assert deliver_at(now) == 1
-    write_test(row.endpoint)
+    write_test_delivery(row.endpoint)
     receiver.answer = lambda _: OK
     assert deliver_at(now + timedelta(seconds=599)) == 0
     assert deliver_at(now + timedelta(seconds=601)) == 2
@@ -284,7 +284,7 @@ def test_gone_disables_the_endpoint_at_once_and_what_waits_is_kept(receiver: Rec
     assert endpoint.disabled_reason == "It answered 410 Gone."
     assert endpoint.history.first().history_change_reason == "worker"
     receiver.answer = lambda _: OK
-    write_test(endpoint)
+    write_test_delivery(endpoint)
     assert deliver_at(clock.now() + DAY) == 0
     WebhookEndpoint.objects.update(disabled_reason="")
     assert deliver_at(clock.now() + DAY) == 2
@@ -297,11 +297,11 @@ def test_five_days_without_a_success_disable_and_tell_the_operator(receiver: Rec
     endpoint, start = receiver.endpoint(), clock.now()
     for day in range(5):
         with clock.frozen(start + day * DAY):
-            write_test(endpoint)
+            write_test_delivery(endpoint)
             deliver_due()
         assert WebhookEndpoint.objects.get().disabled_reason == ""
     with clock.frozen(start + 5 * DAY):
-        write_test(endpoint)
+        write_test_delivery(endpoint)
         deliver_due()
     reason = WebhookEndpoint.objects.get().disabled_reason
     assert reason == "No success for 5 days; the last answer: HTTP 500."
@@ -314,7 +314,7 @@ def test_a_success_begins_the_five_days_anew(receiver: Receiver) -> None:
         receiver.answer = lambda _, answer=answer: answer
         with clock.frozen(start + day * DAY):
             WebhookDelivery.objects.all().delete()
-            write_test(endpoint)
+            write_test_delivery(endpoint)
             deliver_due()
     kept = WebhookEndpoint.objects.get()
     assert kept.disabled_reason == "" and kept.failing_since == start + 3 * DAY
@@ -360,7 +360,7 @@ def test_a_server_that_never_answers_is_left_alone_after_a_while(receiver: Recei
 
 
 def test_an_endpoint_without_a_live_secret_is_never_sent_anything_unsigned(receiver: Receiver) -> None:
-    row = write_test(WebhookEndpoint.objects.create(url=receiver.url))
+    row = write_test_delivery(WebhookEndpoint.objects.create(url=receiver.url))
     deliver_due()
     row.refresh_from_db()
     assert (receiver.tries, row.last_error) == (0, "the endpoint has no live secret")
@@ -383,14 +383,14 @@ def test_all_since_a_time_are_replayed_the_delivered_ones_only_if_asked(receiver
     endpoint, start = receiver.endpoint(), clock.now()
     for hour in range(6):
         with clock.frozen(start + hour * HOUR):
-            write_test(endpoint)
+            write_test_delivery(endpoint)
     first, *others = WebhookDelivery.objects.order_by("created_at")
     WebhookDelivery.objects.update(state=S.DEAD, attempts=10)
     WebhookDelivery.objects.filter(pk__in=[first.pk, others[-1].pk]).update(state=S.DELIVERED)
 
     def replay(**how: Any) -> int:
         how = {"delivered": False, "dry_run": False, "actor": "test", **how}
-        return deliveries.replay(endpoint, start + HOUR, **how)
+        return deliveries.replay_since(endpoint, start + HOUR, **how)
 
     assert (replay(dry_run=True), replay(dry_run=True, delivered=True)) == (4, 5)
     assert WebhookDelivery.objects.filter(state=S.PENDING).count() == 0

@@ -11,20 +11,21 @@ from django.test.utils import CaptureQueriesContext
 from jsonschema import Draft202012Validator
 
 from config.base import clock
-from config.rest.openapi import document
+from config.rest.openapi import openapi_document
+from invoices.audit import Event
 from invoices.dev.simulator import Simulator
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.moving import move, move_one
+from invoices.moving import move
 from invoices.opening import facts
 from invoices.opening.claim_window import expire_claims
-from invoices.opening.conclude import learn
+from invoices.opening.conclude import apply_facts
 from invoices.operations.claim import claim
 from merchants.models import Merchant
 from tests import cast
 from webhooks.models import WebhookDelivery, WebhookEndpoint
-from webhooks.outbound.events import TYPES, write_test
+from webhooks.outbound.events import TYPES, write_test_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -55,9 +56,9 @@ def types(row: WebhookEndpoint | None = None) -> list[str]:
 def sent(provider: Simulator, *faults: str) -> Invoice:
     """An invoice after the pump has sent it to a provider that has these faults."""
     merchant = cast.seller(url=provider.url)
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     for fault in faults:
-        provider.faults(fault, seconds=60)
+        provider.add_fault(fault, seconds=60)
     invoice = cast.queued(merchant, buyer=cast.COMPANY)
     issue_due(invoice.partition)
     return Invoice.objects.get(pk=invoice.pk)
@@ -69,7 +70,7 @@ def claimed(_: Simulator) -> Invoice:
 
 def refunded(invoice: Invoice) -> Invoice:
     sale = {"orderId": invoice.order_id, "merchantId": invoice.merchant.code, "total": invoice.total}
-    after = learn(facts.refund(cast.refund(sale)), actor="test").invoice
+    after = apply_facts(facts.parse_refund(cast.refund(sale)), actor="test").invoice
     assert after
     return after
 
@@ -82,7 +83,7 @@ def expired(_: Simulator) -> Invoice:
 
 
 def corrected(provider: Simulator, to: State) -> Invoice:
-    return move_one(sent(provider), to, actor="worker", event=to.lower())
+    return cast.move_to(sent(provider), to, Event.FACT_NOTED, actor="worker")
 
 
 EVENTS: dict[str, tuple[Callable[[Simulator], Invoice], str, set[str]]] = {  # cause, state, what else the body tells
@@ -139,7 +140,7 @@ def test_a_correction_says_what_it_corrects() -> None:
     correction = cast.queued(original.merchant)
     own = {"kind": "adjustment", "document_no": 2, "relates_to": original, "order_id": original.order_id}
     Invoice.objects.filter(pk=correction.pk).update(**own)
-    move_one(correction, State.FAILED, actor="test", event="failed", failure="bug")
+    cast.move_to(correction, State.FAILED, Event.FAILED, actor="test", failure="bug")
     (body,) = told()
     validate(body)
     data = body["data"]
@@ -158,7 +159,7 @@ def test_no_body_names_the_buyer(provider: Simulator) -> None:
 
 def test_a_test_event_is_about_no_invoice() -> None:
     row = endpoint(event_types=["invoice.issued"])
-    delivery = write_test(row)
+    delivery = write_test_delivery(row)
     (body,) = told()
     validate(body)
     assert (body["type"], body["data"]) == ("webhook.test", {"endpointId": str(row.pk)})
@@ -167,7 +168,7 @@ def test_a_test_event_is_about_no_invoice() -> None:
 
 def validate(body: dict[str, Any]) -> None:
     """Against what openapi.json tells receivers to expect."""
-    api = json.loads(document())
+    api = json.loads(openapi_document())
     schemas = [way["post"]["requestBody"]["content"]["application/json"]["schema"] for way in api["webhooks"].values()]
     Draft202012Validator({"oneOf": schemas, "components": api["components"]}).validate(body)
 
@@ -194,7 +195,7 @@ def test_one_that_failed_once_more_for_another_reason_is_news_again() -> None:
     endpoint()
     invoice = cast.failed()
     for failure in ("refused", "late"):
-        move_one(invoice, State.FAILED, actor="test", event="failed", failure=failure)
+        cast.move_to(invoice, State.FAILED, Event.FAILED, actor="test", failure=failure)
     assert [event["data"]["failure"]["reason"] for event in told()] == ["refused", "late"]
 
 
@@ -235,7 +236,7 @@ def test_a_move_that_is_no_news_costs_no_query_and_news_costs_the_same_however_m
 
     def cost(rows: list[int], to: State, **changes: Any) -> int:
         with CaptureQueriesContext(connection) as queries:
-            move(rows, to, actor="test", event="test", **changes)
+            move(rows, cast.step_to(to, Event.FACT_NOTED, **changes), actor="test")
         return len(queries)
 
     nobody_listens = cost(rows[:1], State.QUEUED, attempts=1)

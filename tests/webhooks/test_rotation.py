@@ -10,15 +10,15 @@ import pytest
 from django.db import connections
 
 from config.base import clock
+from invoices.audit import Event
 from invoices.lifecycle import State
-from invoices.moving import move_one
 from tests import cast
 from tests.api.client import ApiClient
 from tests.webhooks.receivers import OK, Receiver, receiving
 from webhooks.models import WebhookDelivery
 from webhooks.outbound.deliveries import deliver_due
 
-pytestmark = pytest.row_version.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 OPEN = 30  # events that are written and not yet heard, at most
 
 
@@ -38,7 +38,7 @@ class Traffic:
             if self.room.acquire(timeout=0.1):
                 invoice = self.invoices.pop(0)
                 failure = "late" if invoice.failure == "refused" else "refused"
-                self.invoices.append(move_one(invoice, State.FAILED, actor="test", event="failed", failure=failure))
+                self.invoices.append(cast.move_to(invoice, State.FAILED, Event.FAILED, actor="test", failure=failure))
                 self.written += 1
 
     def deliver(self) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Model
 from config.base import clock
 from config.monitoring import counters
 from invoices import audit
-from invoices.audit import chain_hash
+from invoices.audit import Event, Outcome, chain_hash
 from invoices.counters import COUNTED, bucket
 from invoices.dev.seeding.cast import MARK_DATE, MARK_REFERENCE, Buyer, Sale, Seller
 from invoices.dev.seeding.lines import NULL, Lines
@@ -118,11 +118,11 @@ class Story:
         elif failure == "late" and self.limit > self.plan.now:
             end, failure = State.QUEUED, ""
         if end in (State.CANCELLED, State.EXPIRED):
-            self._audit(end.lower(), due, end, "seeded")
+            self._audit(Event.CANCELLED if end == State.CANCELLED else Event.CLAIM_EXPIRED, due, end, "seeded")
         elif end not in (State.WAITING, State.QUEUED) and failure != "late":
             self._sent(due, end, failure, code, message, buyer)
         elif failure:
-            self._audit("late", self.limit, State.FAILED, message, "failed")
+            self._audit(Event.LATE, self.limit, State.FAILED, message, Outcome.FAILED)
         self._save(due, buyer, source, {"failure": failure, "failure_code": code, "failure_message": message})
 
     def _opens(self) -> tuple[datetime, Buyer, str]:
@@ -131,21 +131,21 @@ class Story:
         midnight = clock.at_vn(self.day)
         buyer, source, window = self.plan.buyers[0], "", timedelta(minutes=seller.window)
         if not window or paid - midnight >= AT_ONCE:
-            self._audit("opened", paid, State.QUEUED, "no claim window: issue at once")
+            self._audit(Event.OPENED, paid, State.QUEUED, "no claim window: issue at once")
             deadline, due = None, paid
         else:
             deadline = min(paid + window, midnight + CLOSES)
-            self._audit("opened", paid, State.WAITING, f"the buyer may claim until {deadline.isoformat()}")
+            self._audit(Event.OPENED, paid, State.WAITING, f"the buyer may claim until {deadline.isoformat()}")
             claimed = paid + dice.random() * window
             if dice.random() < 0.25 and claimed < min(deadline, self.plan.now):
                 buyer, source, due = dice.choice(self.plan.buyers[1:]), "claim", claimed + timedelta(minutes=2)
-                self._audit("claimed", claimed, State.QUEUED, "by the buyer")
+                self._audit(Event.CLAIMED, claimed, State.QUEUED, "by the buyer")
                 self._request("claim", claimed, buyer)
                 self.row["claimed_at"] = claimed.isoformat()
             else:
                 due = deadline
                 if due <= self.plan.now:
-                    self._audit("claim_expired", due, State.QUEUED, "nobody claimed it: issue to the consumer")
+                    self._audit(Event.CLAIM_EXPIRED, due, State.QUEUED, "nobody claimed it: issue to the consumer")
         self.row["claim_deadline"] = deadline.isoformat() if deadline else NULL
         self._request("payment", paid, self.plan.buyers[0])
         told = f'{{"orderId":"{self.order}","paymentId":"pay-{self.order}","merchantId":"{seller.code}",'
@@ -163,7 +163,7 @@ class Story:
         document = self.sale.document.replace(MARK_REFERENCE, self.reference).replace(str(MARK_DATE), str(self.day))
         document = document.replace(self.plan.buyers[0].printed, buyer.printed)
         self.row |= {"document": document, "document_sha256": documents.sha256(document)}
-        self._audit("taken", taken, State.SENDING, "", after={"exposed_at": taken, "exposed_by": attempt})
+        self._audit(Event.TAKEN, taken, State.SENDING, "", after={"exposed_at": taken, "exposed_by": attempt})
         outcome = {"refused": "refused", "exhausted": "unavailable"}.get(failure) or (
             "uncertain" if end == State.UNCERTAIN else "submitted" if end == State.SUBMITTED else "issued"
         )
@@ -188,35 +188,39 @@ class Story:
             facts |= {"code": code_of_tax, "issued_at": ended}
             if self.dice.random() < 0.002 and ended > self.plan.now - timedelta(minutes=20):
                 self.row["files_due"] = self.plan.now.isoformat()
-        event = {"exhausted": "dead_letter"}.get(failure) or failure or end.lower()
-        self._audit(event, ended, end, f"{code}: {message}" if code else message, "failed" if failure else "ok", facts)
+        event = Event({"exhausted": "dead_letter"}.get(failure) or failure or end.lower())
+        ok = Outcome.FAILED if failure else Outcome.OK
+        self._audit(event, ended, end, f"{code}: {message}" if code else message, ok, facts)
         if end == State.ISSUED and self.dice.random() < 0.0005:
             back = min(ended + timedelta(minutes=9), self.plan.now)
-            self._audit("correction_owed", back, end, "refunded after it was issued")
+            self._audit(Event.CORRECTION_OWED, back, end, "refunded after it was issued")
             self.row |= {
                 "correction_owed": "t", "refunded_at": back.isoformat(), "refunded_amount": self.sale.total,
             }  # fmt: skip
 
     def _audit(
         self,
-        event: str,
+        event: Event,
         at: datetime,
         state: State,
         reason: str,
-        outcome: str = "ok",
+        outcome: Outcome = Outcome.OK,
         after: dict[str, Any] | None = None,
     ) -> None:
         before = {"state": self.state} if self.state else {}
         self.seq += 1
-        pk, actor = next(self.ids), "buyer" if event == "claimed" else "webhook:internal" if self.seq == 1 else "worker"
-        record = audit.record_of(
-            pk, self.pk, self.seq, event, outcome, actor, reason,
+        pk, actor = (
+            next(self.ids),
+            "buyer" if event == Event.CLAIMED else "webhook:internal" if self.seq == 1 else "worker",
+        )
+        record = audit.record_text(
+            pk=pk, invoice_id=self.pk, seq=self.seq, event=event, outcome=outcome, actor=actor, reason=reason,
             before=before, after={"state": state.value} | (after or {}), at=at,
         )  # fmt: skip
         self.hash = chain_hash(self.hash, record)
         self.part.lines[InvoiceAuditTracing].add(
-            id=pk, invoice_id=self.pk, seq=self.seq, event_type=event, outcome=outcome, actor=actor, at=at.isoformat(),
-            record=record, hash=self.hash,
+            id=pk, invoice_id=self.pk, seq=self.seq, event_type=event.value, outcome=outcome.value, actor=actor,
+            at=at.isoformat(), record=record, hash=self.hash,
         )  # fmt: skip
         if state in COUNTED and state != self.state and at > self.plan.now - counters.RETENTION:
             label = str(bucket((at - self.paid).total_seconds())) if state == State.ISSUED else ""

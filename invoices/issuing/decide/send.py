@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
+from invoices.audit import Event, Outcome
 from invoices.issuing.decide.conflicts import fail_as_conflict
 from invoices.issuing.decide.retries import retry_delay
 from invoices.issuing.decide.steps import (
@@ -13,7 +14,6 @@ from invoices.issuing.decide.steps import (
     end_by_refund,
     fail_as_exhausted,
     failure_changes,
-    number_changes,
     unexposed_changes,
 )
 from invoices.lifecycle import Reason, State
@@ -32,7 +32,7 @@ def after_send(
     now: datetime,
     limits: Limits,
 ) -> Step | None:
-    """None: the answer is kept on its issuance and changes nothing else."""
+    """None: the answer is stored on its attempt and changes nothing else."""
     if isinstance(answer, Issued | Submitted):
         return _numbered(row, issuance, answer, now)
     if row.exposed_by != issuance.pk or row.state not in (State.SENDING, State.UNCERTAIN):
@@ -42,47 +42,56 @@ def after_send(
     if isinstance(answer, Unavailable):
         return _unavailable(row, answer, now)
     if row.state == State.UNCERTAIN:
-        return None  # as it was
+        return None  # it already is
+    look_up_now = isinstance(answer, Uncertain) and answer.look_up_now
+    due = now if look_up_now else now + timedelta(seconds=limits.settle)
     return Step(
-        State.UNCERTAIN,
-        "uncertain",
-        "failed",
-        f"{answer.code}: the provider may have it",
-        {
-            **_uncertain_changes(row, issuance, now),
-            "not_before": now
-            if isinstance(answer, Uncertain) and answer.look_up_now
-            else now + timedelta(seconds=limits.settle),
-        },
+        to=State.UNCERTAIN,
+        event=Event.UNCERTAIN,
+        outcome=Outcome.FAILED,
+        reason=f"{answer.code}: the provider may have it",
+        changes={**_uncertain_changes(row, issuance, now), "not_before": due},
     )
 
 
 def after_redundant_send(
-    row: Invoice, issuance: InvoiceIssuance, answer: Any, numbered: InvoiceIssuance, *, now: datetime, limits: Limits
+    row: Invoice,
+    issuance: InvoiceIssuance,
+    answer: Issued | Submitted | ProviderError,
+    *,
+    numbered: InvoiceIssuance,
+    now: datetime,
+    limits: Limits,
 ) -> Step | None:
-    """Another attempt was given a number: this one's failure does not make the invoice unknown to the provider."""
+    """Another attempt was `numbered`: the failure of this one does not mean that the provider has no invoice."""
     if isinstance(answer, Issued | Submitted):
         if answer.number != numbered.number:
-            return fail_as_conflict(
-                row, f"two numbers, {numbered.number} and {answer.number}, for one document", issuance
-            )
+            why = f"two numbers, {numbered.number} and {answer.number}, for one document"
+            return fail_as_conflict(row, why, issuance)
     elif row.state == State.SENDING and row.exposed_by == issuance.pk:
-        exposed = {"exposed_at": numbered.taken_at, "exposed_by": numbered.pk}
-        changes = {**_uncertain_changes(row, numbered, now), **exposed, "not_before": now}
-        why = f"{answer.code}, but an earlier attempt was issued as {numbered.number}: asked about"
-        return Step(State.UNCERTAIN, "late_answer", reason=why, changes=changes)
+        return Step(
+            to=State.UNCERTAIN,
+            event=Event.LATE_RESPONSE,
+            reason=f"{answer.code}, but an earlier attempt was issued as {numbered.number}: looked up",
+            changes={
+                **_uncertain_changes(row, numbered, now),
+                "exposed_at": numbered.taken_at,
+                "exposed_by": numbered.pk,
+                "not_before": now,
+            },
+        )
     return after_send(row, issuance, answer, now=now, limits=limits)
 
 
 def after_abandonment(row: Invoice, issuance: InvoiceIssuance, *, now: datetime, limits: Limits) -> Step:
-    """A worker took it and was not heard of in the longest time that a call can take."""
+    """No worker recorded an answer within the longest time that a call can take."""
     due = max(now, issuance.last_byte_by + timedelta(seconds=limits.settle))
     return Step(
-        State.UNCERTAIN,
-        "abandoned",
-        "failed",
-        "no answer was recorded in the longest time that a call can take",
-        {**_uncertain_changes(row, issuance, now), "not_before": due},
+        to=State.UNCERTAIN,
+        event=Event.ABANDONED,
+        outcome=Outcome.FAILED,
+        reason="no answer was recorded in the longest time that a call can take",
+        changes={**_uncertain_changes(row, issuance, now), "not_before": due},
     )
 
 
@@ -100,37 +109,52 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
         if (row.symbol, row.number) == (answer.symbol, answer.number):
             return None
         return fail_as_conflict(row, f"a second number, {answer.symbol} {answer.number}, for one document", issuance)
+    if row.state == State.SENDING and row.exposed_by != issuance.pk:
+        why = f"an earlier attempt was issued as {answer.number}"
+        return Step(to=State.SENDING, event=Event.LATE_RESPONSE, reason=why)
     if row.state in (State.SENDING, State.UNCERTAIN):
-        if row.state == State.SENDING and row.exposed_by != issuance.pk:
-            return Step(State.SENDING, "late_answer", reason=f"an earlier attempt was issued as {answer.number}")
-        return accept_number(row, number_changes(answer), now)
+        return accept_number(row, answer, now)
     if row.state == State.QUEUED:
-        changes = {"exposed_at": issuance.taken_at, "exposed_by": issuance.pk, "not_before": now, "lookups": 0}
-        changes["first_uncertain_at"] = row.first_uncertain_at or issuance.taken_at
         return Step(
-            State.UNCERTAIN, "late_answer", reason="issued after all: asked before anything is sent", changes=changes
+            to=State.UNCERTAIN,
+            event=Event.LATE_RESPONSE,
+            reason="issued after all: looked up before anything is sent",
+            changes={
+                "exposed_at": issuance.taken_at,
+                "exposed_by": issuance.pk,
+                "not_before": now,
+                "lookups": 0,
+                "first_uncertain_at": row.first_uncertain_at or issuance.taken_at,
+            },
         )
-    return fail_as_conflict(row, f"issued as {answer.symbol} {answer.number} although we had ended it", issuance)
+    why = f"issued as {answer.symbol} {answer.number} although we had ended it"
+    return fail_as_conflict(row, why, issuance)
 
 
 def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
     if row.open_refund:
         return end_by_refund(row, unexposed_changes(row))
-    if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices burn no attempt
+    why = f"{answer.code}: {answer.message}"
+    if answer.scope == Scope.ACCOUNT:  # the account is parked; its invoices use up no attempt
         return Step(
-            State.QUEUED,
-            "account_refused",
-            "failed",
-            f"{answer.code}: {answer.message}",
-            {**unexposed_changes(row), "not_before": now},
+            to=State.QUEUED,
+            event=Event.ACCOUNT_REFUSED,
+            outcome=Outcome.FAILED,
+            reason=why,
+            changes={**unexposed_changes(row), "not_before": now},
         )
     reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
-    changes = {
-        **unexposed_changes(row),
-        **failure_changes(reason, answer.code, answer.message, answer.field),
-        "attempts": row.attempts + 1,
-    }
-    return Step(State.FAILED, "refused", "refused", f"{answer.code}: {answer.message}", changes)
+    return Step(
+        to=State.FAILED,
+        event=Event.REFUSED,
+        outcome=Outcome.REFUSED,
+        reason=why,
+        changes={
+            **unexposed_changes(row),
+            **failure_changes(reason, answer.code, answer.message, answer.field),
+            "attempts": row.attempts + 1,
+        },
+    )
 
 
 def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
@@ -138,11 +162,11 @@ def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
         return end_by_refund(row, unexposed_changes(row))
     if answer.code == NOT_SENT:
         return Step(
-            State.QUEUED,
-            "not_sent",
-            "skipped",
-            "too late to start; no attempt was used",
-            {**unexposed_changes(row), "not_before": now},
+            to=State.QUEUED,
+            event=Event.NOT_SENT,
+            outcome=Outcome.SKIPPED,
+            reason="too late to start; no attempt was used",
+            changes={**unexposed_changes(row), "not_before": now},
         )
     attempts = row.attempts + 1
     last_chance = row.issue_until - timedelta(seconds=2 * settings.START_WITHIN)
@@ -150,5 +174,10 @@ def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
         return fail_as_exhausted(row, answer.code, answer.message, attempts)
     delay = max(retry_delay(attempts), timedelta(seconds=answer.retry_after or 0))
     due = min(now + delay, last_chance)
-    changes = {**unexposed_changes(row), "attempts": attempts, "not_before": due}
-    return Step(State.QUEUED, "retry_scheduled", "failed", f"{answer.code}: again at {due.isoformat()}", changes)
+    return Step(
+        to=State.QUEUED,
+        event=Event.RETRY_SCHEDULED,
+        outcome=Outcome.FAILED,
+        reason=f"{answer.code}: again at {due.isoformat()}",
+        changes={**unexposed_changes(row), "attempts": attempts, "not_before": due},
+    )

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from invoices.audit import Event, Outcome
 from invoices.issuing.decide.retries import lookup_delay
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice
@@ -12,13 +13,16 @@ from invoices.providers.base import Found, Issued, Submitted
 FINAL_LOOKUP_AFTER = timedelta(days=1)  # after the last send; the providers' own delays are hours at most
 
 
-def accept_number(row: Invoice, facts: dict[str, Any], now: datetime, event: str = "") -> Step:
-    owed = {"correction_owed": True} if row.open_refund else {}
-    if facts["code"] or facts["symbol"].startswith("K"):  # K: a symbol whose invoices need no code
-        changes = facts | owed | {"issued_at": now, "files_due": now, "files_tries": 0}
-        return Step(State.ISSUED, event or "issued", changes=changes)
-    asked = {"not_before": now + lookup_delay(0), "lookups": 0}
-    return Step(State.SUBMITTED, event or "submitted", reason="no tax-authority code yet", changes=facts | owed | asked)
+def accept_number(row: Invoice, answer: Issued | Submitted | Found, now: datetime, event: Event | None = None) -> Step:
+    """ISSUED, or SUBMITTED while the tax authority's code is missing. `event`: if it is not that of the new state."""
+    changes = number_changes(answer)
+    if row.open_refund:
+        changes["correction_owed"] = True
+    if changes["code"] or answer.symbol.startswith("K"):  # K: a symbol whose invoices need no code
+        changes |= {"issued_at": now, "files_due": now, "files_tries": 0}
+        return Step(to=State.ISSUED, event=event or Event.ISSUED, changes=changes)
+    changes |= {"not_before": now + lookup_delay(0), "lookups": 0}
+    return Step(to=State.SUBMITTED, event=event or Event.SUBMITTED, reason="no tax-authority code yet", changes=changes)
 
 
 def number_changes(answer: Issued | Submitted | Found) -> dict[str, Any]:
@@ -33,8 +37,11 @@ def number_changes(answer: Issued | Submitted | Found) -> dict[str, Any]:
 
 
 def unexposed_changes(row: Invoice) -> dict[str, Any]:
-    """No provider knows it after all. A doubt that is left ends with a last look: one that was made while it still was
-    exposed, or that a conflict called off, is owed again."""
+    """No provider knows the invoice after all.
+
+    If a send of it was ever uncertain, a final look-up must follow. One that was made while the invoice was exposed, or
+    that a conflict cancelled, is scheduled again.
+    """
     changes: dict[str, Any] = {"exposed_at": None, "exposed_by": None}
     if row.first_uncertain_at and row.exposed_at and not row.final_lookup_at:
         changes["final_lookup_at"] = row.exposed_at + FINAL_LOOKUP_AFTER
@@ -42,25 +49,43 @@ def unexposed_changes(row: Invoice) -> dict[str, Any]:
 
 
 def fail_as_exhausted(row: Invoice, code: str, message: str, attempts: int | None = None) -> Step:
-    changes = {
-        **unexposed_changes(row),
-        **failure_changes(Reason.EXHAUSTED, code, message),
-        "attempts": attempts or row.attempts,
-    }
-    return Step(State.FAILED, "dead_letter", "failed", f"{code}: {message}", changes)
+    """Every retry was used. `attempts`: where this attempt is not counted on the row yet."""
+    return Step(
+        to=State.FAILED,
+        event=Event.DEAD_LETTER,
+        outcome=Outcome.FAILED,
+        reason=f"{code}: {message}",
+        changes={
+            **unexposed_changes(row),
+            **failure_changes(Reason.EXHAUSTED, code, message),
+            "attempts": attempts or row.attempts,
+        },
+    )
 
 
 def fail_as_late(why: str) -> Step:
-    """Unsent when its day was over: an operator decides, and its replay carries the day of the replay."""
-    return Step(State.FAILED, "late", "failed", why, failure_changes(Reason.LATE, "", why))
+    """Not sent before its day was over. An operator decides; a replay dates it on the day of the replay."""
+    return Step(
+        to=State.FAILED,
+        event=Event.LATE,
+        outcome=Outcome.FAILED,
+        reason=why,
+        changes=failure_changes(Reason.LATE, "", why),
+    )
 
 
 def end_by_refund(row: Invoice, changes: dict[str, Any]) -> Step:
-    """Unexposed again, and refunded meanwhile: it is not sent a second time."""
+    """The invoice is unexposed again and was refunded in the meantime: it is not sent a second time."""
     if row.refunded_amount >= row.sold["total"]:
-        return Step(State.CANCELLED, "cancelled", reason="refunded before it was issued", changes=changes)
+        return Step(to=State.CANCELLED, event=Event.CANCELLED, reason="refunded before it was issued", changes=changes)
     message = "Partly refunded before issue: amend the lines."
-    return Step(State.FAILED, "failed", "failed", message, {**changes, **failure_changes(Reason.AMENDED, "", message)})
+    return Step(
+        to=State.FAILED,
+        event=Event.FAILED,
+        outcome=Outcome.FAILED,
+        reason=message,
+        changes={**changes, **failure_changes(Reason.AMENDED, "", message)},
+    )
 
 
 def failure_changes(reason: Reason, code: str, message: str, field: str = "") -> dict[str, str]:

@@ -54,7 +54,7 @@ def test_a_login_that_does_not_open_parks_its_account_and_nobody_else_s(provider
     assert (locked.state, locked.attempts, locked.exposed) == (State.QUEUED, 0, False)
     assert state_of(other) == State.ISSUED
     account.refresh_from_db()
-    assert account.parked_for_login and account.parked_reason.startswith("no_login: it must be given anew")
+    assert account.parked_for_login and account.parked_reason.startswith("no_login: the login must be entered again")
 
     ProviderAccount.objects.filter(pk=account.pk).update(parked_until=clock.now())
     assert probe_parked() == 0

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def issued_at(provider: Simulator, buyer: Any = cast.COMPANY, **overrides: Any) -> Invoice:
     merchant = cast.seller(url=provider.url, **overrides)
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     invoice = cast.queued(merchant, buyer=buyer)
     issue_due(invoice.partition)
     return Invoice.objects.get(pk=invoice.pk)
@@ -44,7 +44,7 @@ def test_both_files_are_kept_with_their_hashes_and_mailed_to_the_buyer(provider:
 def test_a_file_that_is_not_ready_leaves_the_invoice_issued_and_is_fetched_later(
     provider: Simulator, media: Any
 ) -> None:
-    provider.faults("file-not-ready", count=1)
+    provider.add_fault("file-not-ready", count=1)
     invoice = issued_at(provider)
     assert fetch_files() == 0
     invoice.refresh_from_db()

@@ -46,8 +46,8 @@ def test_the_slots_that_a_paused_merchants_invoices_free_are_not_used_again() ->
 @pytest.mark.django_db(transaction=True)
 def test_a_paused_merchants_doubts_are_still_cleared(provider: Simulator) -> None:
     merchant = cast.seller(url=provider.url)
-    provider.tenants([cast.tenant(merchant)])
-    provider.faults("5xx-after-issue", count=1)
+    provider.add_tenants([cast.tenant(merchant)])
+    provider.add_fault("5xx-after-issue", count=1)
     invoice = cast.queued(merchant)
     issue_due(invoice.partition)
     pause(merchant, **BY)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def seller_at(provider: Simulator, **overrides: Any) -> Any:
     merchant = cast.seller(url=provider.url, **overrides)
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     return merchant
 
 
@@ -70,7 +70,7 @@ def test_a_due_invoice_is_issued_and_carries_what_the_provider_gave(provider: Si
     issuance = invoice.issuances.get()
     assert (issuance.outcome, issuance.number, issuance.attempt) == ("issued", invoice.number, 1)
     events = list(invoice.tracings.values_list("event_type", flat=True))
-    assert events == ["opened", "queued", "taken", "issued"]
+    assert events == ["opened", "claim_expired", "taken", "issued"]
     assert invoice.files_due is not None
 
 
@@ -122,7 +122,7 @@ def test_a_lane_with_one_slot_never_has_two_sends_open_whoever_serves_it(provide
 def test_a_provider_that_hangs_for_one_merchant_delays_no_other(provider: Simulator) -> None:
     quick = seller_at(provider)
     with running() as hung:
-        hung.faults("hang", seconds=120, endpoint="create")
+        hung.add_fault("hang", seconds=120, endpoint="create")
         hanging = cast.queued(seller_at(hung), orderId="order-1")  # partition 2
         worker = threading.Thread(target=lambda: (issue_due(2), connections.close_all()), daemon=True)
         worker.start()
@@ -176,8 +176,8 @@ def test_a_parked_account_lets_nothing_through_and_then_exactly_one(provider: Si
     assert len([call for p in range(3) for call in take(p, 200)]) == 1
 
 
-def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(provider: Simulator, quick: None) -> None:
-    provider.faults("issue-then-drop", count=1)
+def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(provider: Simulator, short_delays: None) -> None:
+    provider.add_fault("issue-then-drop", count=1)
     invoice = cast.queued(seller_at(provider))
     pump_all()
     invoice.refresh_from_db()
@@ -188,16 +188,16 @@ def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(prov
 
 
 def test_a_5xx_is_written_down_as_uncertain_whatever_kind_of_it(provider: Simulator) -> None:
-    provider.faults("5xx-after-issue", count=1)
+    provider.add_fault("5xx-after-issue", count=1)
     invoice = cast.queued(seller_at(provider))
     issue_due(invoice.partition)
     assert invoice.issuances.get().outcome == InvoiceIssuance.Outcome.UNCERTAIN
 
 
 def test_a_send_that_never_arrived_is_proven_absent_twice_before_it_is_sent_again(
-    provider: Simulator, quick: None
+    provider: Simulator, short_delays: None
 ) -> None:
-    provider.faults("drop-before", count=1, endpoint="create")
+    provider.add_fault("drop-before", count=1, endpoint="create")
     invoice = cast.queued(seller_at(provider))
     pump_all()
     invoice.refresh_from_db()
@@ -209,7 +209,7 @@ def test_a_send_that_never_arrived_is_proven_absent_twice_before_it_is_sent_agai
 
 
 def test_a_refused_buyer_fails_with_the_vendor_s_own_words(provider: Simulator) -> None:
-    provider.faults("invalid-buyer-tax-code")
+    provider.add_fault("invalid-buyer-tax-code")
     invoice = cast.queued(seller_at(provider), buyer=cast.COMPANY)
     issue_due(invoice.partition)
     invoice.refresh_from_db()
@@ -218,7 +218,7 @@ def test_a_refused_buyer_fails_with_the_vendor_s_own_words(provider: Simulator) 
 
 
 def test_an_account_without_quota_parks_and_burns_no_attempt(provider: Simulator) -> None:
-    provider.faults("out-of-quota")
+    provider.add_fault("out-of-quota")
     invoice = cast.queued(seller_at(provider))
     issue_due(invoice.partition)
     invoice.refresh_from_db()

@@ -47,7 +47,7 @@ def test_a_payment_that_races_its_merchant_a_thousand_times_is_never_left_parked
     times = 1000
 
     def pay(at: int) -> None:
-        apply_facts(*facts.payment(cast.payment(f"racer-{at}")), actor="test")
+        apply_facts(*facts.parse_payment(cast.payment(f"racer-{at}")), actor="test")
 
     race(times, pay, lambda at: cast.seller(f"racer-{at}"))
     revive_parked()
@@ -57,13 +57,13 @@ def test_a_payment_that_races_its_merchant_a_thousand_times_is_never_left_parked
 
 def test_a_refund_that_races_the_pump_never_ends_issued_without_owing_a_correction(provider: Simulator) -> None:
     merchant = cast.seller(url=provider.url)
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     sales = [cast.payment(merchant, orderId=f"race-{at}") for at in range(100)]
     rows = [cast.queued(merchant, **sale) for sale in sales]
     race(
         len(rows),
         lambda at: issue_due(rows[at].partition),
-        lambda at: apply_facts(facts.refund(cast.refund(sales[at])), actor="test"),
+        lambda at: apply_facts(facts.parse_refund(cast.refund(sales[at])), actor="test"),
     )
     ends = list(Invoice.objects.values_list("state", "correction_owed"))
     assert set(ends) <= {(State.CANCELLED, False), (State.ISSUED, True)}

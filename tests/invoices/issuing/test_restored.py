@@ -15,7 +15,7 @@ from invoices.models import Invoice
 from invoices.operations import adopt as adopting
 from invoices.operations.adopt import adopt
 from invoices.operations.amend import amend
-from invoices.operations.look_up import look_up
+from invoices.operations.look_up import look_up, look_up_attempts
 from invoices.operations.replay import replay
 from tests import cast
 from tests.invoices.provider_records import issue_at_provider, seller_at
@@ -49,9 +49,9 @@ def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_it_was_as
     provider.settings(personality="forgetful", window=0)
     with clock.frozen(clock.now() + FORGOTTEN):
         for dry_run in (True, False):
-            with pytest.raises(WrongState, match="look it up first"):
+            with pytest.raises(WrongState, match="Look it up first"):
                 replay(lost, **WHO, dry_run=dry_run)
-        with pytest.raises(WrongState, match="look it up first"):
+        with pytest.raises(WrongState, match="Look it up first"):
             amend(lost, **WHO, buyer=cast.COMPANY)
         looked = look_up(lost, **WHO)
         assert (looked.invoice.state, looked.invoice.failure) == (State.FAILED, "conflict")
@@ -69,7 +69,7 @@ def test_what_the_provider_does_not_know_is_sent_once_it_said_so(provider: Simul
         issue_due(invoice.partition)
     invoice.refresh_from_db()
     assert (invoice.state, invoice.issue_date) == (State.ISSUED, clock.day_vn(clock.now() + FORGOTTEN))
-    with clock.frozen(clock.now() + 2 * FORGOTTEN), pytest.raises(WrongState, match="look it up first"):
+    with clock.frozen(clock.now() + 2 * FORGOTTEN), pytest.raises(WrongState, match="Look it up first"):
         Invoice.objects.filter(pk=invoice.pk).update(state="FAILED", failure="late", exposed_at=None)
         replay(Invoice.objects.get(), **WHO)  # that answer is old by now
 
@@ -86,12 +86,11 @@ def test_what_was_dated_anew_since_is_adopted_under_the_provider_s_day(lost: Inv
 
 
 def test_another_sum_is_not_adopted_and_both_are_told(lost: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
-    def telling(issuances: Any) -> Any:  # Viettel tells no total: another vendor may
-        (answered,) = ask(issuances)
-        return [replace(answered, answer=replace(answered.answer, total=70000))]
+    def with_total(issuances: Any) -> Any:  # Viettel reports no total; another vendor may
+        (finished,) = look_up_attempts(issuances)
+        return [replace(finished, answer=replace(finished.answer, total=70000))]
 
-    ask = adopting.ask
-    monkeypatch.setattr(adopting, "ask", telling)
+    monkeypatch.setattr(adopting, "look_up_attempts", with_total)
     with pytest.raises(WrongState, match="for 70000 đồng, we have 110000"):
         adopt(lost, **WHO)
     assert Invoice.objects.get().state == State.FAILED

@@ -66,7 +66,7 @@ def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulat
     invoice = proven_absent(invoice, begin)
     assert invoice.state == State.QUEUED
     invoice = skip(invoice, **WHO)
-    with pytest.raises(WrongState, match=r"after the last look at \d{4}"):
+    with pytest.raises(WrongState, match=r"after the final look-up at \d{4}"):
         cancel(invoice, **WHO)
     with clock.frozen(begin + timedelta(days=1, hours=1)):
         assert run_final_lookups() == 1
@@ -78,9 +78,9 @@ def test_nothing_is_queued_for_an_account_that_nobody_sends_from(closed: dict[st
     invoice = cast.failed(failure="late")
     ProviderAccount.objects.update(**closed)
     for dry_run in (True, False):
-        with pytest.raises(WrongState, match="is closed: let it take today's configuration first"):
+        with pytest.raises(WrongState, match="is closed. Refresh its configuration first"):
             replay(Invoice.objects.get(pk=invoice.pk), **WHO, dry_run=dry_run)
-        with pytest.raises(WrongState, match="is closed: let it take today's configuration first"):
+        with pytest.raises(WrongState, match="is closed. Refresh its configuration first"):
             amend(Invoice.objects.get(pk=invoice.pk), **WHO, buyer=cast.COMPANY, dry_run=dry_run)
 
 
@@ -93,7 +93,7 @@ def test_nothing_is_queued_for_an_account_that_nobody_sends_from(closed: dict[st
         ({"partition": True}, "is paused"),
         ({"parked_until": clock.now(), "parked_for_login": True}, "the provider refuses the login"),
         ({"parked_until": clock.now() + timedelta(days=1)}, "its account is parked until"),
-        ({}, "a worker is rung"),
+        ({}, "a worker is woken"),
     ],
 )
 def test_a_replay_says_what_holds_up_an_invoice_that_is_due(held: dict[str, Any], why: str) -> None:

@@ -12,7 +12,7 @@ from invoices.models import Invoice
 from invoices.opening.claim_window import expire_claims
 from invoices.operations.claim import claim
 from tests import cast
-from tests.claims.stages import again, events, overdue
+from tests.claims.stages import reload_invoice, event_types, overdue
 
 pytestmark = pytest.mark.django_db
 
@@ -21,23 +21,23 @@ def test_an_unclaimed_sale_goes_to_the_consumer_now() -> None:
     invoice = overdue(unclaimed="consumer")
     with clock.frozen(clock.now()):
         assert expire_claims(invoice.partition) == 1
-        expired = again(invoice)
+        expired = reload_invoice(invoice)
         assert (expired.state, expired.buyer, expired.not_before) == (State.QUEUED, {}, clock.now())
-    assert events(invoice) == ["opened", "claim_expired"]
+    assert event_types(invoice) == ["opened", "claim_expired"]
     assert expired.tracings.last().actor == "beat"
 
 
 def test_an_unclaimed_sale_lapses_where_the_merchant_wants_it() -> None:
     invoice = overdue(unclaimed="lapse")
     assert expire_claims(invoice.partition) == 1
-    assert again(invoice).state == State.EXPIRED
+    assert reload_invoice(invoice).state == State.EXPIRED
 
 
 def test_a_buyer_known_from_the_checkout_gets_the_invoice_whatever_the_policy() -> None:
     invoice = overdue(unclaimed="lapse")
     Invoice.objects.filter(pk=invoice.pk).update(buyer=cast.PERSON, buyer_source="checkout")
     assert expire_claims(invoice.partition) == 1
-    assert (again(invoice).state, again(invoice).buyer) == (State.QUEUED, cast.PERSON)
+    assert (reload_invoice(invoice).state, reload_invoice(invoice).buyer) == (State.QUEUED, cast.PERSON)
 
 
 def test_the_policy_is_the_one_of_the_opening() -> None:
@@ -45,7 +45,7 @@ def test_the_policy_is_the_one_of_the_opening() -> None:
     invoice.merchant.unclaimed = "consumer"
     invoice.merchant.save()
     expire_claims(invoice.partition)
-    assert again(invoice).state == State.EXPIRED
+    assert reload_invoice(invoice).state == State.EXPIRED
 
 
 def test_expiry_leaves_other_partitions_open_windows_and_claims_alone() -> None:
@@ -54,13 +54,13 @@ def test_expiry_leaves_other_partitions_open_windows_and_claims_alone() -> None:
     for partition in range(3):
         if partition != elsewhere.partition:
             expire_claims(partition)
-    assert [again(i).state for i in (elsewhere, waiting, claimed)] == [State.WAITING, State.WAITING, State.QUEUED]
+    assert [reload_invoice(i).state for i in (elsewhere, waiting, claimed)] == [State.WAITING, State.WAITING, State.QUEUED]
 
 
 def test_expiring_twice_changes_nothing_more() -> None:
     invoice = overdue()
     assert [expire_claims(invoice.partition), expire_claims(invoice.partition)] == [1, 0]
-    assert events(invoice) == ["opened", "claim_expired"]
+    assert event_types(invoice) == ["opened", "claim_expired"]
 
 
 def test_a_hundred_expire_in_as_many_statements_as_one() -> None:

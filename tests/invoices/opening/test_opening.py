@@ -27,7 +27,7 @@ _codes = itertools.count(1)
 
 def paid(merchant: Merchant, at: datetime, **overrides: Any) -> Invoice:
     data = cast.payment(merchant, paidAt=at.isoformat(), **overrides)
-    opening = apply_facts(*facts.payment(data), actor="test")
+    opening = apply_facts(*facts.parse_payment(data), actor="test")
     assert opening.invoice
     return opening.invoice
 
@@ -71,8 +71,8 @@ def test_a_sale_whose_window_closed_before_we_heard_of_it_is_issued_or_lapses_by
 def test_a_request_that_comes_after_the_sale_lapsed_is_kept_as_too_late() -> None:
     merchant = cast.seller(unclaimed="lapse")
     sale = cast.payment(merchant, paidAt=(clock.now() - timedelta(hours=3)).isoformat())
-    apply_facts(*facts.payment(sale), actor="test")
-    apply_facts(facts.request(cast.request(sale)), actor="test")
+    apply_facts(*facts.parse_payment(sale), actor="test")
+    apply_facts(facts.parse_request(cast.request(sale)), actor="test")
     row = Invoice.objects.get()
     assert (row.state, row.buyer, row.requests.latest("id").too_late) == (State.EXPIRED, {}, True)
 
@@ -108,13 +108,13 @@ def _rules() -> dict[str, Any]:
 def test_a_merchant_that_cannot_issue_parks_the_payment_with_the_reason(missing: Any, reason: str) -> None:
     merchant = cast.seller()
     missing(merchant)
-    opening = apply_facts(*facts.payment(cast.payment(merchant)), actor="test")
+    opening = apply_facts(*facts.parse_payment(cast.payment(merchant)), actor="test")
     assert (opening.outcome, opening.parked, Payment.objects.get().parked) == ("parked", reason, reason)
 
 
 def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() -> None:
     data = cast.payment("late-comer")
-    apply_facts(*facts.payment(data), actor="test")
+    apply_facts(*facts.parse_payment(data), actor="test")
     revive_parked()
     assert Invoice.objects.count() == 0
     cast.seller(code="late-comer")
@@ -145,7 +145,7 @@ def test_the_sweep_looks_at_no_payment_whose_merchant_still_cannot_issue(
     missing(merchant)
 
     def pay(times: int) -> None:
-        told = [facts.payment(cast.payment(merchant))[0] for _ in range(times)]
+        told = [facts.parse_payment(cast.payment(merchant))[0] for _ in range(times)]
         Payment.objects.bulk_create([setattr(p, "parked", "symbol_year") or p for p in told])
 
     pay(1)
@@ -162,7 +162,7 @@ def test_one_parked_payment_that_cannot_be_opened_stops_neither_the_others_nor_t
     cast.queued()
     stuck = cast.payment(cast.seller(symbol="C24TAA"), paidAt="2024-11-26T09:00:00+07:00")  # no law of 2024 is known
     for data in (stuck, cast.payment(cast.seller())):
-        payment, _ = facts.payment(data)
+        payment, _ = facts.parse_payment(data)
         payment.parked = Payment.Parked.ACCOUNT
         payment.save()
     queues._connections.redis.flushdb()
@@ -182,7 +182,7 @@ def test_a_parked_payment_that_turns_out_not_to_add_up_is_kept_for_an_operator()
 def refused_before_its_merchant() -> dict[str, Any]:
     """A parked sale that turned out not to add up on its merchant's form."""
     data = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
-    apply_facts(*facts.payment(data), actor="test")
+    apply_facts(*facts.parse_payment(data), actor="test")
     cast.seller(code="late-comer", form="1")
     revive_parked()
     return data
@@ -194,11 +194,11 @@ MENDED = {"lines": [{"name": "Trà", "quantity": 1, "unitPrice": 5400, "vatRate"
 @pytest.mark.parametrize("swept", [True, False])
 def test_a_payment_that_does_not_add_up_holds_up_no_other_of_its_order(swept: bool) -> None:
     first = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
-    apply_facts(*facts.payment(first), actor="test")
+    apply_facts(*facts.parse_payment(first), actor="test")
     cast.seller(code="late-comer", form="1")
     if swept:
         revive_parked()
-    opening = apply_facts(*facts.payment({**first, "paymentId": "mended", **MENDED}), actor="test")
+    opening = apply_facts(*facts.parse_payment({**first, "paymentId": "mended", **MENDED}), actor="test")
     assert opening.invoice
     assert (opening.outcome, opening.invoice.total, opening.invoice.payment_id) == ("opened", 5400, "mended")
     assert not opening.invoice.tracings.filter(event_type="payment_conflict").exists()
@@ -209,8 +209,8 @@ def test_a_payment_that_does_not_add_up_holds_up_no_other_of_its_order(swept: bo
 def test_a_refused_payment_that_is_told_again_mended_opens() -> None:
     data = refused_before_its_merchant()
     with pytest.raises(facts.Unacceptable, match="vatRate"), transaction.atomic():
-        apply_facts(*facts.payment(data), actor="test")
-    opening = apply_facts(*facts.payment({**data, **MENDED, "buyer": cast.PERSON}), actor="test")
+        apply_facts(*facts.parse_payment(data), actor="test")
+    opening = apply_facts(*facts.parse_payment({**data, **MENDED, "buyer": cast.PERSON}), actor="test")
     assert opening.invoice
     assert (opening.outcome, opening.invoice.total, opening.invoice.buyer) == ("opened", 5400, cast.PERSON)
     assert (Payment.objects.get().parked, Payment.objects.get().problem) == ("", "")
@@ -218,8 +218,8 @@ def test_a_refused_payment_that_is_told_again_mended_opens() -> None:
 
 def test_a_refund_of_an_order_whose_payment_does_not_add_up_is_kept() -> None:
     data = refused_before_its_merchant()
-    assert apply_facts(facts.refund(cast.refund(data)), actor="test").outcome == "stored"
-    apply_facts(*facts.payment({**data, "paymentId": "mended", **MENDED}), actor="test")
+    assert apply_facts(facts.parse_refund(cast.refund(data)), actor="test").outcome == "stored"
+    apply_facts(*facts.parse_payment({**data, "paymentId": "mended", **MENDED}), actor="test")
     assert Invoice.objects.get().state == State.CANCELLED
 
 
@@ -238,8 +238,8 @@ def test_a_second_payment_with_other_money_is_told_whether_or_not_its_merchant_w
         if arrives_first:
             cast.seller(code=code)
         data = cast.payment(code)
-        apply_facts(*facts.payment(data), actor="test")
-        apply_facts(*facts.payment({**data, "paymentId": f"other-{code}", **MENDED}), actor="test")
+        apply_facts(*facts.parse_payment(data), actor="test")
+        apply_facts(*facts.parse_payment({**data, "paymentId": f"other-{code}", **MENDED}), actor="test")
         if not arrives_first:
             cast.seller(code=code)
             revive_parked()
@@ -249,10 +249,10 @@ def test_a_second_payment_with_other_money_is_told_whether_or_not_its_merchant_w
 
 def test_a_second_payment_with_the_same_money_agrees_after_the_lines_were_amended_too() -> None:
     data = cast.payment(cast.seller())
-    apply_facts(*facts.payment(data), actor="test")
-    apply_facts(facts.refund(cast.refund(data, amount=40000, full=False)), actor="test")
+    apply_facts(*facts.parse_payment(data), actor="test")
+    apply_facts(facts.parse_refund(cast.refund(data, amount=40000, full=False)), actor="test")
     invoice = amend(Invoice.objects.get(), actor="user:7", reason="partly refunded", lines=data["lines"][:1])
-    apply_facts(*facts.payment({**data, "paymentId": "again"}), actor="test")
+    apply_facts(*facts.parse_payment({**data, "paymentId": "again"}), actor="test")
     assert not invoice.tracings.filter(event_type="payment_conflict").exists()
 
 
@@ -310,15 +310,15 @@ def _fact(name: str, data: dict[str, Any], now: datetime) -> Any:
     at = FACTS.index(name)
     when = (now - timedelta(minutes=20 - at)).isoformat()
     if name == "payment":
-        return facts.payment(data)
+        return facts.parse_payment(data)
     if name == "payment with other money":
-        return facts.payment({**data, "paymentId": f"{data['paymentId']}-too", **MENDED})
+        return facts.parse_payment({**data, "paymentId": f"{data['paymentId']}-too", **MENDED})
     if name == "partial refund":
-        return (facts.refund(cast.refund(data, refundId="part", amount=1000, full=False, refundedAt=when)),)
+        return (facts.parse_refund(cast.refund(data, refundId="part", amount=1000, full=False, refundedAt=when)),)
     if name == "full refund":
-        return (facts.refund(cast.refund(data, refundId="all", refundedAt=when)),)
+        return (facts.parse_refund(cast.refund(data, refundId="all", refundedAt=when)),)
     buyer = {**cast.PERSON, "name": f"Người mua {at}"}
-    request = facts.request(cast.request(data, requestId=name, requestedAt=when, buyer=buyer))
+    request = facts.parse_request(cast.request(data, requestId=name, requestedAt=when, buyer=buyer))
     if name.startswith("claim"):
         request.source = InvoiceRequest.Source.CLAIM
     return (request,)
