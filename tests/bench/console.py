@@ -29,7 +29,7 @@ from config.processes.run_modes import api  # noqa: E402
 from invoices.dev.demo.processes import Processes, free_port  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
 from tests.bench.results import percentile  # noqa: E402
-from tests.console.pages import PageVisit, full_scans, queries_of, page_visits  # noqa: E402
+from tests.console.pages import PageVisit, full_scans, page_visits, queries_of  # noqa: E402
 
 LIMIT = 300  # milliseconds of server time that a page may take
 TOKEN = "b" * 64

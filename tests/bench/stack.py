@@ -18,7 +18,7 @@ from django.db import connection
 from config.base import clock
 from config.processes.run_modes import api, manage, worker
 from invoices import queues
-from invoices.dev.demo import stage
+from invoices.dev.demo import setup
 from invoices.dev.demo.processes import Processes, free_port
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
@@ -42,7 +42,7 @@ class BenchStack:
     def start(self, merchants: int) -> None:
         clock.start_at(10, DAY)
         os.environ["DATABASE_URL"], os.environ["LOG_LEVEL"] = self.database, "WARNING"
-        stage.use_own_databases("hoadon_bench")
+        setup.use_own_databases("hoadon_bench")
         call_command("migrate", verbosity=0)
         call_command("loaddata", "legal_rules", verbosity=0)
         self.processes.start("provider", *manage("simulate_provider", "--port", str(self.vendor_port)))
@@ -51,7 +51,7 @@ class BenchStack:
         self.merchants = [
             cast.seller(f"bench-{at:03d}", url=self.simulator, symbol=symbol, claim_window=0) for at in range(merchants)
         ]
-        stage.post_json(f"{self.simulator}/simulator/tenants", [cast.tenant(merchant) for merchant in self.merchants])
+        setup.post_json(f"{self.simulator}/simulator/tenants", [cast.tenant(merchant) for merchant in self.merchants])
         self.processes.start("api", *api(self.port))
         for partition in range(settings.PARTITIONS):
             name = f"worker-{partition}"
@@ -59,7 +59,7 @@ class BenchStack:
         self.processes.wait_for("api", f"{self.api}/admin/login/")
 
     def set_latency(self, milliseconds: float) -> None:
-        stage.post_json(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
+        setup.post_json(f"{self.simulator}/simulator/settings", {"latency": milliseconds})
 
     def pause_issuing(self) -> None:
         """Pause all partitions, as an operator does: rows queue up."""
