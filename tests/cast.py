@@ -66,7 +66,7 @@ def account(
 def tenant(merchant: Merchant, **overrides: Any) -> dict[str, Any]:
     """The merchant as a tenant of the simulated provider."""
     tax_code = merchant.tax_info.tax_code
-    series = [{"template": lane.template, "symbol": lane.symbol} for lane in merchant.accounts.all()]
+    series = [{"template": account.template, "symbol": account.symbol} for account in merchant.accounts.all()]
     return {"taxCode": tax_code, "password": f"pass-{merchant.code}", "series": series, **overrides}
 
 
@@ -165,8 +165,8 @@ def sending(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
 def uncertain(**overrides: Any) -> Invoice:
     """An UNCERTAIN invoice: the provider may have it."""
     invoice = sending(**overrides)
-    doubt = {"first_uncertain_at": clock.now(), "final_lookup_at": clock.now() + timedelta(days=1), "attempts": 1}
-    return move_to(invoice, State.UNCERTAIN, Event.UNCERTAIN, actor="worker", **doubt)
+    changes = {"first_uncertain_at": clock.now(), "final_lookup_at": clock.now() + timedelta(days=1), "attempts": 1}
+    return move_to(invoice, State.UNCERTAIN, Event.UNCERTAIN, actor="worker", **changes)
 
 
 def issued(merchant: Merchant | None = None, *, number: str = "", **overrides: Any) -> Invoice:

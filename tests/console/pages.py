@@ -79,7 +79,7 @@ def page_visits() -> list[PageVisit]:
         PageVisit("requests, too late", changelist_url("invoices_invoicerequest", too_late__exact=1)),
         PageVisit("events of an order", changelist_url("webhooks_webhookevent", **of_order)),
         PageVisit("events found", changelist_url("webhooks_webhookevent", q="internal-7")),
-        PageVisit("events, not acted on", changelist_url("webhooks_webhookevent", not_applied="payment.succeeded")),
+        PageVisit("events, not applied", changelist_url("webhooks_webhookevent", not_applied="payment.succeeded")),
         PageVisit("deliveries of an invoice", changelist_url("webhooks_webhookdelivery", invoice__id__exact=issued.pk)),
         PageVisit("deliveries found", changelist_url("webhooks_webhookdelivery", q=f"{issued.pk}-3")),
         PageVisit("deliveries, to be sent", changelist_url("webhooks_webhookdelivery", worklist="send")),

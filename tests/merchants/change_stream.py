@@ -20,7 +20,7 @@ from config.processes import broker
 from tests.cast import tax_code_of
 from tests.chaos import servers
 
-PATIENCE = 120
+WAIT_TIMEOUT = 120
 SESSION = 6
 END_STATE = (
     "SELECT m.code, m.name, m.is_active, m.deleted_at IS NOT NULL, t.tax_code, t.address "
@@ -142,7 +142,7 @@ class ConsumerCluster:
         return dict(self.query("SELECT code, lsn FROM merchants_merchantchange WHERE lsn IS NOT NULL"))
 
     def wait(self, done: Any, why: str) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_TIMEOUT
         while not done():
             alive = self.consumer is None or self.consumer.poll() is None
             if not alive or time.monotonic() > until:

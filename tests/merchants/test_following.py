@@ -39,8 +39,8 @@ def assert_poison_is_quarantined(cluster: ConsumerCluster) -> None:
         lambda: ends.items() <= cluster.recorded_lsns().items() and cluster.query("SELECT 1 FROM merchants_quarantine"),
         "the messages after the poison were not stored",
     )
-    kept = cluster.query("SELECT topic, key, value, error FROM merchants_quarantine")
-    assert kept == [(cluster.topic, b"poison", b"\xff{", "This is not JSON.")]
+    quarantined = cluster.query("SELECT topic, key, value, error FROM merchants_quarantine")
+    assert quarantined == [(cluster.topic, b"poison", b"\xff{", "This is not JSON.")]
 
 
 def test_the_embedded_broker_is_shared_until_it_is_stopped() -> None:
