@@ -1,107 +1,168 @@
-"""Every variable that `settings.py` reads, from its source: name, default and the comment beside it.
+"""The environment variables. Each is declared once, where the settings read it, and registers itself with its meaning.
 
-A knob is documented where it is read, once; `manage.py environment` writes the table of docs/operations.md from here.
+`manage.py environment` writes the table of docs/operations.md from here. All wrong variables are reported together.
 """
 
-import ast
-import io
-import re
-import tokenize
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
-from django.conf import settings
+import environ
+from django.core.exceptions import ImproperlyConfigured
 
-READS = re.compile(r"env\.(str|int|float|bool|list|dict|db_url|email_url)|positive")
-SECTION = re.compile(r"# --- (.+?) -{3,}")
+T = TypeVar("T")
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
+class Variable:
     name: str
-    default: str | None  # in production, as the source says it; None: it must be set
+    default: str | None  # in production; None: it must be set
     meaning: str
     section: str
 
 
-def knobs() -> list[Knob]:
-    """In the order of the file. One that is read in several places must be set if one of them has no default."""
-    source = (settings.ROOT / "config" / "settings.py").read_text()
-    comments, above, sections = _comments(source)
-    found: dict[str, Knob] = {}
-    for call, last_line in sorted(_reads(ast.parse(source)), key=lambda read: (read[0].lineno, read[0].col_offset)):
-        name, default = ast.literal_eval(call.args[0]), _default(call)
-        beside = [*range(call.lineno, (call.end_lineno or 0) + 1), last_line]
-        meaning = next((comments[line] for line in beside if line in comments), above.pop(call.lineno - 1, ""))
-        section = next((title for line, title in reversed(sections) if line < call.lineno), "The process")
-        if known := found.get(name):
-            default = None if default is None else known.default
-            meaning, section = known.meaning or meaning, known.section
-        found[name] = Knob(name, default, meaning, section)
-    return list(found.values())
+class Environment:
+    """Reads variables of `values`. A wrong one is noted in `problems` and its default is used until `finish`."""
+
+    def __init__(self, values: MutableMapping[str, str]) -> None:
+        self.values = values
+        self.development = False  # then the development defaults hold
+        self.variables: dict[str, Variable] = {}
+        self.problems: list[str] = []
+        self._section = ""
+
+    def read_file(self, path: Path) -> None:
+        """Set what `path` names and nobody has set."""
+        environ.Env.read_env(path)
+
+    def section(self, title: str) -> None:
+        self._section = title
+
+    def problem(self, text: str) -> None:
+        self.problems.append(text)
+
+    def finish(self) -> None:
+        """Raise ImproperlyConfigured with every problem, a line each."""
+        problems, self.problems = self.problems, []
+        if problems:
+            raise ImproperlyConfigured("\n".join(problems))
+
+    def text(
+        self, name: str, meaning: str, default: str | None = None, *, development: str | None = None, shown: str = "",
+        one_of: tuple[str, ...] = (),
+    ) -> str:  # fmt: skip
+        """`shown`: how the table describes a default that is computed. Without a default the text must not be empty."""
+
+        def cast(raw: str) -> str:
+            if one_of and raw not in one_of:
+                raise ValueError("set it to " + " or ".join(f'"{word}"' for word in one_of))
+            if default is None and not raw:
+                raise ValueError("it must not be empty")
+            return raw
+
+        return self._read(name, meaning, cast, default, development, "", shown)
+
+    def whole(
+        self, name: str, meaning: str, default: int | None = None, *, at_least: int = 1, at_most: int | None = None
+    ) -> int:
+        def cast(raw: str) -> int:
+            value = int(raw)
+            if at_most is not None and not at_least <= value <= at_most:
+                raise ValueError(f"it must lie between {at_least} and {at_most}")
+            if value < at_least:
+                raise ValueError(f"it must be at least {at_least}")
+            return value
+
+        return self._read(name, meaning, cast, default, None, at_least)
+
+    def seconds(self, name: str, meaning: str, default: float, *, development: float | None = None) -> float:
+        def cast(raw: str) -> float:
+            value = float(raw)
+            if not value > 0:
+                raise ValueError("it must be greater than 0")
+            return value
+
+        return self._read(name, meaning, cast, default, development, 1.0)
+
+    def number(self, name: str, meaning: str, default: float) -> float:
+        return self._read(name, meaning, float, default, None, 0.0)
+
+    def flag(self, name: str, meaning: str, default: bool = False, *, development: bool | None = None) -> bool:
+        def cast(raw: str) -> bool:
+            if raw.lower() not in (*TRUE, *FALSE):
+                raise ValueError("it must be true or false")
+            return raw.lower() in TRUE
+
+        return self._read(name, meaning, cast, default, development, False)
+
+    def words(self, name: str, meaning: str, *, development: list[str] | None = None) -> list[str]:
+        """Separated by commas."""
+        return self._read(name, meaning, lambda raw: [word for word in raw.split(",") if word], [], development, [])
+
+    def steps(self, name: str, meaning: str, default: list[float]) -> list[float]:
+        """Seconds, separated by commas."""
+        return self._read(name, meaning, lambda raw: [float(step) for step in raw.split(",")], default, None, [])
+
+    def options(self, name: str, meaning: str) -> dict[str, str]:
+        """name=value, separated by commas."""
+        return self._read(name, meaning, lambda raw: dict(pair.split("=", 1) for pair in raw.split(",")), {}, None, {})
+
+    def database(self, name: str, meaning: str) -> dict[str, Any]:
+        return self._read(name, meaning, environ.Env.db_url_config, None, None, {})
+
+    def mail(self, name: str, meaning: str, default: str, *, development: str) -> dict[str, Any]:
+        url = self.text(name, meaning, default, development=development)
+        return self._guarded(name, environ.Env.email_url_config, url, {})
+
+    def _read(
+        self, name: str, meaning: str, cast: Callable[[str], T], default: T | None, development: T | None, blank: T,
+        shown: str = "",
+    ) -> T:  # fmt: skip
+        text = None if default is None and not shown else shown or _text(default)
+        self.variables[name] = Variable(name, text, meaning, self._section)
+        fallback = development if self.development and development is not None else default
+        raw = self.values.get(name)
+        if raw is not None:
+            return self._guarded(name, cast, raw, blank if fallback is None else fallback)
+        if fallback is None:
+            self.problem(f"{name} is not set: {meaning}")
+            return blank
+        return fallback
+
+    def _guarded(self, name: str, cast: Callable[[str], T], raw: str, fallback: T) -> T:
+        """The value is never quoted: it may be a secret."""
+        try:
+            return cast(raw)
+        except (ValueError, ImproperlyConfigured) as error:
+            reason = str(error) if str(error).startswith(("it ", "set ")) else "it cannot be read"
+            self.problem(f"{name}: {reason}. Its meaning: {self.variables[name].meaning}")
+            return fallback
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in value.items())
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+
+
+env = Environment(os.environ)
 
 
 def table() -> str:
-    """Markdown, a table a section."""
+    """Markdown, one table a section."""
     lines: list[str] = []
     section = ""
-    for knob in knobs():
-        if knob.section != section:
-            section = knob.section
-            lines += ["", f"**{section}**", "", "| variable | default | |", "|---|---|---|"]
-        default = "**must be set**" if knob.default is None else f"`{knob.default}`" if knob.default else ""
-        lines.append(f"| `{knob.name}` | {default} | {knob.meaning} |")
+    for variable in env.variables.values():
+        if variable.section != section:
+            section = variable.section
+            lines += ["", f"**{section}**", "", "| variable | default | meaning |", "|---|---|---|"]
+        default = "**must be set**" if variable.default is None else f"`{variable.default}`" if variable.default else ""
+        lines.append(f"| `{variable.name}` | {default} | {variable.meaning} |")
     return "\n".join(lines).strip()
-
-
-def _reads(tree: ast.AST, last_line: int = 0) -> Iterator[tuple[ast.Call, int]]:
-    """Calls that read a variable, each with the last line of its statement (of an `if`: of its condition)."""
-    for node in ast.iter_child_nodes(tree):
-        last = (node.end_lineno or 0) if isinstance(node, ast.stmt) else last_line
-        if (
-            isinstance(node, ast.Call)
-            and READS.fullmatch(ast.unparse(node.func))
-            and isinstance(node.args[0], ast.Constant)
-        ):
-            yield node, node.end_lineno or 0 if isinstance(tree, ast.If) else last
-        yield from _reads(node, last)
-
-
-def _default(call: ast.Call) -> str | None:
-    """As production sees it; "" where it is nothing, or more than a value, which the comment has to tell."""
-    given = [keyword.value for keyword in call.keywords if keyword.arg == "default"] or call.args[1:2]
-    if not given:
-        return None
-    value = given[0]
-    if isinstance(value, ast.IfExp) and ast.unparse(value.test) == "DEVELOPMENT":
-        value = value.orelse
-    if isinstance(value, ast.Name):
-        return "false" if value.id == "DEVELOPMENT" else value.id
-    if isinstance(value, ast.Constant):
-        return str(value.value).lower() if isinstance(value.value, bool) else str(value.value)
-    text = ast.unparse(value)
-    if isinstance(value, ast.List | ast.Dict):
-        return text.strip("[]{}")
-    if isinstance(value, ast.JoinedStr):
-        return text[2:-1]
-    return text if isinstance(value, ast.BinOp) and not any(isinstance(n, ast.Name) for n in ast.walk(value)) else ""
-
-
-def _comments(source: str) -> tuple[dict[int, str], dict[int, str], list[tuple[int, str]]]:
-    """By line: trailing comments, comments on a line of their own, and the titles of the sections."""
-    beside, above, sections = {}, {}, []
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            line, text = token.start[0], _plain(token.string)
-            if title := SECTION.match(token.string):
-                sections.append((line, title[1]))
-            elif not token.line[: token.start[1]].strip():
-                above[line] = text
-            elif text:
-                beside[line] = text
-    return beside, above, sections
-
-
-def _plain(comment: str) -> str:
-    """Without what is for the linter."""
-    return re.sub(r"#\s*(noqa|type):.*", "", comment).strip("#. ")

