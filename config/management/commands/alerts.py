@@ -10,7 +10,6 @@ from django.db import InterfaceError, OperationalError
 
 from config.monitoring import gauges
 from config.monitoring.alerts import ALERTS, RUNBOOK, Alert
-from config.monitoring.dashboard import dashboard
 from config.monitoring.gauges import Gauge
 from config.monitoring.prometheus import render_rules, render_runbook, replace_section
 
@@ -54,8 +53,7 @@ class Command(BaseCommand):
 
 
 def write() -> None:
-    """Write Prometheus' rules, Grafana's dashboard and the runbook's section."""
-    deploy, page = settings.ROOT / "deploy", settings.ROOT / RUNBOOK
-    (deploy / "prometheus" / "rules.yaml").write_text(render_rules(ALERTS, gauges.collect_gauges()))
-    (deploy / "grafana" / "hoadon.json").write_text(dashboard())
+    """Write Prometheus' rules and the runbook's section."""
+    page = settings.ROOT / RUNBOOK
+    (settings.ROOT / "deploy" / "prometheus" / "rules.yaml").write_text(render_rules(ALERTS, gauges.collect_gauges()))
     page.write_text(replace_section(page.read_text(), render_runbook(ALERTS)))
