@@ -31,7 +31,7 @@ class ReasonModelForm(forms.ModelForm):
         seen = self.cleaned_data.get("seen")
         if seen and not self.instance._state.adding and seen != self._initial_hash():
             raise forms.ValidationError(
-                "This row was changed after you opened this page. Open it again and check if your change is still needed."
+                "This row was changed after you opened this page. Open it again and check your change."
             )
         return cleaned
 

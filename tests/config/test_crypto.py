@@ -1,4 +1,4 @@
-"""Secrets at rest open with the right key, in the right place, unaltered; or not at all."""
+"""An envelope is decrypted only with the right key, for the right row, and unaltered."""
 
 import base64
 from typing import Any
@@ -17,22 +17,22 @@ OLD, NEW = "ab" * 32, "cd" * 32
 
 
 @given(st.text())
-def test_what_is_sealed_opens_again(plain: str) -> None:
+def test_an_encrypted_text_can_be_decrypted(plain: str) -> None:
     assert crypto.decrypt(crypto.encrypt(plain, "here"), "here") == plain
 
 
-def test_two_seals_of_one_text_differ_and_show_nothing() -> None:
+def test_two_envelopes_of_one_text_differ_and_reveal_nothing() -> None:
     assert crypto.encrypt("secret", "here") != crypto.encrypt("secret", "here")
     assert "secret" not in crypto.encrypt("secret", "here")
 
 
-def test_a_seal_that_was_moved_does_not_open() -> None:
+def test_an_envelope_cannot_be_decrypted_for_another_row() -> None:
     with pytest.raises(crypto.DecryptionFailed, match="copied from elsewhere"):
         crypto.decrypt(crypto.encrypt("secret", "row 1"), "row 2")
 
 
 @pytest.mark.parametrize("at", [0, 11, 12, 17, -1])
-def test_one_flipped_bit_does_not_open(at: int) -> None:
+def test_an_envelope_with_a_flipped_bit_cannot_be_decrypted(at: int) -> None:
     head, _, body = crypto.encrypt("secret", "here").rpartition(".")
     raw = bytearray(base64.b64decode(body))
     raw[at] ^= 1
@@ -40,7 +40,7 @@ def test_one_flipped_bit_does_not_open(at: int) -> None:
         crypto.decrypt(f"{head}.{base64.b64encode(raw).decode()}", "here")
 
 
-def test_no_letter_of_an_envelope_can_be_changed_or_left_out() -> None:
+def test_no_letter_of_an_envelope_can_be_changed_or_removed() -> None:
     envelope = crypto.encrypt("sixteen letters.", "here")
     for at in range(len(envelope)):
         for changed in (chr(ord(envelope[at]) ^ 1), "", f"{envelope[at]}!"):
@@ -49,14 +49,14 @@ def test_no_letter_of_an_envelope_can_be_changed_or_left_out() -> None:
 
 
 @pytest.mark.parametrize("envelope", ["", "v1", "v1.", "v1..", "plain text", "v2.12345678.AAAA"])
-def test_what_is_no_envelope_does_not_open(envelope: str) -> None:
+def test_a_text_that_is_no_envelope_cannot_be_decrypted(envelope: str) -> None:
     with pytest.raises(crypto.DecryptionFailed):
         crypto.decrypt(envelope, "here")
 
 
 @pytest.mark.django_db
 class TestRows:
-    def test_a_login_that_was_copied_to_another_account_does_not_open(self) -> None:
+    def test_a_login_copied_to_another_account_cannot_be_decrypted(self) -> None:
         mine, theirs = cast.seller().accounts.get(), cast.seller().accounts.get()
         ProviderAccount.objects.filter(pk=mine.pk).update(encrypted_credentials=theirs.encrypted_credentials)
         mine.refresh_from_db()
@@ -64,7 +64,7 @@ class TestRows:
             _ = mine.credentials
         assert theirs.encrypted_credentials not in str(error.value)
 
-    def test_a_login_that_was_moved_to_another_table_does_not_open(self) -> None:
+    def test_a_login_copied_to_another_table_cannot_be_decrypted(self) -> None:
         account = cast.seller().accounts.get()
         setting = Configuration(pk=account.pk, key="k", is_secret=True, value=account.encrypted_credentials)
         with pytest.raises(crypto.DecryptionFailed):
@@ -78,12 +78,12 @@ class TestRows:
             with pytest.raises(crypto.DecryptionFailed):
                 row.read()
 
-    def test_no_two_sealed_columns_share_a_place(self) -> None:
-        places = [sealed.rows.model(pk=7).aad for sealed in ENCRYPTED_COLUMNS]
-        assert len(set(places)) == len(ENCRYPTED_COLUMNS)
+    def test_no_two_encrypted_columns_share_an_aad(self) -> None:
+        aads = [column.rows.model(pk=7).aad for column in ENCRYPTED_COLUMNS]
+        assert len(set(aads)) == len(ENCRYPTED_COLUMNS)
 
 
-def test_the_previous_key_still_opens_and_an_unknown_one_is_named(settings: Any) -> None:
+def test_the_previous_key_still_decrypts_and_an_unknown_key_is_named(settings: Any) -> None:
     settings.CREDENTIALS_KEYS = [OLD]
     envelope = crypto.encrypt("secret", "here")
     settings.CREDENTIALS_KEYS = [NEW, OLD]

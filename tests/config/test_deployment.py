@@ -1,4 +1,4 @@
-"""`check --deploy` is what stands between a copied development machine and the public."""
+"""`check --deploy` refuses a configuration that is not safe for production."""
 
 import os
 import subprocess
@@ -46,13 +46,13 @@ def manage(*command: str, **environment: str | None) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-def test_a_deployment_with_everything_set_passes_without_a_word() -> None:
+def test_a_complete_configuration_passes_without_warnings() -> None:
     result = manage("check", "--deploy", **GOOD)
     assert result.returncode == 0, result.stderr
     assert "hoadon." not in result.stderr and "security." not in result.stderr
 
 
-def test_a_developers_machine_does_not_and_is_told_everything_at_once() -> None:
+def test_a_development_configuration_fails_with_all_problems_at_once() -> None:
     result = manage("check", "--deploy", HOADON_ENV="development", **dict.fromkeys(DEVELOPMENT.keys() - {"HOADON_ENV"}))
     assert result.returncode == 1
     for name in ("HOADON_ENV", "APP_ENV_INVOICE_WORKER_ID", "APP_ENV_INVOICE_CREDENTIALS_KEY", "SECRET_KEY",
@@ -60,7 +60,7 @@ def test_a_developers_machine_does_not_and_is_told_everything_at_once() -> None:
         assert f"HINT: Set {name} " in result.stderr, name
 
 
-def test_an_unset_worker_id_stops_the_start() -> None:
+def test_a_missing_worker_id_aborts_the_start() -> None:
     result = manage("check", "--deploy", **{**GOOD, "APP_ENV_INVOICE_WORKER_ID": None})
     assert result.returncode != 0
     assert "APP_ENV_INVOICE_WORKER_ID is not set; give each database its own" in result.stderr
@@ -81,11 +81,11 @@ PRODUCTION: dict[str, Any] = {
 }
 
 
-def complaints(settings: Any, **changes: Any) -> list[Any]:
+def messages(settings: Any, **changes: Any) -> list[Any]:
     for name, value in {**PRODUCTION, **changes}.items():
         setattr(settings, name, value)
-    return [told for check in (checks.identity_is_ours, checks.secrets_are_secret, checks.public_face_is_safe)
-            for told in check()]  # fmt: skip
+    return [message for check in (checks.check_service_identity, checks.check_secrets, checks.check_exposure)
+            for message in check()]  # fmt: skip
 
 
 def merchant(secret: str) -> dict[str, dict[str, str]]:
@@ -98,10 +98,10 @@ def merchant(secret: str) -> dict[str, dict[str, str]]:
         ({"ASSUMED": frozenset({"APP_ENV_INVOICE_WORKER_ID"})}, "APP_ENV_INVOICE_WORKER_ID", "not set"),
         ({"SERVICE_CODE": "SVC-00050"}, "SERVICE_CODE to SVC-00150-INVOICE", "another service"),
         ({"SERVICE_CODE": "SVC-00050-INVOICE"}, "SERVICE_CODE to SVC-00150-INVOICE", "another service"),
-        ({"SERVICE_CODE": "invoice"}, "SERVICE_CODE to SVC-00150-INVOICE", "is none"),
-        ({"PORT": 1190}, "PORT to 31140", "known mistake"),
-        ({"PORT": 8000}, "PORT to 31140", "not where the gateway looks"),
-        ({"SECRET_KEY": DEVELOPMENT["SECRET_KEY"]}, "SECRET_KEY", "development"),
+        ({"SERVICE_CODE": "invoice"}, "SERVICE_CODE to SVC-00150-INVOICE", "is malformed"),
+        ({"PORT": 1190}, "PORT to 31140", "our old port"),
+        ({"PORT": 8000}, "PORT to 31140", "not the one"),
+        ({"SECRET_KEY": DEVELOPMENT["SECRET_KEY"]}, "SECRET_KEY", ".env.development"),
         (
             {"CREDENTIALS_KEYS": [DEVELOPMENT["APP_ENV_INVOICE_CREDENTIALS_KEY"].upper()]},
             "APP_ENV_INVOICE_CREDENTIALS_KEY",
@@ -120,41 +120,41 @@ def merchant(secret: str) -> dict[str, dict[str, str]]:
             "in both",
         ),
         ({"DEVELOPMENT": True}, "HOADON_ENV", "development environment"),
-        ({"DEBUG": True}, "DEBUG to false", "insides"),
-        ({"PUBLIC_URL": "http://invoices.example"}, "PUBLIC_URL", "in clear"),
+        ({"DEBUG": True}, "DEBUG to false", "internals"),
+        ({"PUBLIC_URL": "http://invoices.example"}, "PUBLIC_URL", "unencrypted"),
         ({"SECURE_PROXY_SSL_HEADER": None}, "BEHIND_PROXY", "HSTS"),
         ({"ALLOWED_HOSTS": []}, "ALLOWED_HOSTS", "empty"),
         ({"ALLOWED_HOSTS": ["*"]}, "ALLOWED_HOSTS", "any name"),
-        ({"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}, "EMAIL_URL", "get nothing"),
+        ({"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}, "EMAIL_URL", "get no mail"),
     ],
 )
-def test_each_slip_is_one_complaint_that_says_what_to_set(settings: Any, change: Any, sets: str, says: str) -> None:
-    (told,) = complaints(settings, **change)
-    assert told.hint.startswith(f"Set {sets}") and says in told.msg
-    assert told.is_serious() or told.id in ("hoadon.W033", "hoadon.W035")
+def test_each_mistake_is_one_message_that_says_what_to_set(settings: Any, change: Any, sets: str, says: str) -> None:
+    (message,) = messages(settings, **change)
+    assert message.hint.startswith(f"Set {sets}") and says in message.msg
+    assert message.is_serious() or message.id in ("hoadon.W033", "hoadon.W035")
     for value in DEVELOPMENT.values():
-        assert len(value) < 20 or value not in str(told)
+        assert len(value) < 20 or value not in str(message)
 
 
-def test_a_deployment_without_a_slip_has_no_complaint(settings: Any) -> None:
-    assert complaints(settings) == []
+def test_a_configuration_without_mistakes_has_no_messages(settings: Any) -> None:
+    assert messages(settings) == []
 
 
 @pytest.mark.django_db
-def test_identity_tells_who_we_are_and_no_secret() -> None:
-    told = StringIO()
-    call_command("identity", stdout=told)
+def test_identity_prints_the_configuration_without_secrets() -> None:
+    output = StringIO()
+    call_command("identity", stdout=output)
     lines = dict(line.split(maxsplit=2)[::2] if line.startswith(("service", "worker", "kafka", "public"))
-                 else line.split(maxsplit=1) for line in told.getvalue().splitlines())  # fmt: skip
+                 else line.split(maxsplit=1) for line in output.getvalue().splitlines())  # fmt: skip
     assert lines["service"] == "SVC-00150-INVOICE"
     assert lines["kafka"] == "SVC-00150-INVOICE_CONSUMER"
     assert lines["port"] == "31140"
     assert lines["worker"] == f"{settings.WORKER_ID} (database: {settings.WORKER_ID})"
     for secret in (settings.SECRET_KEY, *settings.CREDENTIALS_KEYS, *settings.WEBHOOK_SECRETS["internal"].values()):
-        assert secret not in told.getvalue()
+        assert secret not in output.getvalue()
 
 
-def test_identity_answers_without_a_database_and_never_shows_a_password() -> None:
+def test_identity_works_without_a_database_and_shows_no_password() -> None:
     servers = {
         "DATABASE_URL": "postgres://hoadon:pa55word@127.0.0.1:9/invoices",
         "REDIS_URL": "redis://:pa55word@127.0.0.1:9/3",

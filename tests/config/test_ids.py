@@ -1,4 +1,4 @@
-"""Ids are made by PostgreSQL: unique under concurrency, in order of time, of this worker."""
+"""Ids made by PostgreSQL are unique under concurrency, grow with time and hold the worker id."""
 
 import threading
 from typing import Any
@@ -37,13 +37,13 @@ def test_eight_connections_make_ten_thousand_ids_each_without_a_duplicate() -> N
 
 
 @pytest.mark.django_db
-def test_a_process_that_is_another_worker_than_the_database_is_told_so(settings: Any) -> None:
-    assert checks.worker_id_matches(databases=["default"]) == []
+def test_a_worker_id_that_differs_from_the_database_s_is_an_error(settings: Any) -> None:
+    assert checks.check_worker_id(databases=["default"]) == []
     settings.WORKER_ID = 7
-    (error,) = checks.worker_id_matches(databases=["default"])
+    (error,) = checks.check_worker_id(databases=["default"])
     assert "worker 0" in error.msg and "worker 7" in error.msg and "APP_ENV_INVOICE_WORKER_ID" in error.hint
     call_command("migrate", verbosity=0)
-    assert checks.worker_id_matches(databases=["default"]) == []
+    assert checks.check_worker_id(databases=["default"]) == []
     settings.WORKER_ID = 0
     call_command("migrate", verbosity=0)
     connection.close()

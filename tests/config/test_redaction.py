@@ -1,4 +1,4 @@
-"""Secrets and people go into every logging path there is; not one comes out."""
+"""Secrets and personal data are put into every logging path; none may be written."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from structlog.stdlib import get_logger
 
 from config.base import tracing
-from config.base.logging import Line, serve_as
+from config.base.logging import LineFormatter, serve_as
 from invoices.providers.base import Limits, ProviderError
 from invoices.providers.http import Http
 from merchants.models import Merchant
@@ -58,7 +58,7 @@ shaped = st.one_of(
 anything = st.one_of(shaped, st.sampled_from(["Nguyen Van An", "hunter2 is my password", "Le Loi Street"]))
 
 
-def args(secret: str) -> None:
+def arguments(secret: str) -> None:
     stdlib.warning("hello %s of %s", secret, [secret])
     stdlib.warning("hello %(who)s, task %(name)s", {"who": secret, "name": secret, "why": None})
     stdlib.warning("%d of %s", 10**9, secret)  # does not fit once the number is hidden
@@ -71,7 +71,7 @@ def unknown_keys(secret: str) -> None:
 
 
 def keys_of_words(secret: str) -> None:
-    ours.warning("hello", why=f"it said {secret}, twice: {secret}", told=secret)
+    ours.warning("hello", why=f"it sent {secret}, twice: {secret}", changed=secret)
 
 
 def keys_of_codes(secret: str) -> None:
@@ -97,7 +97,7 @@ def exceptions(secret: str) -> None:
             logger.error("it broke: %s", error)
 
 
-def warned(secret: str) -> None:
+def python_warnings(secret: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         serve_as("test")
@@ -121,15 +121,15 @@ def failing_views(secret: str) -> None:
     from django.core.handlers.exception import convert_exception_to_response
 
     request = RequestFactory().post(f"/x/{secret}", secret, content_type="text/plain")
-    tracing.Traced(convert_exception_to_response(view))(request)
+    tracing.TracingMiddleware(convert_exception_to_response(view))(request)
 
 
 def celery_tasks(secret: str) -> None:
     app = Celery(set_as_current=False)
 
     @app.task(name="test.fails")
-    def fails(told: str) -> None:
-        raise ValueError(told)
+    def fails(text: str) -> None:
+        raise ValueError(text)
 
     fails.apply(args=[secret], kwargs={}, throw=False)
 
@@ -151,13 +151,15 @@ def provider_calls(secret: str) -> None:
 
 
 def librdkafka(secret: str) -> None:
-    KafkaLog().log(logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-1", f"sasl_plaintext://x: {secret} is refused")
+    KafkaLog().log(
+        logging.ERROR, "%s [%s] %s", "FAIL", "rdkafka#consumer-1", f"sasl_plaintext://x: {secret} is refused"
+    )
 
 
 @contextmanager
 def lines(style: str) -> Iterator[io.StringIO]:
     handler = logging.StreamHandler(io.StringIO())
-    handler.setFormatter(Line(style))
+    handler.setFormatter(LineFormatter(style))
     root = logging.getLogger()
     root.addHandler(handler)
     try:
@@ -166,45 +168,47 @@ def lines(style: str) -> Iterator[io.StringIO]:
         root.removeHandler(handler)
 
 
-patient = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-WITHOUT_DATABASE = [args, unknown_keys, exceptions, warned, failing_views, celery_tasks, provider_calls]
-OF_FREE_TEXT = [keys_of_words, keys_of_codes, sentences, librdkafka]
+few_examples = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+WITHOUT_DATABASE = [arguments, unknown_keys, exceptions, python_warnings, failing_views, celery_tasks, provider_calls]
+FREE_TEXT = [keys_of_words, keys_of_codes, sentences, librdkafka]
 
 
 def check(path: Callable[[str], None], secret: str, style: str) -> None:
     with lines(style) as stream:
         path(secret)
-    told = stream.getvalue()
-    assert told and secret not in told and json.dumps(secret)[1:-1] not in told, told
-    assert all(line.startswith(("time=", "{")) for line in told.splitlines())
+    output = stream.getvalue()
+    assert output and secret not in output and json.dumps(secret)[1:-1] not in output, output
+    assert all(line.startswith(("time=", "{")) for line in output.splitlines())
 
 
 @pytest.mark.parametrize("path", WITHOUT_DATABASE)
-@patient
+@few_examples
 @given(secret=anything, style=st.sampled_from(["logfmt", "json"]))
-def test_nothing_that_is_not_on_the_list_is_written(path: Callable[[str], None], secret: str, style: str) -> None:
+def test_nothing_but_allowed_keys_is_written(path: Callable[[str], None], secret: str, style: str) -> None:
     check(path, secret, style)
 
 
-@pytest.mark.parametrize("path", OF_FREE_TEXT)
-@patient
+@pytest.mark.parametrize("path", FREE_TEXT)
+@few_examples
 @given(secret=shaped, style=st.sampled_from(["logfmt", "json"]))
-def test_free_text_keeps_no_secret_and_nobody(path: Callable[[str], None], secret: str, style: str) -> None:
+def test_free_text_is_scrubbed_of_secrets_and_personal_data(
+    path: Callable[[str], None], secret: str, style: str
+) -> None:
     check(path, secret, style)
 
 
 @pytest.mark.django_db
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(secret=anything)
-def test_requests_are_told_by_their_route(secret: str) -> None:
+def test_requests_are_logged_by_their_route(secret: str) -> None:
     check(requests, secret, "logfmt")
 
 
 @pytest.mark.django_db
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(secret=anything)
-def test_neither_is_a_row_that_postgresql_quotes(secret: str) -> None:
-    def twice(secret: str) -> None:
+def test_a_row_that_postgresql_quotes_is_not_logged(secret: str) -> None:
+    def insert_twice(secret: str) -> None:
         try:
             with transaction.atomic():
                 Merchant.objects.create(code=secret, name=secret)
@@ -215,25 +219,27 @@ def test_neither_is_a_row_that_postgresql_quotes(secret: str) -> None:
             ours.exception("it broke")
 
     secret = secret[:64]
-    check(twice, secret, "logfmt")
+    check(insert_twice, secret, "logfmt")
     Merchant.objects.filter(code=secret).delete()
 
 
 @pytest.mark.django_db
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(secret=anything)
-def test_neither_is_a_poison_of_kafka(secret: str, settings: Any) -> None:
+def test_a_malformed_kafka_message_is_not_logged(secret: str, settings: Any) -> None:
     bodies = [secret, json.dumps({"op": "c", "after": {"id": secret * 9, "name": secret}}), json.dumps({"op": secret})]
 
-    def poison(_: str) -> None:
+    def malformed_messages(_: str) -> None:
         topics = settings.KAFKA_MERCHANT_TOPIC, "payments"
         settings.KAFKA_PAYMENT_TOPIC = topics[1]
-        apply_messages([Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)])
+        apply_messages(
+            [Message(topic, 0, at, None, body.encode()) for topic in topics for at, body in enumerate(bodies)]
+        )
 
-    check(poison, secret, "logfmt")
+    check(malformed_messages, secret, "logfmt")
 
 
-def test_what_broke_is_told_all_the_same(db: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_class_sqlstate_constraint_and_stack_of_an_error_are_logged(db: Any, caplog: pytest.LogCaptureFixture) -> None:
     merchant = cast.seller()
     try:
         with transaction.atomic(), connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The credentials key is changed under a running service, and nobody notices."""
+"""The credentials key is rotated while the service runs, without errors."""
 
 import threading
 from io import StringIO
@@ -19,11 +19,11 @@ from tests.api.client import ApiClient
 from webhooks.models import WebhookEndpoint
 
 OLD, NEW = "ab" * 32, "cd" * 32
-ACCOUNTS = next(sealed for sealed in ENCRYPTED_COLUMNS if sealed.model == "merchants.ProviderAccount")
+ACCOUNTS = next(column for column in ENCRYPTED_COLUMNS if column.model == "merchants.ProviderAccount")
 
 
-def under_the_old_key(count: int, settings: Any) -> list[int]:
-    """That many accounts sealed with the old key, and a ring in which the new one goes first."""
+def accounts_with_old_key(count: int, settings: Any) -> list[int]:
+    """Ids of accounts encrypted with the old key. Afterwards the new key is the current one."""
     settings.CREDENTIALS_KEYS = [OLD]
     merchant = cast.seller()
     more = [ProviderAccount(pk=pk, merchant=merchant, form="1", symbol="C26TAA") for pk in new_ids(count - 1)]
@@ -36,18 +36,18 @@ def under_the_old_key(count: int, settings: Any) -> list[int]:
 
 
 def run(*arguments: str) -> str:
-    told = StringIO()
-    call_command("rotate_credentials_key", *arguments, stdout=told, stderr=told)
-    return told.getvalue()
+    output = StringIO()
+    call_command("rotate_credentials_key", *arguments, stdout=output, stderr=output)
+    return output.getvalue()
 
 
 @pytest.mark.django_db
-def test_every_kind_of_secret_comes_under_the_new_key_and_opens_without_the_old_one(settings: Any) -> None:
+def test_every_kind_of_secret_is_encrypted_with_the_new_key(settings: Any) -> None:
     settings.CREDENTIALS_KEYS = [OLD]
     account = cast.seller().accounts.get()
-    setting, open_one = Configuration(key="k", is_secret=True), Configuration(key="o")
+    setting, plain = Configuration(key="k", is_secret=True), Configuration(key="o")
     setting.write("hush")
-    open_one.write("v1.looks.sealed")
+    plain.write("v1.looks.encrypted")
     gone = Configuration(key="gone", is_secret=True)
     gone.write("still a secret")
     gone.delete()
@@ -58,13 +58,13 @@ def test_every_kind_of_secret_comes_under_the_new_key_and_opens_without_the_old_
     settings.CREDENTIALS_KEYS = [NEW, OLD]
     assert "merchants.ProviderAccount: 1 would be" in run("--dry-run")
     assert ACCOUNTS.stale.count() == 1
-    told = run()
+    output = run()
     for line in (
         "config.Configuration: 2 were",
         "merchants.ProviderAccount: 1 were",
         "webhooks.WebhookEndpoint: 1 were",
     ):
-        assert line in told
+        assert line in output
     assert "config.Configuration: 0 were" in run()
 
     settings.CREDENTIALS_KEYS = [NEW]
@@ -72,39 +72,39 @@ def test_every_kind_of_secret_comes_under_the_new_key_and_opens_without_the_old_
     assert fresh.credentials["password"] == f"pass-{account.merchant.code}"
     assert (fresh.updated_at, fresh.history.count()) == (account.updated_at, before)
     assert {row.key: row.read() for row in Configuration.objects.all()} == {
-        "k": "hush", "o": "v1.looks.sealed", "gone": "still a secret",
+        "k": "hush", "o": "v1.looks.encrypted", "gone": "still a secret",
     }  # fmt: skip
     assert [live.value for live in WebhookEndpoint.objects.get().live_secrets()] == [secret]
 
 
 @pytest.mark.django_db
-def test_a_registered_column_is_one_that_some_model_seals() -> None:
-    for sealed in ENCRYPTED_COLUMNS:
-        assert sealed.stale.count() == 0
-        assert hasattr(sealed.rows.model, "aad")
+def test_a_model_with_an_encrypted_column_has_an_aad() -> None:
+    for column in ENCRYPTED_COLUMNS:
+        assert column.stale.count() == 0
+        assert hasattr(column.rows.model, "aad")
 
 
 @pytest.mark.django_db
-def test_what_does_not_open_is_named_and_left_and_the_rest_goes_on(settings: Any) -> None:
-    first, *rest, last = under_the_old_key(6, settings)
+def test_a_secret_that_cannot_be_decrypted_is_named_and_skipped(settings: Any) -> None:
+    first, *rest, last = accounts_with_old_key(6, settings)
     foreign = ProviderAccount.objects.get(pk=last).encrypted_credentials
     ProviderAccount.objects.filter(pk=first).update(encrypted_credentials=foreign)
-    told = StringIO()
+    output = StringIO()
     with pytest.raises(CommandError, match="still needed") as error:
-        call_command("rotate_credentials_key", stdout=told, stderr=told)
+        call_command("rotate_credentials_key", stdout=output, stderr=output)
     assert error.value.returncode == 1
-    assert f"merchants.ProviderAccount:{first} cannot be decrypted with any key" in told.getvalue()
-    assert "merchants.ProviderAccount: 5 were" in told.getvalue()
+    assert f"merchants.ProviderAccount:{first} cannot be decrypted with any key" in output.getvalue()
+    assert "merchants.ProviderAccount: 5 were" in output.getvalue()
     assert ProviderAccount.objects.get(pk=first).encrypted_credentials == foreign
     settings.CREDENTIALS_KEYS = [NEW]
     assert [ProviderAccount.objects.get(pk=pk).credentials["password"] for pk in (*rest, last)] == ["p"] * 4
     for envelope in ProviderAccount.objects.values_list("encrypted_credentials", flat=True):
-        assert envelope not in told.getvalue()
+        assert envelope not in output.getvalue()
 
 
 @pytest.mark.django_db
-def test_an_interrupted_rotation_is_gone_on_with(settings: Any) -> None:
-    under_the_old_key(10, settings)
+def test_an_interrupted_rotation_can_be_continued(settings: Any) -> None:
+    accounts_with_old_key(10, settings)
     steps = rotate(ACCOUNTS, step=4)
     assert next(steps).done == 4
     steps.close()
@@ -113,10 +113,10 @@ def test_an_interrupted_rotation_is_gone_on_with(settings: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_thousand_secrets_are_rotated_while_they_are_read_and_no_reader_meets_an_error(
+def test_a_thousand_secrets_are_rotated_while_they_are_read_without_errors(
     settings: Any, client: Client, admin_client: Client
 ) -> None:
-    accounts = under_the_old_key(1000, settings)
+    accounts = accounts_with_old_key(1000, settings)
     finished, began = threading.Event(), threading.Barrier(5)
     reads: list[int] = []
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""`manage.py run`: one place for what a process is; graceful ends are in tests/chaos/test_shutdown.py."""
+"""`manage.py run`: the commands of our processes. Graceful shutdown is tested in tests/chaos/test_shutdown.py."""
 
 from typing import Any
 
@@ -13,38 +13,38 @@ from invoices import queues
 from tests.config.test_deployment import GOOD, manage
 
 
-def test_the_queues_are_those_that_are_rung_and_those_that_beat_fills() -> None:
-    ours = {queues.BACKGROUND, queues.DELIVERIES, settings.CELERY_TASK_DEFAULT_QUEUE}
+def test_the_queues_are_those_of_wake_ups_and_of_the_schedule() -> None:
+    known = {queues.BACKGROUND, queues.DELIVERIES, settings.CELERY_TASK_DEFAULT_QUEUE}
     for partition in range(settings.PARTITIONS):
-        ours |= {queues.issuance_queue(partition), queues.expiry_queue(partition)}
-    assert set(settings.QUEUES) == ours
-    assert {entry["options"]["queue"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= ours
+        known |= {queues.issuance_queue(partition), queues.expiry_queue(partition)}
+    assert set(settings.QUEUES) == known
+    assert {entry["options"]["queue"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= known
 
 
-def test_a_worker_of_a_queue_that_nobody_fills_is_refused() -> None:
+def test_a_worker_of_an_unknown_queue_is_refused() -> None:
     with pytest.raises(CommandError, match="invoice-issuance-99"):
         call_command("run", "worker", "invoice-issuance-99")
 
 
-def test_production_does_not_migrate_what_check_deploy_refuses() -> None:
+def test_in_production_migrate_refuses_what_check_deploy_refuses() -> None:
     done = manage("run", "migrate", **{**GOOD, "PUBLIC_URL": "http://invoices.example"})
     assert done.returncode == 1
     assert "PUBLIC_URL is http://invoices.example" in done.stderr and "Applying" not in done.stdout
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_migration_that_has_to_wait_for_a_table_gives_up_and_says_so(settings: Any) -> None:
+def test_a_migration_gives_up_when_a_table_is_locked(settings: Any) -> None:
     settings.MIGRATE_LOCK_TIMEOUT_MS = 100
     busy = psycopg.connect(**connection.get_connection_params())
     try:
         busy.execute("LOCK TABLE merchants_administrativeunit IN SHARE MODE")
-        with pytest.raises(CommandError, match="Somebody held a table for longer than 100 ms"):
+        with pytest.raises(CommandError, match="A table was locked for longer than 100 ms"):
             call_command("run", "migrate", verbosity=0)
     finally:
         busy.close()
-        connection.close()  # its time-outs were of a migration
+        connection.close()  # it has the timeouts of a migration
 
 
-def test_beat_keeps_no_file_that_a_kill_could_spoil() -> None:
+def test_beat_writes_no_schedule_file() -> None:
     assert settings.CELERY_BEAT_SCHEDULER == "celery.beat.Scheduler"
     assert "--schedule" not in run_modes.beat()

@@ -1,4 +1,4 @@
-"""Type secrets in everywhere, then look for them everywhere: in the whole database, in the log, on every page."""
+"""Secrets are entered everywhere, then searched for everywhere: in the whole database, in the log, on every page."""
 
 import logging
 from typing import Any
@@ -37,12 +37,15 @@ def tables_with(word: str) -> set[str]:
 
 @pytest.fixture
 def typed(admin_client: Client, caplog: Any) -> dict[str, str]:
-    """An account, a setting and an endpoint, each made and changed by code and in the console. Their envelopes."""
+    """Creates and changes an account, a setting and an endpoint, by code and in the console.
+
+    Returns secrets and envelopes, each with the only table that may hold it.
+    """
     caplog.set_level(logging.INFO)
     merchant = cast.seller()
-    lane = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
+    fields = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
     login = {"base_url": "https://a.example", "username": f"{MARKER}-name", "password": f"{MARKER}-1", "reason": "r"}
-    assert post(admin_client, "/admin/merchants/provideraccount/add/", lane | login).status_code == 302
+    assert post(admin_client, "/admin/merchants/provideraccount/add/", fields | login).status_code == 302
     account = merchant.accounts.get(symbol="C27TAA")
     page = admin_url(account, "change")
     assert post(admin_client, page, {**login, "username": ""}).status_code == 200  # half a login is a mistake
@@ -84,43 +87,46 @@ def typed(admin_client: Client, caplog: Any) -> dict[str, str]:
 
 
 def post(client: Client, url: str, data: dict[str, Any], *, hides: str = MARKER) -> Any:
-    answer = client.post(url, data)
-    assert hides not in answer.content.decode(), url
-    return answer
+    response = client.post(url, data)
+    assert hides not in response.content.decode(), url
+    return response
 
 
-def test_a_secret_is_in_its_own_column_alone_and_sealed(typed: dict[str, str]) -> None:
+def test_a_secret_is_only_in_its_own_column_and_encrypted(typed: dict[str, str]) -> None:
     for words, table in typed.items():
         assert tables_with(words) == ({table} if table else set())
-        # base64 inside JSON, or a body: what begins like the envelope is the envelope
+        # a part of the envelope, in case it is stored inside JSON
         assert tables_with(words[12:40]) == ({table} if table else set())
-    assert tables_with("C27TAA") >= {"merchants_provideraccount", "merchants_historicalprovideraccount"}  # it does look
+    assert tables_with("C27TAA") >= {
+        "merchants_provideraccount",
+        "merchants_historicalprovideraccount",
+    }  # the search works
 
 
-def test_no_page_of_the_console_and_no_line_of_the_log_tells_one(
+def test_no_page_of_the_console_and_no_log_line_shows_a_secret(
     typed: dict[str, str], admin_client: Client, caplog: Any
 ) -> None:
     pages = ["/admin/"]
-    for sealed in ENCRYPTED_COLUMNS:
-        model = apps.get_model(sealed.model)
+    for column in ENCRYPTED_COLUMNS:
+        model = apps.get_model(column.model)
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         pages.append(reverse(f"{name}_changelist"))
         for row in model.objects.all():
             pages += [admin_url(row, "change"), admin_url(row, "history")]
     assert len(pages) > 11
-    told = "".join(shown(admin_client, page) for page in pages) + caplog.text
-    assert "C27TAA" in told and "second, third until" in told
+    text = "".join(page_text(admin_client, page) for page in pages) + caplog.text
+    assert "C27TAA" in text and "second, third until" in text
     for words in typed:
-        assert words not in told
+        assert words not in text
 
 
-def shown(client: Client, page: str) -> str:
-    answer = client.get(page)
-    assert answer.status_code == 200, page
-    return answer.content.decode()
+def page_text(client: Client, page: str) -> str:
+    response = client.get(page)
+    assert response.status_code == 200, page
+    return response.content.decode()
 
 
-def test_no_history_keeps_a_sealed_column() -> None:
-    for sealed in ENCRYPTED_COLUMNS:
-        model = apps.get_model(sealed.model)
-        assert sealed.field not in {field.name for field in model.history.model._meta.get_fields()}
+def test_no_history_has_an_encrypted_column() -> None:
+    for column in ENCRYPTED_COLUMNS:
+        model = apps.get_model(column.model)
+        assert column.field not in {field.name for field in model.history.model._meta.get_fields()}

@@ -1,4 +1,4 @@
-"""The commands that docs/security.md shows are run as they stand there."""
+"""The commands in docs/security.md work as written."""
 
 import os
 import re
@@ -25,7 +25,7 @@ COMMANDS = [
 
 @pytest.fixture
 def shell(transactional_db: None):
-    """A shell in a deployment with everything set, on the test's database."""
+    """Runs commands with a complete production configuration, on the test's database."""
     ours = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     environment = {
         **os.environ,
@@ -42,7 +42,7 @@ def shell(transactional_db: None):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_does_what_it_says(shell, command: str) -> None:
+def test_a_command_of_the_page_works(shell, command: str) -> None:
     if "order-7" in command:
         cast.waiting(orderId="order-7")
     done = shell(command)
@@ -53,7 +53,7 @@ def test_a_command_of_the_page_does_what_it_says(shell, command: str) -> None:
         assert "the previous one can be removed" in done.stdout
 
 
-def test_the_page_shows_nine_commands_and_every_variable_it_names_is_ours() -> None:
+def test_the_page_has_nine_commands_and_names_only_existing_variables() -> None:
     assert len(COMMANDS) == 9
     settings = (ROOT / "config" / "settings.py").read_text()
     for name in set(re.findall(r"`([A-Z][A-Z_]{3,})`", DOCS)):

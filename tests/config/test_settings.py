@@ -1,4 +1,4 @@
-"""Nonsense in the environment stops the start and names itself."""
+"""An invalid environment variable aborts the start with an error that names it."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("WEBHOOK_INTERNAL_SECRET", f"{'x' * 21}:{GOOD}", "a label has"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: str, says: str) -> None:
+def test_an_invalid_value_is_refused_by_name(name: str, value: str, says: str) -> None:
     result = start(**{name: value})
     assert result.returncode != 0
     assert name in result.stderr and says in result.stderr
@@ -42,7 +42,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: str, s
         assert all(entry.rpartition(":")[2] not in result.stderr for entry in value.split() if entry != "whsec_")
 
 
-def test_webhook_secrets_are_labelled_or_counted() -> None:
+def test_webhook_secrets_have_a_label_or_their_position() -> None:
     assert webhook_secrets.read("X", f"new:{GOOD}  {GOOD}\n old-1:{GOOD}") == {"new": GOOD, "2": GOOD, "old-1": GOOD}
     assert webhook_secrets.read("X", "") == {}
 

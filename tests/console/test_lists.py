@@ -1,4 +1,4 @@
-"""What an address may ask of the console's lists: what their pages offer, and no more."""
+"""The address of a list accepts only the filters and the order that its page offers."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from django.urls import reverse
 from config.monitoring.gauges import changelist_url
 from tests import cast
 from tests.invoices import invoice_history
-from tests.invoices.admin.test_admin import as_one_of
+from tests.invoices.admin.test_admin import sign_in_as
 from webhooks.inbound import receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 pytestmark = pytest.mark.django_db
-ORACLES = [
+HIDDEN = [  # filters by which a hidden value could be guessed
     ("invoices_invoice", {"buyer__phone__startswith": "09"}),
     ("invoices_invoice", {"buyer__personalId": "001"}),
     ("invoices_invoice", {"claim_token__startswith": "a"}),
@@ -28,13 +28,13 @@ ORACLES = [
     ("invoices_invoiceissuance", {"response__contains": "Mai"}),
     ("invoices_invoiceissuance", {"invoice__claim_token__startswith": "a"}),
 ]
-MORE_ORACLES = [
+HIDDEN_FROM_SUPPORT = [
     ("merchants_provideraccount", {"encrypted_credentials__startswith": "a"}),
     ("merchants_provideraccount", {"credentials_fingerprint__startswith": "a"}),
     ("merchants_taxinfo", {"phone__startswith": "09"}),
     ("webhooks_webhookendpoint", {"encrypted_secrets__startswith": "a"}),
     ("webhooks_webhookevent", {"body__contains": "Mai"}),
-    ("webhooks_webhookdelivery", {"endpoint__sealed_secrets__startswith": "a"}),
+    ("webhooks_webhookdelivery", {"endpoint__encrypted_secrets__startswith": "a"}),
     ("invoices_payment", {"body__buyer__phone__startswith": "09"}),
     ("invoices_invoicerequest", {"buyer__phone__startswith": "09"}),
     ("invoices_invoiceaudittracing", {"record__contains": "Mai"}),
@@ -47,24 +47,24 @@ def groups(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "model", "asked"),
-    [*(("finance", *one) for one in ORACLES), *(("support", *one) for one in [*ORACLES, *MORE_ORACLES])],
+    ("group", "model", "lookup"),
+    [*(("finance", *one) for one in HIDDEN), *(("support", *one) for one in [*HIDDEN, *HIDDEN_FROM_SUPPORT])],
 )
-def test_an_address_cannot_ask_what_the_page_hides(
-    client: Client, groups: None, group: str, model: str, asked: dict[str, str]
+def test_a_hidden_value_cannot_be_filtered_by(
+    client: Client, groups: None, group: str, model: str, lookup: dict[str, str]
 ) -> None:
-    as_one_of(client, group)
+    sign_in_as(client, group)
     assert client.get(changelist_url(model)).status_code == 200
-    assert client.get(changelist_url(model, **asked)).status_code == 400
+    assert client.get(changelist_url(model, **lookup)).status_code == 400
 
 
-def test_no_list_is_narrowed_by_a_column_that_it_does_not_offer(client: Client) -> None:
+def test_a_list_cannot_be_filtered_by_a_column_that_it_does_not_offer(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     for model, page in admin.site._registry.items():
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         for field in model._meta.concrete_fields:
-            asked = f"{field.name}__gt" if field.is_relation else f"{field.name}__startswith"
-            assert client.get(changelist_url(name, **{asked: "1"})).status_code == 400, (page, asked)
+            lookup = f"{field.name}__gt" if field.is_relation else f"{field.name}__startswith"
+            assert client.get(changelist_url(name, **{lookup: "1"})).status_code == 400, (page, lookup)
 
 
 def test_every_link_of_the_lists_and_the_sidebar_opens(client: Client) -> None:
@@ -78,7 +78,7 @@ def test_every_link_of_the_lists_and_the_sidebar_opens(client: Client) -> None:
             assert client.get(path + query.replace("&amp;", "&")).status_code == 200, path + query
 
 
-def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, monkeypatch: Any) -> None:
+def test_the_gaps_of_a_long_timeline_link_to_the_other_rows(client: Client, monkeypatch: Any) -> None:
     monkeypatch.setattr("config.console.timeline.MAX_ENTRIES", 1)
     root = User.objects.create_superuser("root", password="x")
     client.force_login(root)
@@ -96,34 +96,39 @@ def test_where_a_long_story_is_cut_its_links_lead_to_the_rest(client: Client, mo
     assert client.get(payments).context["cl"].result_count == 3
 
 
-def test_the_newest_come_first_whatever_the_address_says(client: Client) -> None:
+def test_the_newest_come_first_even_if_the_address_asks_for_another_order(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     cast.waiting(), cast.waiting()
-    told = [row.pk for row in client.get(changelist_url("invoices_invoice", o=6)).context["cl"].result_list]
-    assert told == sorted(told, reverse=True) and len(told) == 2
+    ids = [row.pk for row in client.get(changelist_url("invoices_invoice", o=6)).context["cl"].result_list]
+    assert ids == sorted(ids, reverse=True) and len(ids) == 2
 
 
-def test_days_are_looked_for_within_a_merchant_and_no_list_takes_what_no_row_can_have(client: Client) -> None:
+def test_days_are_filtered_only_within_a_merchant_and_impossible_values_are_refused(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     invoice = cast.waiting()
     day = {"issue_date__gte": invoice.issue_date, "issue_date__lt": "2100-01-01"}
     assert client.get(changelist_url("invoices_invoice", **day)).status_code == 400  # no index leads with the day
-    assert client.get(changelist_url("invoices_invoice", **day, merchant=invoice.merchant_id)).context["cl"].result_count == 1
+    assert (
+        client.get(changelist_url("invoices_invoice", **day, merchant=invoice.merchant_id)).context["cl"].result_count
+        == 1
+    )
     assert "Any date" not in client.get(changelist_url("invoices_invoice")).text
     assert "Any date" in client.get(changelist_url("invoices_invoice", merchant=invoice.merchant_id)).text
-    assert client.get(changelist_url("invoices_invoice", partition=9)).context["cl"].result_count == 1  # there is no such one
+    assert (
+        client.get(changelist_url("invoices_invoice", partition=9)).context["cl"].result_count == 1
+    )  # there is no such partition
     for model, name in (("invoice", "state__exact"), ("payment", "merchant_code"), ("payment", "q")):
         assert client.get(changelist_url(f"invoices_{model}", **{name: "\0"})).status_code in (200, 400)
     assert client.get(changelist_url("invoices_invoice", state__exact="\0")).status_code == 400
     assert client.get("/admin/merchants/merchantchange/%00/change/").status_code == 302  # back to the first page
 
 
-def test_a_failure_alone_narrows_to_failed_ones(client: Client) -> None:
+def test_filtering_by_failure_alone_also_filters_by_the_state_failed(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     cast.failed(), cast.failed(failure="late"), cast.waiting()
-    found = client.get(changelist_url("invoices_invoice", failure__exact="late")).context["cl"]
-    assert [row.failure for row in found.result_list] == ["late"]
-    assert "FAILED" in str(found.queryset.query)  # or the index of failures would not serve
+    listed = client.get(changelist_url("invoices_invoice", failure__exact="late")).context["cl"]
+    assert [row.failure for row in listed.result_list] == ["late"]
+    assert "FAILED" in str(listed.queryset.query)  # otherwise the index on failures is not used
 
 
 def test_events_and_deliveries_are_found_by_their_webhook_id(client: Client) -> None:
@@ -135,10 +140,10 @@ def test_events_and_deliveries_are_found_by_their_webhook_id(client: Client) -> 
     for row in ({"event_id": f"{invoice.pk}-3", "invoice": invoice}, {"pk": 77, "event_id": "test-77"}):
         WebhookDelivery.objects.create(endpoint=endpoint, type="t", body="{}", **row)
 
-    def found(model: str, text: str) -> int:
+    def count(model: str, text: str) -> int:
         return client.get(changelist_url(model, q=text)).context["cl"].result_count
 
-    assert found("webhooks_webhookevent", event.webhook_id) == found("webhooks_webhookevent", "so-") == 1
-    assert found("webhooks_webhookdelivery", f"{invoice.pk}-3") == found("webhooks_webhookdelivery", "test-77") == 1
+    assert count("webhooks_webhookevent", event.webhook_id) == count("webhooks_webhookevent", "so-") == 1
+    assert count("webhooks_webhookdelivery", f"{invoice.pk}-3") == count("webhooks_webhookdelivery", "test-77") == 1
     for nonsense in ("x", "test-x", f"{invoice.pk}-4", "9" * 30 + "-1"):
-        assert found("webhooks_webhookdelivery", nonsense) == 0
+        assert count("webhooks_webhookdelivery", nonsense) == 0

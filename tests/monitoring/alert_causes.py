@@ -1,6 +1,6 @@
-"""What makes each alert fire, and what ends it: by the product's own verbs, never by writing a figure.
+"""For each alert a scenario that makes it fire and then ends it, through the product's own functions.
 
-Each is a generator: it runs to its first `yield` to bring the condition about, and from there to the second to end it.
+A scenario is a generator: at its first `yield` the alert must fire, at its second it must have cleared.
 """
 
 import os
@@ -48,7 +48,7 @@ WHO: dict[str, Any] = {"actor": "user:1", "reason": "a test"}
 
 def seller_at(provider: Simulator) -> Merchant:
     merchant = cast.seller(url=provider.url)
-    provider.tenants([cast.tenant(merchant)])
+    provider.add_tenants([cast.tenant(merchant)])
     return merchant
 
 
@@ -61,15 +61,15 @@ def send(*invoices: Invoice) -> None:
         issue_due(partition)
 
 
-def silent(provider: Simulator) -> Scenario:
-    """The only condition that is not in the database: for `HoadonDown` the test looks at another process."""
+def down(provider: Simulator) -> Scenario:
+    """Not in the database: for `HoadonDown` the test starts another process."""
     yield
     yield
 
 
 def failures(provider: Simulator) -> Scenario:
     merchant = seller_at(provider)
-    provider.faults("invalid-buyer-tax-code")
+    provider.add_fault("invalid-buyer-tax-code")
     send(*(cast.queued(merchant, buyer=cast.COMPANY) for _ in range(10)))
     yield
     with later(minutes=25):
@@ -77,7 +77,7 @@ def failures(provider: Simulator) -> Scenario:
 
 
 def dead_letters(provider: Simulator) -> Scenario:
-    provider.faults("429")
+    provider.add_fault("429")
     steps, settings.RETRY_STEPS = settings.RETRY_STEPS, []
     try:
         send(cast.queued(seller_at(provider)))
@@ -89,9 +89,9 @@ def dead_letters(provider: Simulator) -> Scenario:
 
 
 def two_numbers(provider: Simulator) -> Scenario:
-    """Given up unexposed, and found at the provider a day later."""
+    """Skipped, and found at the provider a day later."""
     merchant = seller_at(provider)
-    provider.faults("issue-then-drop")
+    provider.add_fault("issue-then-drop")
     sent = cast.queued(merchant)
     send(sent)
     invoice = skip(Invoice.objects.get(pk=sent.pk), **WHO)
@@ -125,14 +125,14 @@ def two_payments(provider: Simulator) -> Scenario:
     second = cast.payment(invoice.merchant, orderId=invoice.order_id, total=35000, lines=[
         {"name": "Cà phê sữa đá", "quantity": 1, "unitPrice": 35000, "vatRate": "8%"}
     ])  # fmt: skip
-    apply_facts(*facts.payment(second), actor="test")
+    apply_facts(*facts.parse_payment(second), actor="test")
     yield
     with later(days=1, minutes=5):
         yield
 
 
-def post(kind: str, data: dict[str, Any], **how: Any) -> int:
-    call = cast.signed(cast.event(kind, data), **how)
+def post(kind: str, data: dict[str, Any]) -> int:
+    call = cast.signed(cast.event(kind, data))
     return Client().post("/v1/api/webhooks/internal", **call).status_code
 
 
@@ -153,7 +153,7 @@ def no_account(provider: Simulator) -> Scenario:
     for is_active in (False, True):
         account.is_active = is_active
         account.save()
-        apply_facts(*facts.payment(cast.payment(merchant)), actor="test")
+        apply_facts(*facts.parse_payment(cast.payment(merchant)), actor="test")
         with later(minutes=61):
             revive_parked()
             yield
@@ -167,7 +167,7 @@ def near_the_limit(provider: Simulator) -> Scenario:
         yield
 
 
-def nobody_works(provider: Simulator) -> Scenario:
+def no_worker(provider: Simulator) -> Scenario:
     invoice = cast.queued(seller_at(provider))
     with later(minutes=11):
         yield
@@ -175,22 +175,22 @@ def nobody_works(provider: Simulator) -> Scenario:
         yield
 
 
-def in_doubt(provider: Simulator) -> Scenario:
-    provider.faults("issue-then-drop")
+def uncertain(provider: Simulator) -> Scenario:
+    provider.add_fault("issue-then-drop")
     invoice = cast.queued(seller_at(provider))
     send(invoice)
     with later(minutes=31):
         yield
-        send(invoice)  # asks, and finds it
+        send(invoice)  # looks it up and finds it
         yield
 
 
 def parked(provider: Simulator) -> Scenario:
-    provider.faults("out-of-quota")
+    provider.add_fault("out-of-quota")
     invoice = cast.queued(seller_at(provider))
     send(invoice)
     yield
-    provider.calm()
+    provider.clear_faults()
     with later(seconds=settings.PARK_SECONDS + 1):
         send(invoice)
         assert Invoice.objects.get().state == "ISSUED"
@@ -231,7 +231,7 @@ def drifting(provider: Simulator) -> Scenario:
 
 
 class Kafka:
-    """A consumer that is assigned nothing it has not read."""
+    """A consumer that has read everything that is assigned to it."""
 
     def assignment(self) -> list[TopicPartition]:
         return [TopicPartition(settings.KAFKA_MERCHANT_TOPIC, 0, 7)]
@@ -256,7 +256,7 @@ def no_consumer(provider: Simulator) -> Scenario:
 def poison(provider: Simulator) -> Scenario:
     following.apply_messages([Message(settings.KAFKA_MERCHANT_TOPIC, 0, 1, b"k", b"{")])
     yield
-    Quarantine.objects.update(value=None)  # as if a release had taught us to read it
+    Quarantine.objects.update(value=None)  # an empty message can be applied
     call_command("replay_quarantined", all=True, stdout=StringIO())
     yield
 
@@ -271,7 +271,7 @@ def forged(provider: Simulator) -> Scenario:
         yield
 
 
-def untold(provider: Simulator) -> Scenario:
+def late_delivery(provider: Simulator) -> Scenario:
     with receiving() as receiver:
         write_test_delivery(receiver.endpoint())
         with later(minutes=11):
@@ -293,7 +293,7 @@ def gone(provider: Simulator) -> Scenario:
 
 
 CAUSES: dict[str, Callable[[Simulator], Scenario]] = {
-    "HoadonDown": silent,
+    "HoadonDown": down,
     "IssuanceFailuresSpike": failures,
     "DeadLettersGrow": dead_letters,
     "TwoNumbersForOneDocument": two_numbers,
@@ -303,8 +303,8 @@ CAUSES: dict[str, Callable[[Simulator], Scenario]] = {
     "PaymentsNotApplied": refused_payment,
     "PaymentsParkedTooLong": no_account,
     "IssueLimitNear": near_the_limit,
-    "InvoicesStuck": nobody_works,
-    "UncertainTooLong": in_doubt,
+    "InvoicesStuck": no_worker,
+    "UncertainTooLong": uncertain,
     "AccountParked": parked,
     "CertificateExpiring": certificate,
     "NumbersRunningOut": few_numbers,
@@ -313,13 +313,13 @@ CAUSES: dict[str, Callable[[Simulator], Scenario]] = {
     "ConsumerSilent": no_consumer,
     "MessagesQuarantined": poison,
     "WebhooksRejected": forged,
-    "DeliveriesDelayed": untold,
+    "DeliveriesDelayed": late_delivery,
     "EndpointDisabled": gone,
 }
 
 
 def without_a_database() -> subprocess.CompletedProcess[str]:
-    """`alerts --once` of a process whose database is not there."""
+    """`alerts --once` in a process whose database does not exist."""
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "HOADON_ENV": "development"}
     command = [sys.executable, "-W", "ignore", "manage.py", "alerts", "--once"]
     return subprocess.run(command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, timeout=60)

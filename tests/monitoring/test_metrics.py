@@ -1,4 +1,4 @@
-"""/metrics: complete with no worker up, told from PostgreSQL, in Prometheus' own words."""
+"""/metrics: complete while no worker runs, read from PostgreSQL, in Prometheus' format."""
 
 import threading
 from datetime import timedelta
@@ -18,20 +18,20 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from tests import cast
 
-# What must be told, by the words of the issue: no panel and no alert may find nothing.
-WANTED = {
+# The required metrics and their labels.
+REQUIRED = {
     "accepted": "events_accepted_total{outcome,route}",
-    "opened": "opened_total{by}",
+    "opened": "invoices_opened_total{by}",
     "claimed": "claims_total{kind}",
-    "issued": "ended_total{state}",
-    "failed by reason": "failures_total{reason}",
-    "retries": "retries_total",
-    "uncertain": "doubts_total",
+    "issued": "invoices_ended_total{state}",
+    "failed by reason": "invoices_failures_total{reason}",
+    "retries": "issuance_retries_total",
+    "uncertain": "invoices_uncertain_total",
     "look-ups": "provider_calls_total{kind,outcome,provider}",
     "dead letters": "invoices_failed{reason}",
     "depth per partition and state": "invoices_open{partition,state}",
     "oldest age per partition and state": "invoices_oldest_seconds{partition,state}",
-    "paid → issued histogram": "time_to_issue_seconds_bucket{le}",
+    "paid → issued histogram": "invoices_time_to_issue_seconds_bucket{le}",
     "provider call latency": "provider_call_seconds_bucket{kind,le,provider}",
     "provider errors by class": "provider_calls_total{kind,outcome,provider}",
     "accounts parked": "accounts_parked{provider}",
@@ -48,53 +48,53 @@ WANTED = {
 
 
 @pytest.fixture(autouse=True)
-def nobody_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_cached_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "collector", metrics.MetricsCollector())
 
 
-def scrape(text: str) -> dict[str, dict[tuple[str, ...], float]]:
-    """Values by labels' values, by the name of the sample with its labels' names."""
-    found: dict[str, dict[tuple[str, ...], float]] = {}
+def parse_samples(text: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """Values by label values, by "name{label names}"."""
+    samples: dict[str, dict[tuple[str, ...], float]] = {}
     for family in parse(text):
         for sample in family.samples:
             names = f"{{{','.join(sorted(sample.labels))}}}" if sample.labels else ""
             key = sample.name.removeprefix("hoadon_") + names
-            found.setdefault(key, {})[tuple(value for _, value in sorted(sample.labels.items()))] = sample.value
-    return found
+            samples.setdefault(key, {})[tuple(value for _, value in sorted(sample.labels.items()))] = sample.value
+    return samples
 
 
-def told(client: Client) -> dict[str, dict[tuple[str, ...], float]]:
+def scrape(client: Client) -> dict[str, dict[tuple[str, ...], float]]:
     metrics.collector = metrics.MetricsCollector()
-    answer = client.get("/metrics")
-    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/plain")
-    return scrape(answer.content.decode())
+    response = client.get("/metrics")
+    assert response.status_code == 200 and response["Content-Type"].startswith("text/plain")
+    return parse_samples(response.content.decode())
 
 
 @pytest.mark.django_db
-def test_every_metric_is_told_of_an_empty_database_with_nothing_running(client: Client) -> None:
-    found = told(client)
-    assert [words for words, name in WANTED.items() if not found.get(name)] == []
-    assert found["up"] == {(): 1}
-    assert found["invoices_open{partition,state}"][("2", "QUEUED")] == 0
-    assert found["failures_total{reason}"][("exhausted",)] == 0
-    assert len(found["provider_calls_total{kind,outcome,provider}"]) == 10
+def test_every_metric_is_exported_for_an_empty_database_without_workers(client: Client) -> None:
+    samples = scrape(client)
+    assert [metric for metric, name in REQUIRED.items() if not samples.get(name)] == []
+    assert samples["up"] == {(): 1}
+    assert samples["invoices_open{partition,state}"][("2", "QUEUED")] == 0
+    assert samples["invoices_failures_total{reason}"][("exhausted",)] == 0
+    assert len(samples["provider_calls_total{kind,outcome,provider}"]) == 10
 
 
 @pytest.mark.django_db
-def test_labels_are_bounded_no_merchant_and_no_order_is_one(client: Client) -> None:
+def test_no_label_holds_a_merchant_an_order_or_an_unknown_type(client: Client) -> None:
     signed = cast.signed(cast.event("payment.madeUp" + "x" * 9, {"orderId": "order-1"}))
     assert client.post("/v1/api/webhooks/internal", **signed).status_code == 422
     cast.failed(orderId="order-1")
     text = client.get("/metrics").content.decode()
     assert "seller-" not in text and "order-" not in text and "madeUp" not in text
-    assert scrape(text)["webhooks_not_acted{status,type}"][("refused", "other")] == 1
+    assert parse_samples(text)["webhooks_not_applied{status,type}"][("refused", "other")] == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_flow_is_counted_where_it_happens(client: Client, provider: Any, quick: None) -> None:
+def test_invoices_are_counted_from_payment_to_number(client: Client, provider: Any, short_delays: None) -> None:
     seller = cast.seller(url=provider.url, claim_window=0)
-    provider.tenants([cast.tenant(seller)])
-    provider.faults("5xx-after-issue", count=1)
+    provider.add_tenants([cast.tenant(seller)])
+    provider.add_fault("5xx-after-issue", count=1)
     for _ in range(3):
         assert client.post(
             "/v1/api/webhooks/internal", **cast.signed(cast.event("payment.succeeded", cast.payment(seller)))
@@ -103,27 +103,27 @@ def test_a_flow_is_counted_where_it_happens(client: Client, provider: Any, quick
     while Invoice.objects.exclude(state=State.ISSUED).exists():
         for partition in range(3):
             issue_due(partition)
-    found = told(client)
-    calls = found["provider_calls_total{kind,outcome,provider}"]
-    assert found["events_accepted_total{outcome,route}"][("opened", "internal")] == 3
-    assert found["opened_total{by}"][("webhook:internal",)] == 3
-    assert found["webhook_rejects_total{reason,route}"][("signature", "merchant")] == 1
-    assert found["ended_total{state}"][("ISSUED",)] == 3
+    samples = scrape(client)
+    calls = samples["provider_calls_total{kind,outcome,provider}"]
+    assert samples["events_accepted_total{outcome,route}"][("opened", "internal")] == 3
+    assert samples["invoices_opened_total{by}"][("webhook:internal",)] == 3
+    assert samples["webhook_rejects_total{reason,route}"][("signature", "merchant")] == 1
+    assert samples["invoices_ended_total{state}"][("ISSUED",)] == 3
     assert (calls["send", "issued", "viettel"], calls["send", "uncertain", "viettel"]) == (2, 1)
-    assert calls["look_up", "found", "viettel"] == found["doubts_total"][()] == 1
-    sends = found["provider_call_seconds_bucket{kind,le,provider}"]
-    assert sends["send", "+Inf", "viettel"] == 3 == found["time_to_issue_seconds_count"][()]
-    waits = [value for (le,), value in found["time_to_issue_seconds_bucket{le}"].items()]
+    assert calls["look_up", "found", "viettel"] == samples["invoices_uncertain_total"][()] == 1
+    sends = samples["provider_call_seconds_bucket{kind,le,provider}"]
+    assert sends["send", "+Inf", "viettel"] == 3 == samples["invoices_time_to_issue_seconds_count"][()]
+    waits = [value for (le,), value in samples["invoices_time_to_issue_seconds_bucket{le}"].items()]
     assert waits == sorted(waits) and waits[-1] == 3
 
 
 @pytest.mark.django_db
-def test_a_scrape_costs_the_same_whatever_there_is(client: Client) -> None:
+def test_the_number_of_queries_of_a_scrape_does_not_depend_on_the_rows(client: Client) -> None:
     counts = []
     for _ in range(2):
-        with CaptureQueriesContext(connection) as seen:
-            told(client)
-        counts.append(len(seen))
+        with CaptureQueriesContext(connection) as captured:
+            scrape(client)
+        counts.append(len(captured))
         for _ in range(3):
             cast.issued()
             cast.failed()
@@ -132,7 +132,7 @@ def test_a_scrape_costs_the_same_whatever_there_is(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_folding_changes_no_total_and_what_was_forgotten_still_counts(client: Client) -> None:
+def test_folding_changes_no_total_and_pruned_slots_stay_counted(client: Client) -> None:
     start = counters.slot_start(clock.now())
     for ago in (9 * 24 * 60, 60, 20, 0):
         with clock.frozen(start - timedelta(minutes=ago)):
@@ -142,7 +142,7 @@ def test_folding_changes_no_total_and_what_was_forgotten_still_counts(client: Cl
     for _ in range(2):
         counters.fold()
         assert counters.totals() == before
-    assert CounterTotal.objects.get(name="x", label="a").count == 3, "the youngest slots may still be added to"
+    assert CounterTotal.objects.get(name="x", label="a").count == 3, "the newest slots may still change"
     assert counters.prune() == 2 and counters.totals() == before
     counters.count({("x", "a"): 1})
     with clock.frozen(start + timedelta(minutes=30)):
@@ -152,7 +152,7 @@ def test_folding_changes_no_total_and_what_was_forgotten_still_counts(client: Cl
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_who_fold_at_once_count_nothing_twice() -> None:
+def test_two_folds_at_once_count_nothing_twice() -> None:
     with clock.frozen(clock.now() - timedelta(hours=1)):
         counters.count({("x", str(at)): 1 for at in range(50)})
     before, barrier = counters.totals(), threading.Barrier(4)
@@ -171,7 +171,7 @@ def test_two_who_fold_at_once_count_nothing_twice() -> None:
 
 
 @pytest.mark.django_db
-def test_it_is_told_to_whoever_holds_the_token_where_there_is_one(client: Client, settings: Any) -> None:
+def test_a_configured_token_is_required(client: Client, settings: Any) -> None:
     settings.METRICS_TOKEN = "s3cret"
     assert client.get("/metrics").status_code == 401
     assert client.get("/metrics", headers={"Authorization": "Bearer s3creT"}).status_code == 401
@@ -179,10 +179,10 @@ def test_it_is_told_to_whoever_holds_the_token_where_there_is_one(client: Client
 
 
 @pytest.mark.django_db
-def test_a_statement_that_takes_too_long_is_given_up_and_said(client: Client, settings: Any, monkeypatch: Any) -> None:
+def test_a_slow_statement_is_cancelled_and_reported(client: Client, settings: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("merchants.metrics.counters", slow, raising=False)
     monkeypatch.setattr(metrics, "STATEMENT_TIMEOUT", 50)
-    assert told(client) == {"up": {(): 0}}
+    assert scrape(client) == {"up": {(): 0}}
 
 
 def slow(totals: metrics.Totals) -> list[Any]:
