@@ -5,20 +5,20 @@ from typing import Any
 
 from django.urls import reverse
 
-from config.console.history import differences, who
+from config.console.history import actor_of, differences
 from config.console.timeline import MAX_ENTRIES, TimelineContext, TimelineEntry, gap_entry
 from merchants.models import Merchant, MerchantChange, ProviderAccount, TaxInfo
 
 
 def entries(context: TimelineContext) -> list[TimelineEntry]:
     parts: list[TimelineEntry] = []
-    if context.may("merchants.view_merchant"):
+    if context.has_perm("merchants.view_merchant"):
         parts += edit_entries(Merchant, context, "The merchant", id=context.merchant_id)
-    if context.may("merchants.view_taxinfo"):
+    if context.has_perm("merchants.view_taxinfo"):
         parts += edit_entries(TaxInfo, context, "The seller's tax data", merchant_id=context.merchant_id)
-    if context.may("merchants.view_provideraccount"):
+    if context.has_perm("merchants.view_provideraccount"):
         parts += edit_entries(ProviderAccount, context, "The provider account", id=context.account_id)
-    if context.may("merchants.view_merchantchange"):
+    if context.has_perm("merchants.view_merchantchange"):
         parts += _change_entries(context)
     return parts
 
@@ -48,7 +48,7 @@ def _edit_entries(newest_first: list[Any], context: TimelineContext, what: str) 
             kind="edit",
             sentence=f"{what} {verb}",
             why=version.history_change_reason or "",
-            actor=who(version),
+            actor=actor_of(version),
             details={change.field: f"{change.old} → {change.new}" for change in changed},
         )
 

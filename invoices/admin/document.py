@@ -28,7 +28,7 @@ class Printout:
 def printout(invoice: Invoice, *, sees_buyer: bool) -> Printout:
     frozen = bool(invoice.document)
     try:
-        document = documents.read(invoice.document or documents.render(invoice))
+        document = documents.parse_document(invoice.document or documents.render_document(invoice))
     except (LookupError, ValueError, TypeError) as error:  # no legal rules for the day, or an incomplete bill
         return Printout(document=None, is_frozen=frozen, problem=f"The document cannot be rendered: {error}")
     return Printout(document=_for_reader(document, sees_buyer=sees_buyer), is_frozen=frozen)
@@ -38,7 +38,7 @@ def printout_of_attempt(attempt: InvoiceIssuance, *, sees_buyer: bool) -> Printo
     """What an attempt sent, whatever happened to its invoice since."""
     if not (text := attempt.document):
         return Printout(document=None, is_frozen=True, problem="Only the hash of what it sent is known.")
-    return Printout(document=_for_reader(documents.read(text), sees_buyer=sees_buyer), is_frozen=True)
+    return Printout(document=_for_reader(documents.parse_document(text), sees_buyer=sees_buyer), is_frozen=True)
 
 
 def _for_reader(document: Document, *, sees_buyer: bool) -> Document:
@@ -60,7 +60,7 @@ def render_payload_comparison(before: Invoice, after: Invoice) -> SafeString:
     """The document of the last attempt and that of the next, field by field. Their hashes say whether they differ."""
     sends = before.issuances.exclude(document_sha256="")
     attempt = sends.order_by("-id").only("invoice", "attempt", "taken_at", "document_sha256").first()
-    text, sent = after.document or documents.render(after), attempt.document if attempt else ""
+    text, sent = after.document or documents.render_document(after), attempt.document if attempt else ""
     context: dict[str, Any] = {
         "left": "last sent" if sent else "",
         "right": "to be sent",
@@ -75,5 +75,5 @@ def render_payload_comparison(before: Invoice, after: Invoice) -> SafeString:
 
 def _fields(text: str) -> dict[str, Any]:
     """A document's fields in the order of its class; the canonical text has them in alphabetical order."""
-    document = documents.read(text)
+    document = documents.parse_document(text)
     return dataclasses.asdict(document) | {"issue_date": document.issue_date.isoformat()}

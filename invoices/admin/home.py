@@ -58,7 +58,7 @@ class VatChange(NamedTuple):
 TILES = {
     "Needs attention": [
         TileSpec("invoices_failed", "Dead letters", alarm=1),
-        TileSpec("webhooks_not_acted", "Refused payments", alarm=1, labels=("refused", "payment.succeeded")),
+        TileSpec("webhooks_not_applied", "Refused payments", alarm=1, labels=("refused", "payment.succeeded")),
         TileSpec("payments_parked", "Parked payments", warn=1),
         TileSpec("accounts_parked", "Parked accounts", alarm=1),
         TileSpec("issue_limit_near", "Near the issue limit", alarm=1),
@@ -72,7 +72,7 @@ TILES = {
         TileSpec("deliveries_dead", "Dead deliveries", warn=1),
         TileSpec("endpoints_disabled", "Endpoints disabled", warn=1),
         TileSpec("webhooks_rejected", "Webhooks rejected, 1 h", warn=1),
-        TileSpec("webhooks_not_acted", "Events that failed", warn=1, labels=("failed",)),
+        TileSpec("webhooks_not_applied", "Events that failed", warn=1, labels=("failed",)),
     ],
     "Upkeep": [
         TileSpec("tax_drift", "Tax drift", warn=1),

@@ -10,7 +10,7 @@ from config.base import clock
 from invoices.models import Invoice, InvoiceFile
 from invoices.opening.claim_window import expire_claims
 from invoices.opening.conclude import apply_facts
-from invoices.opening.facts import refund
+from invoices.opening.facts import parse_refund
 from invoices.operations.claim import claim
 from tests import cast
 
@@ -67,7 +67,7 @@ def partly_refunded() -> Invoice:
     """The provider refused the buyer, and then part of the payment was refunded."""
     sale = cast.payment(cast.seller())
     invoice = cast.refused(**sale)
-    apply_facts(refund(cast.refund(sale, amount=1000, full=False)), actor="test")
+    apply_facts(parse_refund(cast.refund(sale, amount=1000, full=False)), actor="test")
     return reload_invoice(invoice)
 
 

@@ -15,7 +15,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from claims.communes import suggest_communes
-from claims.masking import masked
+from claims.masking import mask_buyer
 from config.base import clock
 from config.models import Configuration
 from invoices.lifecycle import State
@@ -262,7 +262,7 @@ def test_editing_unmasks_nothing_once_the_invoice_is_taken(client: Client) -> No
 
 def test_a_person_is_masked_more_than_a_company() -> None:
     full = cast.PERSON | {"personalId": "001203001234", "email": "mai@example.com"}
-    assert masked(full) == {
+    assert mask_buyer(full) == {
         "kind": "individual",
         "name": "N. T. Mai",
         "address": "•••, phường Bến Thành",

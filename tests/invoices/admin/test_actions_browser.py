@@ -1,4 +1,4 @@
-"""Every button pressed in Chromium as each group, also those that must not be there."""
+"""Every action button in Chromium, as each group, including the buttons that must be absent."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ from tests.invoices.provider_records import seller_at
 pytestmark = needs_chromium
 
 
-def name_of(page: Any, act: Any) -> tuple[str, str]:
-    return page.opts.object_name, act.name
+def name_of(page: Any, action: Any) -> tuple[str, str]:
+    return page.opts.object_name, action.name
 
 
-def test_each_act_is_known_here() -> None:
-    assert {name_of(page, act) for page, act in every_action()} == set(ALLOWED_GROUPS)
+def test_every_action_is_covered() -> None:
+    assert {name_of(page, action) for page, action in every_action()} == set(ALLOWED_GROUPS)
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_group_has_its_buttons_and_no_other(browser: Any, live_server: Any, provider: Simulator, group: str) -> None:
+def test_a_group_has_exactly_its_buttons(browser: Any, live_server: Any, provider: Simulator, group: str) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     with signed_in(browser, live_server.url, member_of(group)) as desk:
         for key, row in rows(provider).items():
@@ -38,17 +38,21 @@ def test_a_group_has_its_buttons_and_no_other(browser: Any, live_server: Any, pr
 
 def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
     page = f"admin:{row._meta.app_label}_{row._meta.model_name}"
-    acts = {act.name: act for of, act in every_action() if of.opts.object_name == key[0]}
-    act, url = acts[key[1]], reverse(f"{page}_action", args=[key[1]]) + f"?row={row.pk}"
-    answer = desk.goto(reverse(f"{page}_change", args=[row.pk]))
-    if answer and answer.status == 200:
-        shown = [text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.operator-actions li").all_inner_texts()]
-        assert sorted(shown) == sorted(acts[name].label for name in acts if group in ALLOWED_GROUPS[key[0], name]), key
+    actions = {action.name: action for admin, action in every_action() if admin.opts.object_name == key[0]}
+    action, url = actions[key[1]], reverse(f"{page}_action", args=[key[1]]) + f"?row={row.pk}"
+    response = desk.goto(reverse(f"{page}_change", args=[row.pk]))
+    if response and response.status == 200:
+        shown = [
+            text.split("\n")[0].removesuffix(" …") for text in desk.locator("ul.operator-actions li").all_inner_texts()
+        ]
+        assert sorted(shown) == sorted(
+            actions[name].label for name in actions if group in ALLOWED_GROUPS[key[0], name]
+        ), key
     if group not in ALLOWED_GROUPS[key]:
         assert desk.request.get(live(desk, url)).status == 403, key
         assert desk.request.post(live(desk, url)).status == 403, key
         return
-    desk.locator("ul.operator-actions").get_by_role("link", name=f"{act.label} …", exact=True).click()
+    desk.locator("ul.operator-actions").get_by_role("link", name=f"{action.label} …", exact=True).click()
     if key[1] == "amend":
         desk.get_by_label("Name", exact=True).fill("Công ty TNHH Hoa Sen Hồng")
     desk.get_by_label("Reason").fill("the buyer called")
@@ -56,7 +60,7 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
         desk.get_by_role("button", name="Show what will happen").click()
     expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()
     assert_no_overflow(desk, *SCREENS)
-    desk.get_by_role("button", name=act.label, exact=True).click()
+    desk.get_by_role("button", name=action.label, exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()
 
 
@@ -64,7 +68,7 @@ def live(desk: Page, url: str) -> str:
     return desk.url.split("/admin/")[0] + url
 
 
-def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
+def test_a_dead_letter_is_replayed_from_the_home_page_until_it_has_a_number(
     browser: Any, live_server: Any, provider: Simulator
 ) -> None:
     call_command("loaddata", "permissions", verbosity=0)
@@ -83,28 +87,28 @@ def test_a_dead_letter_is_followed_from_the_first_page_to_its_number(
         expect(desk.locator("main")).to_contain_text(Invoice.objects.get(pk=invoice.pk).legal_number)
 
 
-def test_a_whole_filtered_list_is_replayed_by_pressing_buttons(browser: Any, live_server: Any) -> None:
+def test_a_whole_filtered_list_is_replayed(browser: Any, live_server: Any) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     dead_letters(60)  # more than a page
     with signed_in(browser, live_server.url, member_of("operator")) as desk:
         desk.goto("/admin/invoices/invoice/?state__exact=FAILED")
         desk.locator("#action-toggle").check()
         desk.get_by_text("Select all 60 invoices").click()
-        desk.locator("select[name=action]").select_option(label="Replay all of them …")
+        desk.locator("select[name=action]").select_option(label="Replay selected invoices …")
         desk.get_by_role("button", name="Go").click()
-        expect(desk.get_by_role("heading", name="Dry run: nothing is done yet")).to_be_visible()
+        expect(desk.get_by_role("heading", name="Dry run: nothing has changed yet")).to_be_visible()
         assert_no_overflow(desk, *SCREENS)
         while bulk_worker.advance_runs():
             pass
-        expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page looks again by itself
+        expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()  # the page refreshes automatically
         desk.get_by_label("Reason").fill("the provider is back")
         assert_no_overflow(desk, *SCREENS)
         desk.get_by_role("button", name="Replay 30").click()
-        expect(desk.get_by_role("button", name="Stop here")).to_be_visible()
+        expect(desk.get_by_role("button", name="Stop run")).to_be_visible()
         assert_no_overflow(desk, *SCREENS)
         while bulk_worker.advance_runs():
             pass
-        expect(desk.get_by_text("It ended")).to_be_visible()
-        expect(desk.get_by_role("button", name="Stop here")).to_have_count(0)
+        expect(desk.get_by_text("Ended 20")).to_be_visible()
+        expect(desk.get_by_role("button", name="Stop run")).to_have_count(0)
         assert_no_overflow(desk, *SCREENS)
     assert Invoice.objects.filter(state=State.QUEUED).count() == 30

@@ -1,4 +1,4 @@
-"""The console's home page: calm where all is well, and one look tells where it is not."""
+"""The console's home page: all clear, or what needs attention."""
 
 import re
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.base import clock
-from config.models import Tally
+from config.models import CounterSlot
 from config.monitoring import counters
 from invoices.admin import charts
 from invoices.counters import bucket
@@ -26,42 +26,42 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def desk(client: Client) -> Client:
-    Tally.objects.all().delete()  # what requests of other tests have left
+    CounterSlot.objects.all().delete()  # of requests in other tests
     client.force_login(User.objects.create_superuser("root", password="x"))
     return client
 
 
 def home(client: Client) -> Any:
-    answer = client.get("/admin/")
-    assert answer.status_code == 200
-    return answer
+    response = client.get("/admin/")
+    assert response.status_code == 200
+    return response
 
 
-def text(answer: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+def page_text(response: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
 
 
-def test_a_healthy_desk_is_calm(desk: Client) -> None:
+def test_without_problems_the_page_is_all_clear(desk: Client) -> None:
     cast.issued()
     cast.waiting()
-    answer = home(desk)
-    assert answer.context["odd"] == []
-    assert "All calm" in text(answer) and 'class="verdict calm"' in answer.content.decode()
+    response = home(desk)
+    assert response.context["alerting"] == []
+    assert "All clear" in page_text(response) and 'class="summary clear"' in response.content.decode()
 
 
-def test_a_sick_one_says_at_once_where(desk: Client) -> None:
+def test_problems_are_listed_first(desk: Client) -> None:
     cast.failed(failure="conflict")
     late = cast.queued(orderId="order-2")  # partition 1
     Invoice.objects.filter(pk=late.pk).update(not_before=clock.now() - timedelta(minutes=7))
     account = cast.seller().accounts.get()
     ProviderAccount.objects.filter(pk=account.pk).update(parked_until=clock.now() + timedelta(minutes=5))
-    answer = home(desk)
-    assert [one.title for one in answer.context["odd"] if one.tone == "alarm"] == [
+    response = home(desk)
+    assert [tile.title for tile in response.context["alerting"] if tile.level == "alarm"] == [
         "Dead letters",
         "Parked accounts",
         "Partition 1 QUEUED, 7 min late",
     ]
-    assert "state__exact=FAILED&amp;failure__exact=conflict" in answer.content.decode()
+    assert "state__exact=FAILED&amp;failure__exact=conflict" in response.content.decode()
 
 
 def test_every_link_of_the_page_opens(desk: Client) -> None:
@@ -72,89 +72,91 @@ def test_every_link_of_the_page_opens(desk: Client) -> None:
         assert desk.get(link.replace("&amp;", "&"), follow=True).status_code == 200, link
 
 
-def test_a_tile_of_several_types_leads_to_all_that_it_counts(desk: Client) -> None:
+def test_a_tile_of_several_types_links_to_all_that_it_counts(desk: Client) -> None:
     for at, kind in enumerate(("payment.succeeded", "order.refunded", "new.thing")):
         event = {"route": "internal", "webhook_id": f"m-{at}", "type": kind, "answer_status": 202, "answer": {}}
         WebhookEvent.objects.create(**event, status="failed")
     WebhookEvent.objects.create(**event | {"webhook_id": "m"}, status="refused")
-    told = home(desk)
-    tile = next(one for one in told.context["groups"]["Buyers and merchants"] if one.title == "Events that failed")
+    response = home(desk)
+    tile = next(t for t in response.context["groups"]["Buyers and merchants"] if t.title == "Events that failed")
     assert (tile.text, len(tile.parts)) == ("3", 3)
     for count, link in ((3, tile.link), *((1, link) for _, _, link in tile.parts)):
         assert desk.get(link).context["cl"].result_count == count, link
-    issued = told.context["measured"]
-    assert f'<a href="{issued}">median' in told.content.decode()
+    issued = response.context["issued_today_link"]
+    assert f'<a href="{issued}">median' in response.content.decode()
 
 
-def test_the_day_is_drawn_half_hour_by_half_hour(desk: Client) -> None:
+def test_the_day_is_charted_by_half_hours(desk: Client) -> None:
     for hour, minute in ((9, 2), (9, 29), (9, 30)):
         with clock.frozen(datetime(2026, 11, 23, hour, minute, tzinfo=clock.VIETNAM)):
-            counters.add({("ISSUED", str(bucket(90))): 40, ("FAILED", "late"): 2})
+            counters.count({("ISSUED", str(bucket(90))): 40, ("FAILED", "late"): 2})
     with clock.frozen(datetime(2026, 11, 23, 12, tzinfo=clock.VIETNAM)):
-        answer = home(desk)
-    assert [bar.told for bar in answer.context["day"].bars] == [
+        response = home(desk)
+    assert [bar.label for bar in response.context["day"].bars] == [
         "09:00–09:30: 80 issued, 4 failed",
         "09:30–10:00: 40 issued, 2 failed",
     ]
-    first = answer.context["day"].bars[0].blocks
+    first = response.context["day"].bars[0].blocks
     assert first[0].kind == "issued" and first[0].x == pytest.approx(9 / 24 * charts.WIDTH, abs=2)
-    assert first[0].y + first[0].height == charts.HEIGHT and first[1].y < first[0].y, "failures stand on top"
-    assert answer.context["p50"] == "76 s", "in the middle of the bucket from 64 to 91"
+    assert first[0].y + first[0].height == charts.HEIGHT and first[1].y < first[0].y, "failures are on top"
+    assert response.context["p50"] == "76 s", "in the middle of the bucket from 64 to 91"
 
 
-def test_without_a_single_invoice_the_page_is_drawn_all_the_same(desk: Client) -> None:
-    assert "Today by outcome" in text(home(desk))
+def test_the_page_works_without_invoices(desk: Client) -> None:
+    assert "Today by outcome" in page_text(home(desk))
 
 
-def test_numbers_lead_only_where_the_reader_may_go(client: Client) -> None:
+def test_numbers_link_only_to_lists_that_the_reader_may_open(client: Client) -> None:
     call_command("loaddata", "permissions", verbosity=0)
     user = User.objects.create_user("ann", password="x", is_staff=True)
     user.groups.add(Group.objects.get(name="finance"))
     client.force_login(user)
-    told = home(client).content.decode()
-    assert "/admin/invoices/invoice/?" in told and "/admin/merchants/" not in told
-    assert "Parked accounts" in told
+    page = home(client).content.decode()
+    assert "/admin/invoices/invoice/?" in page and "/admin/merchants/" not in page
+    assert "Parked accounts" in page
 
 
-def test_the_navigation_is_grouped_by_what_operators_do(desk: Client) -> None:
-    told = text(home(desk))
-    order = [told.index(f" {name} ") for name in ("Sales", "Merchants", "Webhook events", "Running it", "Partitions")]
-    assert order == sorted(order) and "Webhook deliveries" in told and " More " not in told
+def test_the_navigation_is_grouped(desk: Client) -> None:
+    page = page_text(home(desk))
+    order = [
+        page.index(f" {name} ") for name in ("Sales", "Merchants", "Webhook events", "Administration", "Partitions")
+    ]
+    assert order == sorted(order) and "Webhook deliveries" in page and " More " not in page
 
 
 def test_the_console_is_english_whatever_the_browser_prefers(desk: Client) -> None:
-    answer = desk.get("/admin/", headers={"accept-language": "vi"})
-    assert "Users" in text(answer)
-    assert 'lang="en' in answer.content.decode()
+    response = desk.get("/admin/", headers={"accept-language": "vi"})
+    assert "Users" in page_text(response)
+    assert 'lang="en' in response.content.decode()
 
 
-def test_the_page_costs_as_many_queries_for_one_invoice_as_for_many(desk: Client) -> None:
-    def asked() -> int:
+def test_the_page_needs_as_many_queries_for_one_invoice_as_for_many(desk: Client) -> None:
+    def count_queries() -> int:
         with CaptureQueriesContext(connection) as seen:
             home(desk)
         return len(seen)
 
     home(desk)
-    few = asked()
+    few = count_queries()
     for _ in range(4):
         cast.failed(), cast.issued(cast.seller()), cast.queued(), cast.waiting()
-    assert asked() == few <= 31
+    assert count_queries() == few <= 31
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0.4, "0.4 s"), (59, "59 s"), (300, "5 min"), (5400, "90 min"), (7200, "2.0 h"), (864000, "10 days")],
 )
-def test_durations_are_told_as_people_say_them(seconds: float, said: str) -> None:
-    assert charts.span(seconds) == said
+def test_durations_are_formatted_in_suitable_units(seconds: float, text: str) -> None:
+    assert charts.format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(0, "0"), (999, "999"), (1250, "1,250"), (4000, "4k"), (63211, "63.2k"), (2_000_000, "2M")]
+    ("number", "text"), [(0, "0"), (999, "999"), (1250, "1,250"), (4000, "4k"), (63211, "63.2k"), (2_000_000, "2M")]
 )
-def test_large_numbers_are_told_shortly(number: int, said: str) -> None:
-    assert charts.short(number) == said
+def test_large_numbers_are_abbreviated(number: int, text: str) -> None:
+    assert charts.abbreviate(number) == text
 
 
-def test_an_axis_ends_on_a_round_number() -> None:
-    assert [charts.nice(n) for n in (0, 3, 11, 47, 99, 6200)] == [2, 4, 20, 60, 100, 8000]
+def test_an_axis_ends_at_a_round_number() -> None:
+    assert [charts.round_up(n) for n in (0, 3, 11, 47, 99, 6200)] == [2, 4, 20, 60, 100, 8000]

@@ -1,4 +1,4 @@
-"""The console in Chromium: it keeps nobody out, fits desks' screens, and figures lead to what they count."""
+"""The console in Chromium: accessible, fits the screens, and numbers link to their rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
     }
 
 
-def test_axe_finds_nothing_serious_by_day_or_by_night(desk: Page) -> None:
+def test_axe_finds_no_serious_violation_in_light_or_dark(desk: Page) -> None:
     for address in pages().values():
         assert_accessible(desk, address)
 
@@ -45,16 +45,16 @@ def test_pages_fit_from_a_tablet_to_a_wide_screen(desk: Page) -> None:
             assert desk.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
 
 
-def test_the_way_from_a_figure_to_its_invoices_is_one_click(desk: Page) -> None:
+def test_a_number_links_to_its_invoices(desk: Page) -> None:
     failed, _ = cast.failed(failure="conflict"), cast.failed(failure="late")
     desk.goto("/admin/")
-    desk.get_by_role("region", name="Needs a hand").get_by_role("link", name="conflict 1").click()
+    desk.get_by_role("region", name="Needs attention").get_by_role("link", name="conflict 1").click()
     expect(desk.locator("#result_list tbody tr")).to_have_count(1)
     desk.get_by_role("link", name=failed.order_id).click()
     expect(desk.get_by_role("heading", level=1)).to_contain_text(failed.order_id)
 
 
-def test_the_head_of_a_long_list_stays_in_sight(desk: Page) -> None:
+def test_the_header_of_a_long_list_stays_visible(desk: Page) -> None:
     merchant = cast.seller()
     for _ in range(40):
         cast.waiting(merchant)
