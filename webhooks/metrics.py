@@ -72,17 +72,12 @@ def _events_url(kind: str, **filters: str) -> str:
 
 
 def _outbound_gauges() -> Iterable[Gauge]:
-    pending, oldest = (
-        WebhookDelivery.objects.filter(UNDELIVERED).aggregate(n=Count("pk"), at=Min("not_before")).values()
-    )
+    undelivered = WebhookDelivery.objects.filter(UNDELIVERED)
+    pending, oldest = undelivered.aggregate(n=Count("pk"), at=Min("not_before")).values()
     late = max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0
     link = changelist_url("webhooks_webhookdelivery", worklist="send")
-    yield scalar_gauge(
-        "deliveries_pending", "Deliveries that are pending, to enabled endpoints.", pending, pending_link
-    )
-    yield scalar_gauge(
-        "deliveries_oldest_seconds", "Seconds by which the oldest pending delivery is late.", late, pending_link
-    )
+    yield scalar_gauge("deliveries_pending", "Deliveries that are pending, to enabled endpoints.", pending, link)
+    yield scalar_gauge("deliveries_oldest_seconds", "Seconds by which the oldest pending delivery is late.", late, link)
     dead = fetch_rows(DEAD, {"most": MAX_DEAD})[0][0]
     yield scalar_gauge(
         "deliveries_dead",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from config.base.discovery import offered
+from config.base.discovery import app_parts
 
 
 class Message(NamedTuple):
@@ -33,5 +33,5 @@ def readers() -> dict[str, Reader]:
 
     Each app offers its own in `streams.py`. Topics that are not configured are left out.
     """
-    offers = [streams() for streams in offered("streams", "streams")]
+    offers = [streams() for streams in app_parts("streams", "streams")]
     return {topic: reader for offer in offers for topic, reader in offer.items() if topic}

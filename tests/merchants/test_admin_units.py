@@ -29,7 +29,7 @@ def test_codes_are_unique_and_of_their_levels_length(rows):
         assert re.fullmatch(r"\d{2}" if row["fields"]["level"] == "province" else r"\d{5}", row["pk"])
 
 
-def test_each_commune_has_a_province_that_stands_before_it(rows):
+def test_each_commune_comes_after_its_province(rows):
     seen = set()
     for row in rows:
         if row["fields"]["level"] == "province":
@@ -53,18 +53,18 @@ def test_the_search_text_is_found_without_accents(rows):
     assert all(re.fullmatch(r"[a-z0-9 '.-]+", row["fields"]["search"]) for row in rows)
 
 
-def test_the_changes_of_april_2026_are_in(rows):
+def test_the_changes_of_april_2026_are_included(rows):
     by_code = {row["pk"]: row["fields"] for row in rows}
     assert by_code["75"]["full_name"] == "Thành phố Đồng Nai"
     assert by_code["26368"]["full_name"] == "Phường Long Thành"
 
 
-def test_one_row_stands_on_one_line():
+def test_each_row_is_on_one_line():
     text = (ROOT / "fixtures" / "admin_units.json").read_text(encoding="utf-8")
     assert len(text.splitlines()) == 34 + 3321 + 2
 
 
-def test_the_fixture_equals_the_reference_dataset_but_for_its_known_misprint(rows):
+def test_the_fixture_equals_the_reference_dataset_except_for_its_misprint(rows):
     if not REFERENCE.exists():
         pytest.skip(f"no reference dataset at {os.path.relpath(REFERENCE, ROOT)}: it is not part of this repository")
     spec = importlib.util.spec_from_file_location("make_admin_units", ROOT / "fixtures" / "make_admin_units.py")

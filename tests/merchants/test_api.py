@@ -10,7 +10,7 @@ from merchants.models import Merchant, TaxInfo
 from tests import cast
 from tests.api.client import ApiClient, problem
 
-pytestmark = pytest.row_version.django_db
+pytestmark = pytest.mark.django_db
 
 TAX = {
     "taxCode": "0100 109 106",
@@ -22,22 +22,22 @@ TAX = {
 
 def test_a_merchant_is_added_read_and_changed() -> None:
     caller = ApiClient(sub="thu")
-    told = caller.call("post", "merchants", {"merchantId": "m/1 é", "name": "Sương Mai", "claimWindow": 60})
-    assert told.status_code == 201
-    assert told.json() | {"createdAt": "", "updatedAt": ""} == {
+    created = caller.call("post", "merchants", {"merchantId": "m/1 é", "name": "Sương Mai", "claimWindow": 60})
+    assert created.status_code == 201
+    assert created.json() | {"createdAt": "", "updatedAt": ""} == {
         "merchantId": "m/1 é", "name": "Sương Mai", "isActive": True, "claimWindow": 60, "unclaimed": "consumer",
         "consumerFallback": True, "mailsBuyer": True, "createdAt": "", "updatedAt": "",
     }  # fmt: skip
-    plain = caller.call("post", "merchants", {"merchantId": "m-1", "name": "Sương Mai"}).json()
-    assert caller.call("get", "merchants/m-1").json() == plain
+    default = caller.call("post", "merchants", {"merchantId": "m-1", "name": "Sương Mai"}).json()
+    assert caller.call("get", "merchants/m-1").json() == default
     changed = caller.call("patch", "merchants/m-1", {"unclaimed": "lapse"}).json()
     assert (changed["unclaimed"], changed["claimWindow"], changed["name"]) == ("lapse", 120, "Sương Mai")
-    assert [told["merchantId"] for told in caller.call("get", "merchants").json()["items"]] == ["m-1", "m/1 é"]
+    assert [item["merchantId"] for item in caller.call("get", "merchants").json()["items"]] == ["m-1", "m/1 é"]
     history = Merchant.objects.get(code="m-1").history.first()
     assert (history.history_change_reason, history.history_user) == ("api:thu", None)
 
 
-def test_a_code_is_a_merchants_for_ever() -> None:
+def test_a_code_is_never_used_again() -> None:
     cast.seller("m-1").delete()
     caller = ApiClient()
     assert problem(caller.call("post", "merchants", {"merchantId": "m-1", "name": "A"})) == (409, "exists")
@@ -45,7 +45,7 @@ def test_a_code_is_a_merchants_for_ever() -> None:
     assert problem(caller.call("get", "merchants/m-1/tax-info")) == (404, "not_found")
 
 
-@pytest.row_version.parametrize(
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"claimWindow": 121}, "claimWindow"),
@@ -57,7 +57,7 @@ def test_a_code_is_a_merchants_for_ever() -> None:
         ({"nmae": "A"}, "nmae"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_refused(change: dict[str, Any], field: str) -> None:
+def test_an_invalid_change_is_refused(change: dict[str, Any], field: str) -> None:
     answer = ApiClient().call("patch", f"merchants/{cast.seller().code}", change)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
@@ -75,10 +75,10 @@ def test_tax_info_is_put_twice_and_normalised() -> None:
     assert TaxInfo.objects.get(merchant=merchant).form == "2"
 
 
-@pytest.row_version.parametrize(
+@pytest.mark.parametrize(
     "change", [{"taxCode": "0100109107"}, {"taxCode": ""}, {"communeCode": "99999"}, {"method": "both"}, {"email": "a"}]
 )
-def test_tax_info_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+def test_invalid_tax_info_is_refused(change: dict[str, Any]) -> None:
     answer = ApiClient().call("put", f"merchants/{cast.seller().code}/tax-info", TAX | change)
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == list(change)
 
@@ -122,7 +122,7 @@ def test_a_secret_setting_is_written_and_never_shown() -> None:
     assert problem(caller.call("patch", "configurations/smtp.password", {"isSecret": False}))[0] == 422
 
 
-def test_an_open_setting_is_shown() -> None:
+def test_a_setting_that_is_not_secret_is_shown() -> None:
     caller = ApiClient()
     caller.call("post", "configurations", {"key": "banner", "value": " hello "})
     assert caller.call("get", "configurations/banner").json()["value"] == " hello "

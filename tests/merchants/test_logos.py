@@ -1,4 +1,4 @@
-"""A merchant's logo: what is taken, what is kept of it, and who changed it when."""
+"""A merchant's logo: which files are accepted, what is stored, and its history."""
 
 import io
 from typing import Any
@@ -23,32 +23,32 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (600, 300), **more: Any) 
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_is_drawn_anew_small_and_without_anything_else_of_the_file(kind: str) -> None:
+def test_only_the_image_of_a_file_is_stored_and_it_is_small(kind: str) -> None:
     exif = Image.Exif()
     exif[0x010E] = "taken at home"
     upload = picture(kind, exif=exif) + b"<script>alert(1)</script>"
-    kept = logos.draw(upload)
-    assert len(kept) <= logos.KEPT
-    assert b"taken at home" in upload and b"taken at home" not in kept and b"<script>" not in kept
-    with Image.open(io.BytesIO(kept)) as image:
+    stored = logos.make_logo(upload)
+    assert len(stored) <= logos.MAX_STORED
+    assert b"taken at home" in upload and b"taken at home" not in stored and b"<script>" not in stored
+    with Image.open(io.BytesIO(stored)) as image:
         assert (image.format, image.size) == ("WEBP", (224, 112))
 
 
 @pytest.mark.parametrize(
     ("upload", "why"),
     [
-        (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', "no picture that can be read"),
-        (picture("GIF"), "no picture that can be read"),
-        (picture()[:2000], "no picture that can be read"),
-        (b"", "no picture that can be read"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', "not a readable image"),
+        (picture("GIF"), "not a readable image"),
+        (picture()[:2000], "not a readable image"),
+        (b"", "not a readable image"),
         (picture(size=(20, 300)), "20 by 300 pixels; each side must have 48 to 4000"),
         (picture("JPEG", size=(4001, 60)), "4001 by 60 pixels"),
-        (b"x" * (logos.LARGEST + 1), "at most 1,024 KB"),
+        (b"x" * (logos.MAX_UPLOAD + 1), "the maximum is 1,024 KB"),
     ],
 )
-def test_anything_else_is_refused_with_the_reason(upload: bytes, why: str) -> None:
+def test_any_other_file_is_refused_with_the_reason(upload: bytes, why: str) -> None:
     with pytest.raises(logos.NotALogo, match=why):
-        logos.draw(upload)
+        logos.make_logo(upload)
 
 
 @pytest.fixture
@@ -68,34 +68,34 @@ def save(console: Client, merchant: Merchant, **more: Any) -> Any:
     return console.post(f"/admin/merchants/merchant/{merchant.pk}/change/", form | more)
 
 
-def test_the_console_keeps_shows_replaces_and_takes_away_a_logo(console: Client) -> None:
+def test_the_console_stores_shows_replaces_and_removes_a_logo(console: Client) -> None:
     merchant = cast.seller()
     save(console, merchant, logo=SimpleUploadedFile("a.png", picture()))
     first = Logo.objects.get(merchant=merchant)
-    assert first.address in console.get(f"/admin/merchants/merchant/{merchant.pk}/change/").content.decode()
+    assert first.data_url in console.get(f"/admin/merchants/merchant/{merchant.pk}/change/").content.decode()
     save(console, merchant)
-    assert bytes(Logo.objects.get().image) == bytes(first.image), "no file: it stays"
+    assert bytes(Logo.objects.get().image) == bytes(first.image), "without a file it stays"
     save(console, merchant, logo=SimpleUploadedFile("b.png", picture(size=(300, 300))))
     assert bytes(Logo.objects.get().image) != bytes(first.image)
     save(console, merchant, no_logo="on")
     assert not Logo.objects.exists()
-    marks = [row.logo_fingerprint for row in merchant.history.order_by("history_id")]
-    assert marks[-1] == "" and len(set(marks)) == 3, "the history tells one logo from another"
+    fingerprints = [row.logo_fingerprint for row in merchant.history.order_by("history_id")]
+    assert fingerprints[-1] == "" and len(set(fingerprints)) == 3, "the history tells the logos apart"
 
 
-def test_a_file_that_is_none_changes_nothing(console: Client) -> None:
+def test_a_file_that_is_not_a_logo_changes_nothing(console: Client) -> None:
     merchant = cast.seller()
     answer = save(console, merchant, name="Other", logo=SimpleUploadedFile("a.svg", b"<svg/>"))
-    assert "no picture that can be read" in answer.content.decode()
+    assert "not a readable image" in answer.content.decode()
     merchant.refresh_from_db()
     assert merchant.name != "Other" and not Logo.objects.exists()
 
 
-def test_who_may_only_look_sees_the_logo(client: Client) -> None:
+def test_a_user_who_may_only_view_sees_the_logo(client: Client) -> None:
     merchant = cast.seller()
     logo = Logo.objects.create(merchant=merchant, image=b"RIFF")
     reader = User.objects.create_user("lan", password="x", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_merchant"))
     client.force_login(reader)
     text = client.get(f"/admin/merchants/merchant/{merchant.pk}/change/").content.decode()
-    assert logo.address in text and 'type="file"' not in text
+    assert logo.data_url in text and 'type="file"' not in text

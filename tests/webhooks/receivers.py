@@ -1,4 +1,4 @@
-"""A merchant's server, on a real socket: it judges with the unmodified library and keeps what it believed."""
+"""A merchant's server on a real socket. It verifies with the unmodified library and stores what it accepts."""
 
 import json
 import threading
@@ -17,31 +17,31 @@ OK: Answer = (200, {})
 
 class Receiver:
     def __init__(self) -> None:
-        self.secrets: list[str] = []  # any of them is believed
+        self.secrets: list[str] = []  # any of them is accepted
         self.answer: Callable[[dict[str, Any]], Answer] = lambda _: OK
-        self.heard: list[dict[str, Any]] = []  # believed and answered with 2xx, in order
+        self.received: list[dict[str, Any]] = []  # verified and answered with 2xx, in order
         self.ids: list[str] = []
-        self.signatures: list[int] = []  # how many came with each
+        self.signatures: list[int] = []  # number of signatures of each request
         self.tries = self.rejected = 0
         self.url = ""
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
 
-    def take(self, body: bytes, headers: dict[str, str]) -> Answer:
-        with self._news:
+    def receive(self, body: bytes, headers: dict[str, str]) -> Answer:
+        with self._changed:
             self.tries += 1
             self.signatures.append(len(headers["webhook-signature"].split()))
-            if not any(self._believes(secret, body, headers) for secret in list(self.secrets)):
+            if not any(self._is_signed(secret, body, headers) for secret in list(self.secrets)):
                 self.rejected += 1
                 return 401, {}
         answer = self.answer(json.loads(body))
         if 200 <= answer[0] < 300:
-            with self._news:
-                self.heard.append(json.loads(body))
+            with self._changed:
+                self.received.append(json.loads(body))
                 self.ids.append(headers["webhook-id"])
-                self._news.notify_all()
+                self._changed.notify_all()
         return answer
 
-    def _believes(self, secret: str, body: bytes, headers: dict[str, str]) -> bool:
+    def _is_signed(self, secret: str, body: bytes, headers: dict[str, str]) -> bool:
         try:
             Webhook(secret).verify(body, headers)
         except WebhookVerificationError:
@@ -54,24 +54,25 @@ class Receiver:
         return row
 
     def wait(self, done: Callable[[], bool], seconds: float = 60) -> None:
-        """Until something is so, looking whenever an event was heard."""
-        with self._news:
-            assert self._news.wait_for(done, seconds), f"{len(self.heard)} heard, {self.rejected} rejected"
+        """Wait until `done()`, checking after each received event."""
+        with self._changed:
+            assert self._changed.wait_for(done, seconds), f"{len(self.received)} received, {self.rejected} rejected"
 
-    def told(self, name: str = "type") -> list[Any]:
-        return [event[name] if name in event else event["data"][name] for event in self.heard]
+    def values(self, name: str = "type") -> list[Any]:
+        """One field of each received event, from its top level or its data."""
+        return [event[name] if name in event else event["data"][name] for event in self.received]
 
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     receiver = Receiver()
 
-    class Door(BaseHTTPRequestHandler):
+    class Endpoint(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, headers = receiver.take(body, {name.lower(): value for name, value in self.headers.items()})
+            status, headers = receiver.receive(body, {name.lower(): value for name, value in self.headers.items()})
             text = headers.pop("body", "").encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(text))}.items():
@@ -86,9 +87,9 @@ def receiving() -> Iterator[Receiver]:
         daemon_threads = True
 
         def handle_error(self, *_: Any) -> None:
-            pass  # whoever hung up did so on purpose
+            pass  # tests close connections on purpose
 
-    with Server(("127.0.0.1", 0), Door) as server:
+    with Server(("127.0.0.1", 0), Endpoint) as server:
         receiver.url = f"http://127.0.0.1:{server.server_port}/hooks"
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:

@@ -1,4 +1,4 @@
-"""Nobody may have us call our own network: not by an address, not by a name, not by a name that changes its mind."""
+"""Endpoints cannot make us call our own network: not by address, by name, or by a name whose address changes."""
 
 import asyncio
 import ipaddress
@@ -11,7 +11,7 @@ import pytest
 from config.base import clock
 from tests.webhooks.receivers import receiving
 from webhooks.outbound import sending
-from webhooks.outbound.addresses import Forbidden, check_address, check_url, connector
+from webhooks.outbound.addresses import Forbidden, check_address, check_url, public_connector
 from webhooks.outbound.sending import Call, send
 
 PUBLIC = "93.184.215.14"
@@ -105,10 +105,10 @@ def test_a_hostile_address_is_refused(url: str) -> None:
         "https://xn--han-gna5mo8a.example/h",
         f"https://{PUBLIC}/h",
         "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/h",
-        "https://[64:ff9b::5db8:d70e]/h",  # a public IPv4 address, as a network without IPv4 sees it
+        "https://[64:ff9b::5db8:d70e]/h",  # a public IPv4 address, in an IPv6-only network
     ],
 )
-def test_an_honest_address_is_taken(url: str) -> None:
+def test_a_public_address_is_accepted(url: str) -> None:
     assert check_url(url).host
 
 
@@ -126,25 +126,25 @@ def test_high_ports_and_loopback_are_settings(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "10.9.8.7", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "::2"])
-def test_an_address_is_judged_by_what_it_stands_for(text: str) -> None:
+def test_an_address_is_checked_by_the_address_inside_it(text: str) -> None:
     with pytest.raises(Forbidden):
         check_address(ipaddress.ip_address(text))
 
 
 class Dns:
-    """A name server with an answer for each time that it is asked."""
+    """A name server that gives the next answer at each query."""
 
     def __init__(self, *answers: list[str]) -> None:
-        self.answers, self.asked = list(answers), 0
+        self.answers, self.queries = list(answers), 0
 
     async def __call__(self, host: str, port: int, family: int) -> list[tuple[int, str]]:
-        self.asked += 1
+        self.queries += 1
         addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [(socket.AF_INET6 if ":" in text else socket.AF_INET, text) for text in addresses]
 
 
 def call_through(dns: Dns, url: str = "https://hooks.example/h") -> tuple[Any, list[tuple[str, int]]]:
-    """The outcome of a delivery to a name, and the addresses that a socket was really connected to."""
+    """The result of a delivery to a name, and the addresses that a socket connected to."""
     connected: list[tuple[str, int]] = []
 
     async def go() -> Any:
@@ -155,40 +155,40 @@ def call_through(dns: Dns, url: str = "https://hooks.example/h") -> tuple[Any, l
             raise ConnectionRefusedError
 
         loop.sock_connect = connect  # type: ignore[method-assign,assignment]
-        async with aiohttp.ClientSession(connector=connector(dns)) as session:
+        async with aiohttp.ClientSession(connector=public_connector(dns)) as session:
             return await send(session, Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]))
 
     return asyncio.run(go()), connected
 
 
-def test_a_name_is_resolved_once_and_that_very_address_is_called() -> None:
+def test_a_name_is_resolved_once_and_that_address_is_called() -> None:
     dns = Dns([PUBLIC], ["127.0.0.1"])
-    outcome, connected = call_through(dns)
-    assert (dns.asked, connected) == (1, [(PUBLIC, 443)])
-    assert not outcome.ok
+    result, connected = call_through(dns)
+    assert (dns.queries, connected) == (1, [(PUBLIC, 443)])
+    assert not result.ok
 
 
-def test_a_name_that_answers_otherwise_at_the_next_call_is_refused_then() -> None:
-    """DNS rebinding: public when it was judged, our own network when it is called."""
+def test_a_name_that_resolves_to_a_private_address_later_is_refused_then() -> None:
+    """DNS rebinding: public when it was checked, private when it is called."""
     dns = Dns([PUBLIC], ["169.254.169.254"])
     assert call_through(dns)[1] == [(PUBLIC, 443)]
-    outcome, connected = call_through(dns)
-    assert (connected, outcome.status, outcome.error) == ([], None, "This address is not one of the public internet.")
+    result, connected = call_through(dns)
+    assert (connected, result.status, result.error) == ([], None, "This address is not on the public internet.")
 
 
 @pytest.mark.parametrize(
     "answer", [["127.0.0.1"], ["10.0.0.1"], [PUBLIC, "192.168.0.1"], ["::1", PUBLIC], ["::ffff:169.254.169.254"]]
 )
-def test_one_address_that_is_not_public_condemns_the_name(answer: list[str]) -> None:
-    outcome, connected = call_through(Dns(answer))
-    assert connected == [] and "public" in outcome.error
+def test_a_name_with_one_private_address_is_refused(answer: list[str]) -> None:
+    result, connected = call_through(Dns(answer))
+    assert connected == [] and "public" in result.error
 
 
-def test_no_socket_is_opened_to_what_was_not_judged() -> None:
-    """Should a resolver ever be left out, the socket itself still refuses."""
+def test_no_socket_is_opened_to_an_address_that_was_not_checked() -> None:
+    """If no resolver is used, the socket itself refuses."""
 
     async def go(url: str) -> None:
-        async with aiohttp.ClientSession(connector=connector()) as session:
+        async with aiohttp.ClientSession(connector=public_connector()) as session:
             await session.get(url)
 
     with receiving() as neighbour:
@@ -197,17 +197,17 @@ def test_no_socket_is_opened_to_what_was_not_judged() -> None:
         assert neighbour.tries == 0
 
 
-def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving() as proxy:
         for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        outcome = _delivered("https://127.0.0.1/h")
-        assert (proxy.tries, outcome.error) == (0, "This address is not one of the public internet.")
+        result = _delivered("https://127.0.0.1/h")
+        assert (proxy.tries, result.error) == (0, "This address is not on the public internet.")
 
 
 def _delivered(url: str) -> Any:
     import queue
 
-    heard: queue.Queue[Any] = queue.Queue()
-    sending.start(Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]), heard)
-    return heard.get(timeout=10)
+    results: queue.Queue[Any] = queue.Queue()
+    sending.start_sending(Call(1, 1, clock.now(), 1, url, "e-1", "{}", ["whsec_c2VjcmV0"]), results)
+    return results.get(timeout=10)

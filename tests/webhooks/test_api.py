@@ -9,7 +9,7 @@ from tests import cast
 from tests.api.client import ApiClient, problem
 from webhooks.models import WebhookEndpoint
 
-pytestmark = pytest.row_version.django_db
+pytestmark = pytest.mark.django_db
 
 
 def body(**overrides: Any) -> dict[str, Any]:
@@ -19,23 +19,23 @@ def body(**overrides: Any) -> dict[str, Any]:
 def test_an_endpoint_is_added_and_its_secret_is_shown_once() -> None:
     caller, merchant = ApiClient(), cast.seller()
     answer = caller.call("post", "webhook-endpoints", body(merchantId=merchant.code))
-    told = answer.json()
-    secret = told.pop("secret")
+    created = answer.json()
+    secret = created.pop("secret")
     assert answer.status_code == 201 and secret.startswith("whsec_")
-    assert told["secrets"] == [{"label": "1", "expiresAt": None}] and told["merchantId"] == merchant.code
-    path = f"webhook-endpoints/{told['endpointId']}"
-    assert caller.call("get", path).json() == told
-    assert caller.call("get", "webhook-endpoints").json()["items"] == [told]
+    assert created["secrets"] == [{"label": "1", "expiresAt": None}] and created["merchantId"] == merchant.code
+    path = f"webhook-endpoints/{created['endpointId']}"
+    assert caller.call("get", path).json() == created
+    assert caller.call("get", "webhook-endpoints").json()["items"] == [created]
     row = WebhookEndpoint.objects.get()
     assert [kept.value for kept in row.live_secrets()] == [secret]
     changed = caller.call("patch", path, {"disabledReason": "moved", "eventTypes": []}).json()
     assert (changed["disabledReason"], changed["eventTypes"], changed["url"]) == ("moved", [], "https://a.example/h")
 
 
-def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
+def test_a_given_secret_is_stored_and_rotated_with_a_grace() -> None:
     caller, given = ApiClient(), cast.secret()
-    told = caller.call("post", "webhook-endpoints", body(secret=given)).json()
-    path = f"webhook-endpoints/{told['endpointId']}"
+    created = caller.call("post", "webhook-endpoints", body(secret=given)).json()
+    path = f"webhook-endpoints/{created['endpointId']}"
     new = caller.call("post", f"{path}/rotate-secret", {"label": "2", "graceHours": 1}).json()["secret"]
     assert [kept.value for kept in WebhookEndpoint.objects.get().live_secrets()] == [new, given]
     shown = caller.call("get", path)
@@ -46,7 +46,7 @@ def test_a_given_secret_is_kept_and_rotated_with_a_grace() -> None:
     assert caller.call("post", f"{path}/rotate-secret", {"label": "3", "secret": mine}).json() == {"secret": mine}
 
 
-def test_secrets_that_open_with_no_key_hide_no_endpoint_and_give_way_to_a_new_one(settings: Any) -> None:
+def test_an_endpoint_whose_secrets_cannot_be_decrypted_is_listed_and_gets_a_new_one(settings: Any) -> None:
     caller = ApiClient()
     path = f"webhook-endpoints/{caller.call('post', 'webhook-endpoints', body()).json()['endpointId']}"
     settings.CREDENTIALS_KEYS = ["ab" * 32]
@@ -56,7 +56,7 @@ def test_secrets_that_open_with_no_key_hide_no_endpoint_and_give_way_to_a_new_on
     assert [kept.value for kept in WebhookEndpoint.objects.get().live_secrets()] == [new]
 
 
-def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
+def test_a_removed_endpoint_is_not_found_and_its_row_stays() -> None:
     caller = ApiClient(sub="thu")
     path = f"webhook-endpoints/{caller.call('post', 'webhook-endpoints', body()).json()['endpointId']}"
     assert caller.call("delete", path).status_code == 204
@@ -67,7 +67,7 @@ def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
     assert row.deleted_at and row.history.first().history_change_reason == "api:thu"
 
 
-@pytest.row_version.parametrize(
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"url": "ftp://a.example"}, "url"),
@@ -75,10 +75,10 @@ def test_a_removed_endpoint_vanishes_and_its_row_stays() -> None:
         ({"eventTypes": ["invoice.lost"]}, "eventTypes"),
         ({"secret": "whsec_no base64"}, "secret"),
         ({"secret": "plain"}, "secret"),
-        ({"merchantId": "nobody"}, "merchantId"),
+        ({"merchantId": "unknown"}, "merchantId"),
     ],
 )
-def test_an_endpoint_that_cannot_be_is_refused(change: dict[str, Any], field: str) -> None:
+def test_an_invalid_endpoint_is_refused(change: dict[str, Any], field: str) -> None:
     answer = ApiClient().call("post", "webhook-endpoints", body(**change))
     assert problem(answer)[0] == 422 and next(iter(answer.json()["fields"])).startswith(field)
 

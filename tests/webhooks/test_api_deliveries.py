@@ -1,4 +1,4 @@
-"""Deliveries over HTTP and in the console: found, sent again, tried out."""
+"""Deliveries in the API and the console: list, send again, test."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,9 +18,9 @@ from tests.console.action_pages import action_url, perform, preview
 from tests.webhooks.receivers import Receiver, receiving
 from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound.deliveries import deliver_due
-from webhooks.outbound.events import write_test
+from webhooks.outbound.events import write_test_delivery
 
-pytestmark = pytest.row_version.django_db
+pytestmark = pytest.mark.django_db
 S = WebhookDelivery.State
 HOUR = timedelta(hours=1)
 
@@ -37,29 +37,29 @@ def endpoint(merchant: Any = None, **overrides: Any) -> WebhookEndpoint:
     return row
 
 
-def found(caller: ApiClient, query: str = "") -> list[str]:
+def list_ids(caller: ApiClient, query: str = "") -> list[str]:
     answer = caller.call("get", f"webhook-deliveries{query}")
     assert answer.status_code == 200, answer.content
-    return [told["deliveryId"] for told in answer.json()["items"]]
+    return [item["deliveryId"] for item in answer.json()["items"]]
 
 
 def ids(*rows: WebhookDelivery) -> list[str]:
     return [str(row.pk) for row in rows]
 
 
-# --- Found ------------------------------------------------------------------------------------------------------------
+# --- List -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_delivery_tells_how_it_went_and_one_alone_its_body_too(receiver: Receiver) -> None:
+def test_a_delivery_shows_its_result_and_a_single_one_its_body_too(receiver: Receiver) -> None:
     merchant = cast.seller()
     row = receiver.endpoint(merchant)
     invoice = cast.issued(merchant)
     receiver.answer = lambda _: (500, {})
     deliver_due()
     delivery, caller = WebhookDelivery.objects.get(), ApiClient(merchants=[merchant.code])
-    (told,) = caller.call("get", "webhook-deliveries").json()["items"]
-    due = told.pop("nextAttemptAt")
-    assert told == {
+    (item,) = caller.call("get", "webhook-deliveries").json()["items"]
+    due = item.pop("nextAttemptAt")
+    assert item == {
         "deliveryId": str(delivery.pk),
         "endpointId": str(row.pk),
         "eventId": delivery.event_id,
@@ -70,32 +70,32 @@ def test_a_delivery_tells_how_it_went_and_one_alone_its_body_too(receiver: Recei
         "lastStatus": 500,
         "lastError": "HTTP 500",
         "deliveredAt": None,
-        "createdAt": told["createdAt"],
+        "createdAt": item["createdAt"],
     }
-    assert due > told["createdAt"]
+    assert due > item["createdAt"]
     alone = caller.call("get", f"webhook-deliveries/{delivery.pk}").json()
-    assert alone == {**told, "nextAttemptAt": due, "body": delivery.body}
+    assert alone == {**item, "nextAttemptAt": due, "body": delivery.body}
 
 
-def test_filters_narrow_a_list_the_newest_first() -> None:
+def test_filters_apply_and_the_newest_come_first() -> None:
     one, other = endpoint(), endpoint()
-    first, second, third = write_test(one), write_test(one), write_test(other)
+    first, second, third = write_test_delivery(one), write_test_delivery(one), write_test_delivery(other)
     WebhookDelivery.objects.filter(pk=second.pk).update(state=S.DEAD)
     invoice = cast.issued()
     of_one, of_other = WebhookDelivery.objects.filter(invoice=invoice).order_by("endpoint_id")
-    newest = sorted((of_one, of_other), key=lambda row: -row.pk)  # one event's are written together
+    newest = sorted((of_one, of_other), key=lambda row: -row.pk)  # the deliveries of one event are written together
     caller = ApiClient()
-    assert found(caller) == ids(*newest, third, second, first)
-    assert found(caller, f"?endpointId={one.pk}") == ids(of_one, second, first)
-    assert found(caller, f"?endpointId={one.pk}&state=dead") == ids(second)
-    assert found(caller, f"?invoiceId={invoice.pk}") == ids(*newest)
-    assert found(caller, f"?invoiceId={invoice.pk}&endpointId={one.pk}&state=pending") == ids(of_one)
-    assert found(caller, f"?invoiceId={invoice.pk}&state=delivered") == []
-    assert found(caller, "?limit=2") == ids(*newest)
-    assert found(caller, f"?limit=2&cursor={newest[1].pk}") == ids(third, second)
+    assert list_ids(caller) == ids(*newest, third, second, first)
+    assert list_ids(caller, f"?endpointId={one.pk}") == ids(of_one, second, first)
+    assert list_ids(caller, f"?endpointId={one.pk}&state=dead") == ids(second)
+    assert list_ids(caller, f"?invoiceId={invoice.pk}") == ids(*newest)
+    assert list_ids(caller, f"?invoiceId={invoice.pk}&endpointId={one.pk}&state=pending") == ids(of_one)
+    assert list_ids(caller, f"?invoiceId={invoice.pk}&state=delivered") == []
+    assert list_ids(caller, "?limit=2") == ids(*newest)
+    assert list_ids(caller, f"?limit=2&cursor={newest[1].pk}") == ids(third, second)
 
 
-@pytest.row_version.parametrize(
+@pytest.mark.parametrize(
     ("query", "field"),
     [
         ("state=dead", "endpointId"),
@@ -105,17 +105,17 @@ def test_filters_narrow_a_list_the_newest_first() -> None:
         ("invoiceId=9999999999999999999", "invoiceId"),
     ],
 )
-def test_a_filter_that_makes_no_sense_or_reads_too_much_is_refused(query: str, field: str) -> None:
+def test_an_invalid_filter_or_one_that_reads_too_much_is_refused(query: str, field: str) -> None:
     answer = ApiClient().call("get", f"webhook-deliveries?{query}")
     assert problem(answer)[0] == 422 and list(answer.json()["fields"]) == [field]
 
 
 def test_a_merchant_sees_deliveries_to_its_own_endpoints_only() -> None:
     merchant = cast.seller()
-    theirs, platform = write_test(endpoint(merchant)), write_test(endpoint())
+    theirs, platform = write_test_delivery(endpoint(merchant)), write_test_delivery(endpoint())
     caller = ApiClient(merchants=[merchant.code])
-    assert found(caller) == ids(theirs)
-    assert found(caller, f"?endpointId={platform.endpoint_id}") == []
+    assert list_ids(caller) == ids(theirs)
+    assert list_ids(caller, f"?endpointId={platform.endpoint_id}") == []
     assert problem(caller.call("get", f"webhook-deliveries/{platform.pk}")) == (404, "not_found")
     assert problem(caller.call("post", f"webhook-deliveries/{platform.pk}/replay", {})) == (404, "not_found")
 
@@ -126,9 +126,9 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_many() -> None:
     for caller, cost in (
         (ApiClient(), 1),
         (ApiClient(merchants=[merchant.code]), 2),
-    ):  # the endpoints in sight, the rows
+    ):  # the visible endpoints, the rows
         for _ in range(3):
-            write_test(row)
+            write_test_delivery(row)
         with CaptureQueriesContext(connection) as queries:
             caller.call("get", "webhook-deliveries")
         assert len(queries) == cost
@@ -153,7 +153,7 @@ def many(like: WebhookDelivery, rows: int) -> None:
         cursor.execute("ANALYZE webhooks_webhookdelivery")
 
 
-@pytest.row_version.parametrize(
+@pytest.mark.parametrize(
     ("query", "index"),
     [
         ("", "webhooks_webhookdelivery_pkey"),
@@ -169,33 +169,33 @@ def test_each_filter_reads_its_index(query: str, index: str) -> None:
     try:
         many(like, 10_000)
         with CaptureQueriesContext(connection) as queries:
-            found(ApiClient(), "?" + query.format(invoice=invoice.pk))
+            list_ids(ApiClient(), "?" + query.format(invoice=invoice.pk))
         (select,) = [q["sql"] for q in queries if 'FROM "webhooks_webhookdelivery"' in q["sql"]]
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN {select}")
             plan = "\n".join(row[0] for row in cursor.fetchall())
         assert index in plan and "Seq Scan" not in plan, plan
-    finally:  # their endpoints and invoices are invented
+    finally:  # their endpoints and invoices do not exist
         WebhookDelivery.objects.exclude(pk=like.pk).delete()
 
 
-# --- Sent again -------------------------------------------------------------------------------------------------------
+# --- Send again -------------------------------------------------------------------------------------------------------
 
 
-def test_one_is_sent_again_under_the_id_that_it_had(receiver: Receiver) -> None:
-    delivery = write_test(receiver.endpoint())
+def test_a_delivery_is_sent_again_with_the_same_id(receiver: Receiver) -> None:
+    delivery = write_test_delivery(receiver.endpoint())
     deliver_due()
     answer = ApiClient().call("post", f"webhook-deliveries/{delivery.pk}/replay", {})
     assert answer.status_code == 200
-    told = answer.json()
-    assert (told["state"], told["attempts"], told["deliveredAt"]) == ("pending", 0, None)
+    item = answer.json()
+    assert (item["state"], item["attempts"], item["deliveredAt"]) == ("pending", 0, None)
     deliver_due()
     assert receiver.ids == [delivery.event_id] * 2
 
 
-@pytest.row_version.parametrize("change", [{"disabled_reason": "gone"}, {"deleted_at": clock.now()}])
-def test_nothing_is_sent_again_to_an_endpoint_that_is_off(change: dict[str, Any]) -> None:
-    delivery = write_test(endpoint())
+@pytest.mark.parametrize("change", [{"disabled_reason": "gone"}, {"deleted_at": clock.now()}])
+def test_nothing_is_sent_again_to_a_disabled_endpoint(change: dict[str, Any]) -> None:
+    delivery = write_test_delivery(endpoint())
     WebhookDelivery.objects.update(state=S.DEAD)
     WebhookEndpoint.objects.update(**change)
     answer = ApiClient().call("post", f"webhook-deliveries/{delivery.pk}/replay", {})
@@ -203,12 +203,12 @@ def test_nothing_is_sent_again_to_an_endpoint_that_is_off(change: dict[str, Any]
     assert WebhookDelivery.objects.get().state == S.DEAD
 
 
-def test_all_since_a_time_are_counted_first_and_then_sent(receiver: Receiver) -> None:
+def test_deliveries_since_a_time_are_counted_and_then_sent_again(receiver: Receiver) -> None:
     row, other, start = receiver.endpoint(), receiver.endpoint(), clock.now()
     for hour in range(4):
         with clock.frozen(start + hour * HOUR):
-            write_test(row)
-            write_test(other)
+            write_test_delivery(row)
+            write_test_delivery(other)
     WebhookDelivery.objects.update(state=S.DEAD)
     newest = WebhookDelivery.objects.filter(endpoint=row).latest("created_at")
     WebhookDelivery.objects.filter(pk=newest.pk).update(state=S.DELIVERED)
@@ -230,12 +230,12 @@ def test_all_since_a_time_are_counted_first_and_then_sent(receiver: Receiver) ->
     assert late.json() == {"acted": False, "count": 0}
 
 
-@pytest.row_version.parametrize(
+@pytest.mark.parametrize(
     "body", [{}, {"since": "yesterday"}, {"since": "2026-01-01T00:00:00Z", "dryrun": True}, {"since": None}]
 )
-def test_a_replay_that_is_not_understood_sends_nothing(body: dict[str, Any]) -> None:
+def test_an_invalid_replay_sends_nothing(body: dict[str, Any]) -> None:
     row = endpoint()
-    write_test(row)
+    write_test_delivery(row)
     WebhookDelivery.objects.update(state=S.DEAD)
     assert problem(ApiClient().call("post", f"webhook-endpoints/{row.pk}/replay", body))[0] == 422
     assert WebhookDelivery.objects.get().state == S.DEAD
@@ -243,35 +243,35 @@ def test_a_replay_that_is_not_understood_sends_nothing(body: dict[str, Any]) -> 
 
 def test_a_disabled_endpoint_counts_but_sends_nothing() -> None:
     row = endpoint(disabled_reason="gone")
-    write_test(row)
+    write_test_delivery(row)
     caller, path, body = ApiClient(), f"webhook-endpoints/{row.pk}", {"since": "2026-01-01T00:00:00Z"}
     assert caller.call("post", f"{path}/replay", {**body, "dryRun": True}).json() == {"acted": False, "count": 1}
     assert problem(caller.call("post", f"{path}/replay", body)) == (409, "disabled")
     assert problem(caller.call("post", f"{path}/test", {})) == (409, "disabled")
 
 
-def test_turned_on_again_it_gets_what_it_missed(receiver: Receiver) -> None:
+def test_an_endpoint_that_is_enabled_again_gets_what_it_missed(receiver: Receiver) -> None:
     row = receiver.endpoint(disabled_reason="gone")
     cast.issued()
     assert deliver_due() == 0
     ApiClient().call("patch", f"webhook-endpoints/{row.pk}", {"disabledReason": ""})
     assert deliver_due() == 1
-    assert receiver.told() == ["invoice.issued"]
+    assert receiver.values() == ["invoice.issued"]
 
 
-# --- Tried out --------------------------------------------------------------------------------------------------------
+# --- Test events ------------------------------------------------------------------------------------------------------
 
 
-def test_a_test_event_goes_the_way_of_all_others(receiver: Receiver) -> None:
+def test_a_test_event_is_delivered_like_all_others(receiver: Receiver) -> None:
     row, caller = receiver.endpoint(event_types=["invoice.failed"]), ApiClient()
-    told = caller.call("post", f"webhook-endpoints/{row.pk}/test", {}).json()
-    assert (told["type"], told["state"], told["invoiceId"]) == ("webhook.test", "pending", None)
+    item = caller.call("post", f"webhook-endpoints/{row.pk}/test", {}).json()
+    assert (item["type"], item["state"], item["invoiceId"]) == ("webhook.test", "pending", None)
     deliver_due()
-    assert receiver.told() == ["webhook.test"] and receiver.rejected == 0
-    assert caller.call("get", f"webhook-deliveries/{told['deliveryId']}").json()["state"] == "delivered"
+    assert receiver.values() == ["webhook.test"] and receiver.rejected == 0
+    assert caller.call("get", f"webhook-deliveries/{item['deliveryId']}").json()["state"] == "delivered"
 
 
-# --- In the console ---------------------------------------------------------------------------------------------------
+# --- Console ----------------------------------------------------------------------------------------------------------
 
 
 def as_one_of(client: Client, group: str) -> None:
@@ -282,14 +282,14 @@ def as_one_of(client: Client, group: str) -> None:
 
 
 def test_an_operator_finds_dead_deliveries_and_sends_them_again(client: Client) -> None:
-    dead, fine = write_test(endpoint()), write_test(endpoint())
-    off = write_test(endpoint(disabled_reason="gone"))
+    dead, fine = write_test_delivery(endpoint()), write_test_delivery(endpoint())
+    off = write_test_delivery(endpoint(disabled_reason="gone"))
     WebhookDelivery.objects.exclude(pk=fine.pk).update(state=S.DEAD)
     as_one_of(client, "operator")
     listed = client.get("/admin/webhooks/webhookdelivery/?state__exact=dead").text
     assert dead.event_id in listed and fine.event_id not in listed
     shown, _ = preview(client, "replay", dead, off)
-    assert "its endpoint is off" in shown
+    assert "its endpoint is disabled" in shown
     assert "due now" in perform(client, "replay", dead, off)
     dead.refresh_from_db()
     off.refresh_from_db()
@@ -297,7 +297,7 @@ def test_an_operator_finds_dead_deliveries_and_sends_them_again(client: Client) 
 
 
 def test_support_sees_deliveries_and_has_no_button(client: Client) -> None:
-    delivery = write_test(endpoint())
+    delivery = write_test_delivery(endpoint())
     WebhookDelivery.objects.update(state=S.DEAD)
     as_one_of(client, "support")
     assert "Send again" not in client.get("/admin/webhooks/webhookdelivery/").text

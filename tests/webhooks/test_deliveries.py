@@ -1,4 +1,4 @@
-"""What endpoints are told: signed, in order, once, again where it failed, and never at a neighbour's expense."""
+"""Deliveries: signed, in order, once, retried after failures, and never delayed by another endpoint."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ from webhooks.models import WebhookDelivery, WebhookEndpoint
 from webhooks.outbound import deliveries, results, sending
 from webhooks.outbound.deliveries import deliver_due
 from webhooks.outbound.events import write_test_delivery
-from webhooks.outbound.sending import _seconds
+from webhooks.outbound.sending import _retry_after
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -43,37 +43,37 @@ def deliver_at(when: Any) -> int:
         return deliver_due()
 
 
-def story(merchant: Any) -> Any:
-    """An invoice that fails, is issued after all and is then refunded: three pieces of news."""
+def three_events(merchant: Any) -> Any:
+    """Three events of one invoice: it fails, is replayed and fails again, and is cancelled."""
     invoice = cast.failed(merchant)
     cast.move_to(invoice, State.QUEUED, Event.REPLAYED, actor="test", not_before=clock.now())
     cast.move_to(invoice, State.FAILED, Event.REFUSED, actor="test", failure="refused")
     return cast.move_to(invoice, State.CANCELLED, Event.CANCELLED, actor="test")
 
 
-# --- Delivered --------------------------------------------------------------------------------------------------------
+# --- Delivery ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_sent_is_verified_by_the_unmodified_library_and_delivered_once(receiver: Receiver) -> None:
+def test_an_event_is_verified_by_the_unmodified_library_and_delivered_once(receiver: Receiver) -> None:
     merchant = cast.seller()
     receiver.endpoint(merchant)
     invoice = cast.issued(merchant)
     assert (deliver_due(), deliver_due()) == (1, 0)
-    assert (receiver.tries, receiver.rejected, receiver.told()) == (1, 0, ["invoice.issued"])
-    assert receiver.heard[0]["data"]["invoiceId"] == str(invoice.pk)
+    assert (receiver.tries, receiver.rejected, receiver.values()) == (1, 0, ["invoice.issued"])
+    assert receiver.received[0]["data"]["invoiceId"] == str(invoice.pk)
     row = WebhookDelivery.objects.get()
     assert (row.state, row.attempts, row.last_status, row.last_error, row.taken_at) == (S.DELIVERED, 1, 200, "", None)
     assert row.delivered_at and receiver.ids == [row.event_id]
 
 
-def test_one_invoices_events_arrive_in_their_order(receiver: Receiver) -> None:
+def test_the_events_of_one_invoice_arrive_in_order(receiver: Receiver) -> None:
     merchant = cast.seller()
     receiver.endpoint(merchant)
     for _ in range(5):
-        story(merchant)
+        three_events(merchant)
     assert deliver_due() == 15
     by_invoice: dict[str, list[str]] = {}
-    for event in receiver.heard:
+    for event in receiver.received:
         by_invoice.setdefault(event["data"]["invoiceId"], []).append(event["type"])
     assert list(by_invoice.values()) == [["invoice.failed", "invoice.failed", "invoice.cancelled"]] * 5
 
@@ -86,15 +86,15 @@ def test_a_receiver_that_was_down_for_an_hour_gets_everything_once_and_in_order(
     for minute in range(60):
         with clock.frozen(start + timedelta(minutes=minute)):
             if minute % 10 == 0:
-                story(merchant)
+                three_events(merchant)
             deliver_due()
-    assert receiver.heard == [] and receiver.tries > 6
+    assert receiver.received == [] and receiver.tries > 6
     receiver.answer = lambda _: OK
     for minute in range(60, 60 * 7, 5):
         deliver_at(start + timedelta(minutes=minute))
     assert set(WebhookDelivery.objects.values_list("state", flat=True)) == {S.DELIVERED}
     assert len(receiver.ids) == len(set(receiver.ids)) == 18
-    for invoice in {event["data"]["invoiceId"] for event in receiver.heard}:
+    for invoice in {event["data"]["invoiceId"] for event in receiver.received}:
         seqs = [id_ for id_ in receiver.ids if id_.startswith(f"{invoice}-")]
         assert seqs == sorted(seqs, key=lambda id_: int(id_.split("-")[1]))
     assert WebhookEndpoint.objects.get().failing_since is None
@@ -115,11 +115,11 @@ def test_a_secret_is_changed_under_live_traffic_without_one_reject(receiver: Rec
     traffic()  # and now the new one only
     with clock.frozen(clock.now() + HOUR):
         traffic()  # the grace is over
-    assert (receiver.rejected, len(receiver.heard)) == (0, 20)
+    assert (receiver.rejected, len(receiver.received)) == (0, 20)
     assert receiver.signatures == [1] * 5 + [2] * 10 + [1] * 5
 
 
-def test_a_secret_may_change_while_deliveries_are_on_the_wire(receiver: Receiver) -> None:
+def test_a_secret_may_change_while_deliveries_are_in_flight(receiver: Receiver) -> None:
     row = receiver.endpoint()
     rotated = threading.Event()
     receiver.answer = lambda _: (rotated.wait(10), OK)[1]
@@ -127,21 +127,21 @@ def test_a_secret_may_change_while_deliveries_are_on_the_wire(receiver: Receiver
         write_test_delivery(row)
     calls = deliveries.take_deliveries(10)
     fresh = row.rotate_secret("2", HOUR)
-    heard: Any = deliveries.queue.Queue()
+    done: Any = deliveries.queue.Queue()
     for call in calls:
-        sending.start_sending(call, heard)
+        sending.start_sending(call, done)
     rotated.set()
-    results.record_results([heard.get(timeout=10) for _ in calls])
+    results.record_results([done.get(timeout=10) for _ in calls])
     write_test_delivery(row)
     receiver.secrets.append(fresh)
     deliver_due()
-    assert (receiver.rejected, len(receiver.heard)) == (0, 4)
+    assert (receiver.rejected, len(receiver.received)) == (0, 4)
 
 
-# --- At nobody's expense ----------------------------------------------------------------------------------------------
+# --- Isolation --------------------------------------------------------------------------------------------------------
 
 
-def test_a_slow_endpoint_delays_no_other(receiver: Receiver, settings: Any) -> None:
+def test_a_slow_endpoint_does_not_delay_another(receiver: Receiver, settings: Any) -> None:
     settings.WEBHOOK_IN_FLIGHT = 2
     released, many = threading.Event(), 12
     with receiving() as slow:
@@ -152,17 +152,17 @@ def test_a_slow_endpoint_delays_no_other(receiver: Receiver, settings: Any) -> N
             write_test_delivery(quick)
 
         def count(_: Any) -> Any:
-            if receiver.tries == many:  # everything of the quick one arrived while the slow one had answered nothing
-                assert slow.heard == []
+            if receiver.tries == many:  # the quick one got everything while the slow one has answered nothing
+                assert slow.received == []
                 released.set()
             return OK
 
         receiver.answer = count
         assert deliver_due() == 2 * many
-        assert (len(receiver.heard), len(slow.heard)) == (many, many)
+        assert (len(receiver.received), len(slow.received)) == (many, many)
 
 
-def test_an_endpoint_has_so_many_calls_at_once_and_one_that_fails_has_one(receiver: Receiver, settings: Any) -> None:
+def test_an_endpoint_has_a_limit_of_open_calls_and_a_failing_one_has_one(receiver: Receiver, settings: Any) -> None:
     settings.WEBHOOK_IN_FLIGHT = 3
     row = receiver.endpoint()
     for _ in range(8):
@@ -178,7 +178,7 @@ def test_two_workers_at_once_deliver_each_once(receiver: Receiver) -> None:
     merchant = cast.seller()
     row = receiver.endpoint(merchant)
     for _ in range(10):
-        story(merchant)
+        three_events(merchant)
         write_test_delivery(row)
     barrier, done = threading.Barrier(2), []
 
@@ -204,12 +204,10 @@ def test_a_worker_that_died_leaves_a_row_that_is_due_again(receiver: Receiver) -
     assert len(deliveries.take_deliveries(10)) == 1
     assert deliver_due() == 0
     assert deliver_at(clock.now() + timedelta(minutes=2)) == 1
-    assert len(receiver.heard) == 1
+    assert len(receiver.received) == 1
 
 
-def test_told_to_stop_a_worker_takes_no_more_and_writes_down_what_it_has_open(
-    receiver: Receiver, settings: Any
-) -> None:
+def test_after_sigterm_a_worker_takes_no_more_and_records_its_open_calls(receiver: Receiver, settings: Any) -> None:
     settings.WEBHOOK_IN_FLIGHT = 2
     row = receiver.endpoint()
     for _ in range(6):
@@ -223,7 +221,7 @@ def test_told_to_stop_a_worker_takes_no_more_and_writes_down_what_it_has_open(
     assert WebhookDelivery.objects.filter(state=S.PENDING, taken_at=None, attempts=0).count() == 4
 
 
-def test_a_late_worker_cannot_write_over_another_turn(receiver: Receiver) -> None:
+def test_a_late_result_cannot_overwrite_another_attempt(receiver: Receiver) -> None:
     row = one_event(receiver)
     call = deliveries.take_deliveries(10)[0]
     deliveries.replay_one(row, actor="test")
@@ -252,7 +250,7 @@ def test_retries_follow_the_schedule_and_end_in_a_dead_delivery(receiver: Receiv
     assert deliver_at(now + 30 * DAY) == 0
 
 
-def test_retry_after_holds_the_whole_endpoint_for_as_long_as_it_asks(receiver: Receiver) -> None:
+def test_retry_after_holds_the_whole_endpoint_for_its_time(receiver: Receiver) -> None:
     receiver.answer = lambda _: (429, {"Retry-After": "600"})
     row, now = one_event(receiver), clock.now()
     assert deliver_at(now) == 1
@@ -262,21 +260,21 @@ def test_retry_after_holds_the_whole_endpoint_for_as_long_as_it_asks(receiver: R
     assert deliver_at(now + timedelta(seconds=601)) == 2
 
 
-@pytest.mark.parametrize("asked", ["99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_no_retry_after_lasts_longer_than_a_day(receiver: Receiver, asked: str) -> None:
-    receiver.answer = lambda _: (503, {"Retry-After": asked})
+@pytest.mark.parametrize("header", ["99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_no_retry_after_lasts_longer_than_a_day(receiver: Receiver, header: str) -> None:
+    receiver.answer = lambda _: (503, {"Retry-After": header})
     row = one_event(receiver)
     deliver_due()
     row.refresh_from_db()
     assert row.not_before - clock.now() <= DAY
 
 
-@pytest.mark.parametrize("asked", ["soon", "-5", "", "Mon, 01 Jan 2001 00:00:00 GMT", "٣"])
-def test_a_retry_after_that_makes_no_sense_is_not_obeyed(asked: str) -> None:
-    assert not _seconds(asked)
+@pytest.mark.parametrize("header", ["soon", "-5", "", "Mon, 01 Jan 2001 00:00:00 GMT", "٣"])
+def test_an_invalid_retry_after_is_ignored(header: str) -> None:
+    assert not _retry_after(header)
 
 
-def test_gone_disables_the_endpoint_at_once_and_what_waits_is_kept(receiver: Receiver) -> None:
+def test_410_disables_the_endpoint_at_once_and_keeps_what_is_pending(receiver: Receiver) -> None:
     receiver.answer = lambda _: (410, {})
     row = one_event(receiver)
     deliver_due()
@@ -292,7 +290,7 @@ def test_gone_disables_the_endpoint_at_once_and_what_waits_is_kept(receiver: Rec
     assert row.state == S.DELIVERED
 
 
-def test_five_days_without_a_success_disable_and_tell_the_operator(receiver: Receiver, caplog: Any) -> None:
+def test_five_days_without_a_success_disable_the_endpoint_and_log_it(receiver: Receiver, caplog: Any) -> None:
     receiver.answer = lambda _: (500, {})
     endpoint, start = receiver.endpoint(), clock.now()
     for day in range(5):
@@ -304,11 +302,11 @@ def test_five_days_without_a_success_disable_and_tell_the_operator(receiver: Rec
         write_test_delivery(endpoint)
         deliver_due()
     reason = WebhookEndpoint.objects.get().disabled_reason
-    assert reason == "No success for 5 days; the last answer: HTTP 500."
+    assert reason == "No success for 5 days; the last error: HTTP 500."
     assert "[webhookEndpointDisabled]" in caplog.text
 
 
-def test_a_success_begins_the_five_days_anew(receiver: Receiver) -> None:
+def test_a_success_restarts_the_five_days(receiver: Receiver) -> None:
     endpoint, start = receiver.endpoint(), clock.now()
     for day, answer in enumerate([(500, {}), (500, {}), OK, (500, {}), (500, {}), (500, {}), (500, {})]):
         receiver.answer = lambda _, answer=answer: answer
@@ -326,11 +324,11 @@ def test_a_redirect_is_a_failure_and_is_not_followed(receiver: Receiver) -> None
         row = one_event(receiver)
         deliver_due()
         row.refresh_from_db()
-        assert (row.last_status, row.last_error) == (307, "a redirect, which we do not follow")
+        assert (row.last_status, row.last_error) == (307, "a redirect, which is not followed")
         assert elsewhere.tries == 0
 
 
-def test_an_answer_is_not_kept_and_an_endless_one_is_hung_up_on(receiver: Receiver) -> None:
+def test_a_response_body_is_not_stored_and_an_endless_one_is_cut_off(receiver: Receiver) -> None:
     receiver.answer = lambda _: (200, {"body": "secret of a neighbour " * 100_000})
     row = one_event(receiver)
     deliver_due()
@@ -339,16 +337,16 @@ def test_an_answer_is_not_kept_and_an_endless_one_is_hung_up_on(receiver: Receiv
     assert "neighbour" not in str(WebhookDelivery.objects.values())
 
 
-def test_nobody_there_is_a_failure_that_names_no_more_than_its_kind(receiver: Receiver) -> None:
-    with socket.socket() as held:  # nobody else may get this port while nobody listens
-        held.bind(("127.0.0.1", 0))
-        row = one_event(receiver, url=f"http://127.0.0.1:{held.getsockname()[1]}/")
+def test_a_refused_connection_is_a_failure_that_names_only_its_kind(receiver: Receiver) -> None:
+    with socket.socket() as unused:  # keeps the port from being used by others
+        unused.bind(("127.0.0.1", 0))
+        row = one_event(receiver, url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
         deliver_due()
     row.refresh_from_db()
-    assert (row.state, row.last_status, row.last_error) == (S.PENDING, None, "no answer: ClientConnectorError")
+    assert (row.state, row.last_status, row.last_error) == (S.PENDING, None, "no response: ClientConnectorError")
 
 
-def test_a_server_that_never_answers_is_left_alone_after_a_while(receiver: Receiver, settings: Any) -> None:
+def test_a_server_that_never_answers_times_out(receiver: Receiver, settings: Any) -> None:
     settings.WEBHOOK_TIMEOUT = 0.3
     released = threading.Event()
     receiver.answer = lambda _: (released.wait(20), OK)[1]
@@ -356,29 +354,29 @@ def test_a_server_that_never_answers_is_left_alone_after_a_while(receiver: Recei
     deliver_due()
     released.set()
     row.refresh_from_db()
-    assert (row.state, row.last_error) == (S.PENDING, "no answer in time")
+    assert (row.state, row.last_error) == (S.PENDING, "no response in time")
 
 
-def test_an_endpoint_without_a_live_secret_is_never_sent_anything_unsigned(receiver: Receiver) -> None:
+def test_an_endpoint_without_a_live_secret_gets_nothing(receiver: Receiver) -> None:
     row = write_test_delivery(WebhookEndpoint.objects.create(url=receiver.url))
     deliver_due()
     row.refresh_from_db()
     assert (receiver.tries, row.last_error) == (0, "the endpoint has no live secret")
 
 
-# --- Replayed ---------------------------------------------------------------------------------------------------------
+# --- Replay -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_replay_has_the_same_id_and_body_and_a_new_budget(receiver: Receiver) -> None:
+def test_a_replay_has_the_same_id_and_body_and_all_its_attempts(receiver: Receiver) -> None:
     row = one_event(receiver)
     deliver_due()
     deliveries.replay_one(row, actor="test")
     deliver_due()
     assert len(receiver.ids) == 2 and len(set(receiver.ids)) == 1
-    assert receiver.heard[0] == receiver.heard[1]
+    assert receiver.received[0] == receiver.received[1]
 
 
-def test_all_since_a_time_are_replayed_the_delivered_ones_only_if_asked(receiver: Receiver, monkeypatch: Any) -> None:
+def test_deliveries_since_a_time_are_replayed_delivered_ones_on_request(receiver: Receiver, monkeypatch: Any) -> None:
     monkeypatch.setattr(deliveries, "STEP", 2)
     endpoint, start = receiver.endpoint(), clock.now()
     for hour in range(6):
@@ -397,4 +395,4 @@ def test_all_since_a_time_are_replayed_the_delivered_ones_only_if_asked(receiver
     assert (replay(), replay(delivered=True)) == (4, 5)
     with clock.frozen(start + DAY):
         assert deliver_due() == 5
-    assert len(receiver.heard) == 5
+    assert len(receiver.received) == 5

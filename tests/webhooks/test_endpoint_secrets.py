@@ -1,4 +1,4 @@
-"""What deliveries are signed with: a list, so that a secret can be changed without losing one."""
+"""The secrets that sign deliveries: a list, so that one can be replaced without losing a delivery."""
 
 import threading
 from datetime import timedelta
@@ -24,7 +24,7 @@ def live(row: WebhookEndpoint) -> list[str]:
     return [secret.label for secret in WebhookEndpoint.objects.get(pk=row.pk).live_secrets()]
 
 
-def test_a_secret_is_made_shown_once_and_kept_sealed() -> None:
+def test_a_secret_is_generated_shown_once_and_stored_encrypted() -> None:
     row = endpoint()
     secret = row.add_secret("first")
     assert secret.startswith("whsec_") and len(secret) == 50
@@ -34,7 +34,7 @@ def test_a_secret_is_made_shown_once_and_kept_sealed() -> None:
     assert endpoint().live_secrets() == []
 
 
-def test_both_secrets_live_through_the_grace_and_then_only_the_new_one() -> None:
+def test_both_secrets_are_live_until_the_grace_ends_then_only_the_new_one() -> None:
     row = endpoint()
     row.add_secret("old")
     row.rotate_secret("new", DAY)
@@ -42,10 +42,10 @@ def test_both_secrets_live_through_the_grace_and_then_only_the_new_one() -> None
     with clock.frozen(clock.now() + DAY):
         assert live(row) == ["new"]
         row.add_secret("next")
-        assert [secret.label for secret in row.secrets] == ["next", "new"]  # what has ended is not kept
+        assert [secret.label for secret in row.secrets] == ["next", "new"]  # expired ones are dropped
 
 
-def test_a_rotation_never_lengthens_what_ends_sooner() -> None:
+def test_a_rotation_never_extends_a_secret() -> None:
     row = endpoint()
     soon = clock.now() + timedelta(hours=1)
     row.add_secret("short", soon)
@@ -53,7 +53,7 @@ def test_a_rotation_never_lengthens_what_ends_sooner() -> None:
     assert {secret.label: secret.expires_at for secret in row.secrets} == {"new": None, "short": soon}
 
 
-def test_no_grace_ends_the_others_at_once() -> None:
+def test_without_a_grace_the_others_expire_at_once() -> None:
     row = endpoint()
     row.add_secret("leaked")
     row.rotate_secret("new", timedelta(0))
@@ -61,7 +61,7 @@ def test_no_grace_ends_the_others_at_once() -> None:
 
 
 @pytest.mark.parametrize("value", ["hush", "whsec_", "whsec_*not base64*", "c2VjcmV0"])
-def test_what_is_no_secret_is_refused_and_not_quoted(value: str) -> None:
+def test_a_malformed_secret_is_refused_and_not_quoted(value: str) -> None:
     with pytest.raises(ValueError, match="whsec_") as error:
         endpoint().add_secret("x", value=value)
     assert value.removeprefix("whsec_") not in str(error.value) or value == "whsec_"
@@ -81,19 +81,19 @@ def test_a_label_names_one_secret() -> None:
     assert live(row) == ["a"]
 
 
-def test_a_sealed_list_that_was_copied_to_another_endpoint_does_not_open() -> None:
+def test_encrypted_secrets_copied_to_another_endpoint_cannot_be_decrypted() -> None:
     one, other = endpoint(), endpoint()
     one.add_secret("a")
     WebhookEndpoint.objects.filter(pk=other.pk).update(encrypted_secrets=one.encrypted_secrets)
-    with pytest.raises(crypto.CannotOpen, match="belongs elsewhere"):
+    with pytest.raises(crypto.DecryptionFailed, match="copied from elsewhere"):
         WebhookEndpoint.objects.get(pk=other.pk).live_secrets()
 
 
-def test_an_endpoint_that_the_console_switches_on_again_begins_with_no_failures(admin_client: Client) -> None:
+def test_an_endpoint_that_the_console_enables_again_has_no_failures(admin_client: Client) -> None:
     row = endpoint()
     since = clock.now() - DAY
     WebhookEndpoint.objects.update(disabled_reason="gone", failing_since=since, held_until=since)
-    form = {"url": row.url, "event_types": "[]", "disabled_reason": "gone", "reason": "a look"}
+    form = {"url": row.url, "event_types": "[]", "disabled_reason": "gone", "reason": "a test"}
     page = reverse("admin:webhooks_webhookendpoint_change", args=[row.pk])
     for disabled, failing in (("gone", since), ("", None)):
         assert admin_client.post(page, form | {"disabled_reason": disabled}).status_code == 302
@@ -102,7 +102,7 @@ def test_an_endpoint_that_the_console_switches_on_again_begins_with_no_failures(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_who_add_at_once_both_keep_theirs() -> None:
+def test_two_secrets_added_at_once_are_both_stored() -> None:
     row = endpoint()
     both = threading.Barrier(2)
 

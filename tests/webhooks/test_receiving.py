@@ -1,4 +1,4 @@
-"""The machines' front door: what each kind of body is answered, and that nothing is lost or half done."""
+"""Incoming webhooks: the response to each kind of body, and that nothing is lost or half done."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def rows() -> tuple[int, ...]:
     return tuple(model.objects.count() for model in (Invoice, Payment, Refund, InvoiceRequest))
 
 
-def test_a_payment_opens_an_invoice_and_is_answered_with_its_claim_link(client: Client) -> None:
+def test_a_payment_opens_an_invoice_and_returns_its_claim_link(client: Client) -> None:
     data = cast.payment(cast.seller())
     answer = send(client, "payment.succeeded", data)
     invoice = Invoice.objects.get()
@@ -47,18 +47,18 @@ def test_a_payment_opens_an_invoice_and_is_answered_with_its_claim_link(client: 
     assert invoice.history.get().history_type == "+"
 
 
-def test_the_merchant_s_route_takes_a_payment_with_its_own_secret(client: Client) -> None:
+def test_the_merchant_route_accepts_a_payment_with_its_own_secret(client: Client) -> None:
     body = cast.event("payment.succeeded", cast.payment(cast.seller()))
     assert client.post(MERCHANT, **cast.signed(body, route="merchant")).status_code == 202
 
 
-def test_a_merchant_s_secret_never_opens_the_internal_route(client: Client) -> None:
+def test_a_merchant_secret_is_rejected_on_the_internal_route(client: Client) -> None:
     body = cast.event("payment.succeeded", cast.payment(cast.seller()))
     assert client.post(INTERNAL, **cast.signed(body, route="merchant")).status_code == 401
     assert rows() == (0, 0, 0, 0)
 
 
-def test_any_secret_of_the_list_is_accepted_and_which_one_is_written_down(client: Client, settings: Any) -> None:
+def test_any_secret_of_the_list_is_accepted_and_its_label_is_stored(client: Client, settings: Any) -> None:
     call = cast.signed(cast.event("payment.succeeded", cast.payment(cast.seller())))
     settings.WEBHOOK_SECRETS = {
         **settings.WEBHOOK_SECRETS,
@@ -80,7 +80,7 @@ def test_any_secret_of_the_list_is_accepted_and_which_one_is_written_down(client
         lambda call: call.update(data=b"\xff\xfe"),
     ],
 )
-def test_a_body_that_is_not_proven_to_be_theirs_is_401_and_nothing_is_stored(client: Client, spoil: Any) -> None:
+def test_a_body_without_a_valid_signature_is_401_and_not_stored(client: Client, spoil: Any) -> None:
     call = cast.signed(cast.event("payment.succeeded", cast.payment(cast.seller())))
     spoil(call)
     answer = client.post(INTERNAL, **call)
@@ -98,7 +98,7 @@ def test_a_timestamp_more_than_five_minutes_off_is_401(client: Client, minutes: 
     assert rows() == (0, 0, 0, 0)
 
 
-def test_the_same_id_with_the_same_body_is_answered_as_before_and_does_nothing(client: Client) -> None:
+def test_the_same_id_with_the_same_body_gets_the_same_response_and_changes_nothing(client: Client) -> None:
     data = cast.payment(cast.seller())
     body = cast.event("payment.succeeded", data)
     first = client.post(INTERNAL, **cast.signed(body, webhook_id="one"))
@@ -116,7 +116,7 @@ def test_the_same_id_with_another_body_is_409_and_changes_nothing(client: Client
     assert rows() == (1, 1, 0, 1)
 
 
-def test_the_same_payment_under_another_id_is_answered_with_the_invoice_that_exists(client: Client) -> None:
+def test_the_same_payment_with_another_id_returns_the_existing_invoice(client: Client) -> None:
     data = cast.payment(cast.seller())
     first = send(client, "payment.succeeded", data).json()
     second = send(client, "payment.succeeded", data).json()
@@ -125,7 +125,7 @@ def test_the_same_payment_under_another_id_is_answered_with_the_invoice_that_exi
     assert rows() == (1, 1, 0, 1)
 
 
-def test_a_second_payment_with_other_money_opens_nothing_and_is_audited(client: Client) -> None:
+def test_a_second_payment_with_another_total_opens_nothing_and_is_audited(client: Client) -> None:
     data = cast.payment(cast.seller())
     send(client, "payment.succeeded", data)
     lines = [{**data["lines"][0], "quantity": 3}, data["lines"][1]]
@@ -140,14 +140,14 @@ def test_a_second_payment_with_other_money_opens_nothing_and_is_audited(client: 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[1]", b'"text"', b"{}", b'{"type": 7}', b'{"type": ""}', b'{"type":"x","a":NaN}']
 )
-def test_what_is_no_event_is_400_and_says_why(client: Client, body: bytes) -> None:
+def test_a_body_that_is_not_an_event_is_400_with_the_reason(client: Client, body: bytes) -> None:
     answer = client.post(INTERNAL, **cast.signed(body))
     assert answer.status_code == 400
     assert answer.json()["code"] in ("not_json", "no_type")
     assert answer.json()["detail"]
 
 
-def test_an_unknown_type_is_422_names_the_known_ones_and_is_kept(client: Client) -> None:
+def test_an_unknown_type_is_422_lists_the_known_ones_and_is_stored(client: Client) -> None:
     answer = send(client, "payment.exploded", {"orderId": "order-9"})
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "unknown_type", "type")
     assert "payment.succeeded" in answer.json()["detail"]
@@ -155,18 +155,18 @@ def test_an_unknown_type_is_422_names_the_known_ones_and_is_kept(client: Client)
     assert (event.status, event.order_id) == ("refused", "order-9")
 
 
-def test_an_unknown_merchant_parks_the_payment_until_the_sweep_revives_it(client: Client) -> None:
+def test_a_payment_of_an_unknown_merchant_is_parked(client: Client) -> None:
     answer = send(client, "payment.succeeded", cast.payment("not-here-yet"))
     assert (answer.status_code, answer.json()["outcome"], answer.json()["parked"]) == (202, "parked", "merchant")
     assert Payment.objects.get().parked == "merchant"
     assert Invoice.objects.count() == 0
 
 
-def test_lines_that_do_not_add_up_are_422_with_the_difference_and_are_kept_for_an_operator(client: Client) -> None:
+def test_lines_that_do_not_add_up_are_422_with_the_difference_and_are_stored_for_an_operator(client: Client) -> None:
     answer = send(client, "payment.succeeded", cast.payment(cast.seller(), total=110001))
-    told = answer.json()
-    assert (answer.status_code, told["code"], told["field"]) == (422, "does_not_add_up", "total")
-    assert "110" in told["detail"] and "1" in told["detail"]
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["field"]) == (422, "does_not_add_up", "total")
+    assert "110" in problem["detail"] and "1" in problem["detail"]
     assert rows() == (0, 0, 0, 0)
     event = WebhookEvent.objects.get()
     assert event.status == "refused" and json.loads(event.body)["data"]["total"] == 110001
@@ -195,7 +195,7 @@ def test_lines_that_do_not_add_up_are_422_with_the_difference_and_are_kept_for_a
         ({"buyer": "Mai"}, "buyer.kind"),
     ],
 )
-def test_impossible_data_is_422_names_its_field_and_stores_no_fact(client: Client, change: Any, field: str) -> None:
+def test_invalid_data_is_422_with_its_field_and_stores_no_fact(client: Client, change: Any, field: str) -> None:
     answer = send(client, "payment.succeeded", cast.payment(cast.seller(), **change))
     assert (answer.status_code, answer.json()["field"]) == (422, field), answer.json()
     assert answer.json()["detail"]
@@ -203,7 +203,7 @@ def test_impossible_data_is_422_names_its_field_and_stores_no_fact(client: Clien
     assert WebhookEvent.objects.get().status == "refused"
 
 
-def test_a_refused_event_that_is_sent_again_acts_again(client: Client) -> None:
+def test_a_refused_event_that_is_sent_again_is_applied_again(client: Client) -> None:
     data = cast.payment("seller-of-tomorrow")
     merchant = cast.seller(code="seller-of-tomorrow", form="1")
     body = cast.event("payment.succeeded", {**data, "lines": [{**data["lines"][0], "vatRate": "7%"}], "total": 70000})
@@ -213,27 +213,27 @@ def test_a_refused_event_that_is_sent_again_acts_again(client: Client) -> None:
     assert merchant.invoices.count() == 0
 
 
-def test_a_closed_event_that_is_sent_again_stays_closed_and_is_answered_as_it_was(client: Client) -> None:
+def test_a_closed_event_that_is_sent_again_stays_closed_and_gets_the_same_response(client: Client) -> None:
     body = json.dumps(cast.event("payment.succeeded", cast.payment(cast.seller()))).encode()
-    row = WebhookEvent.objects.create(  # refused by the rules of its day; today's would open an invoice
+    row = WebhookEvent.objects.create(  # refused by earlier rules; today's would open an invoice
         route="internal", webhook_id="again", body=body.decode(), body_sha256=hashlib.sha256(body).hexdigest(),
         status="refused", answer_status=422,
         answer={"code": "does_not_add_up", "field": "total", "detail": "It does not add up.", "eventId": "1"},
     )  # fmt: skip
-    assert receiving.close([row.pk]) == [row.pk]
+    assert receiving.close_events([row.pk]) == [row.pk]
     answer = client.post(INTERNAL, **cast.signed(body, webhook_id="again"))
     assert (answer.status_code, answer.json()["code"]) == (422, "does_not_add_up")
     row.refresh_from_db()
     assert (row.status, row.tries) == ("closed", 1) and rows() == (0, 0, 0, 0)
 
 
-def test_nothing_paid_opens_a_cancelled_invoice(client: Client) -> None:
+def test_a_payment_of_nothing_opens_a_cancelled_invoice(client: Client) -> None:
     free = [{"name": "Quà tặng", "quantity": 1, "unitPrice": 0, "vatRate": "8%"}]
     answer = send(client, "payment.succeeded", cast.payment(cast.seller(), lines=free, total=0))
     assert (answer.json()["outcome"], answer.json()["state"]) == ("not_required", "CANCELLED")
 
 
-def test_a_refund_cancels_what_waits_and_a_refund_before_its_payment_is_kept(client: Client) -> None:
+def test_a_refund_cancels_a_waiting_invoice_and_one_before_its_payment_is_stored(client: Client) -> None:
     merchant = cast.seller()
     early, late = cast.payment(merchant), cast.payment(merchant)
     assert send(client, "order.refunded", cast.refund(early)).json()["outcome"] == "stored"
@@ -242,7 +242,7 @@ def test_a_refund_cancels_what_waits_and_a_refund_before_its_payment_is_kept(cli
     assert send(client, "order.refunded", cast.refund(late)).json()["state"] == "CANCELLED"
 
 
-def test_a_request_from_the_checkout_names_the_buyer_whichever_comes_first(client: Client) -> None:
+def test_a_request_from_the_checkout_gives_the_buyer_before_or_after_the_payment(client: Client) -> None:
     merchant = cast.seller()
     before, after = cast.payment(merchant), cast.payment(merchant)
     assert send(client, "invoice_request.created", cast.request(before)).json()["outcome"] == "stored"
@@ -253,24 +253,26 @@ def test_a_request_from_the_checkout_names_the_buyer_whichever_comes_first(clien
         assert (invoice.buyer["taxCode"], invoice.buyer_source) == ("0100109106", "checkout")
 
 
-def test_a_fault_of_ours_keeps_the_event_and_the_sweep_acts_again(client: Client, monkeypatch: Any) -> None:
+def test_after_an_internal_error_the_event_is_stored_and_the_sweep_applies_it_again(
+    client: Client, monkeypatch: Any
+) -> None:
     data = cast.payment(cast.seller())
     with monkeypatch.context() as patch:
-        patch.setitem(events.HANDLERS["internal"], "payment.succeeded", lambda *_: 1 / 0)
+        patch.setitem(events.EVENTS_OF_ROUTE["internal"], "payment.succeeded", lambda *_: 1 / 0)
         answer = send(client, "payment.succeeded", data)
     assert (answer.status_code, answer.json()["outcome"]) == (202, "stored")
     assert rows() == (0, 0, 0, 0)
     with clock.frozen(clock.now() + timedelta(hours=1)):
-        assert receiving.act_again() == 1
+        assert receiving.retry_failed() == 1
     assert WebhookEvent.objects.get().status == "done"
     assert Invoice.objects.get().state in (State.WAITING, State.QUEUED)
 
 
-def test_a_database_that_goes_away_is_503_and_asks_to_be_tried_again(client: Client, monkeypatch: Any) -> None:
+def test_a_lost_database_connection_is_503_with_retry_after(client: Client, monkeypatch: Any) -> None:
     def gone(*_: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setitem(events.HANDLERS["internal"], "payment.succeeded", gone)
+    monkeypatch.setitem(events.EVENTS_OF_ROUTE["internal"], "payment.succeeded", gone)
     answer = send(client, "payment.succeeded", cast.payment(cast.seller()))
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
 

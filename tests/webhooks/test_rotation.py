@@ -1,4 +1,4 @@
-"""A secret is changed while deliveries never cease, and the receiver, who has the unmodified library, rejects none."""
+"""A secret is rotated under continuous deliveries, and the receiver, with the unmodified library, rejects none."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,22 +19,22 @@ from webhooks.models import WebhookDelivery
 from webhooks.outbound.deliveries import deliver_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
-OPEN = 30  # events that are written and not yet heard, at most
+OPEN = 30  # events written and not yet received, at most
 
 
 class Traffic:
-    """Invoices whose news never cease, and a worker that delivers them, each in a thread of its own."""
+    """One thread that writes events without pause and one that delivers them."""
 
     def __init__(self, receiver: Receiver, merchant: Any) -> None:
-        self.receiver, self.over, self.room = receiver, threading.Event(), threading.Semaphore(OPEN)
+        self.receiver, self.ended, self.room = receiver, threading.Event(), threading.Semaphore(OPEN)
         self.failures: list[BaseException] = []
         self.invoices = [cast.failed(merchant) for _ in range(10)]
         self.written = len(self.invoices)
-        self.threads = [threading.Thread(target=self._live, args=(work,)) for work in (self.write, self.deliver)]
+        self.threads = [threading.Thread(target=self._run, args=(loop,)) for loop in (self.write, self.deliver)]
         receiver.answer = lambda _: (self.room.release(), OK)[1]
 
     def write(self) -> None:
-        while not self.over.is_set():
+        while not self.ended.is_set():
             if self.room.acquire(timeout=0.1):
                 invoice = self.invoices.pop(0)
                 failure = "late" if invoice.failure == "refused" else "refused"
@@ -42,27 +42,27 @@ class Traffic:
                 self.written += 1
 
     def deliver(self) -> None:
-        while not self.over.is_set() or len(self.receiver.heard) < self.written:
+        while not self.ended.is_set() or len(self.receiver.received) < self.written:
             deliver_due()
 
     def wait(self, done: Callable[[], bool]) -> None:
         self.receiver.wait(lambda: bool(self.failures) or done())
         assert not self.failures, self.failures
 
-    def more(self, count: int = 25) -> None:
-        wanted = len(self.receiver.heard) + count
-        self.wait(lambda: len(self.receiver.heard) >= wanted)
+    def wait_for_more(self, count: int = 25) -> None:
+        wanted = len(self.receiver.received) + count
+        self.wait(lambda: len(self.receiver.received) >= wanted)
 
     def end(self) -> None:
-        """When all that was written is heard."""
-        self.over.set()
+        """Stop writing, and wait until everything written was received."""
+        self.ended.set()
         for thread in self.threads:
             thread.join(60)
         assert not self.failures, self.failures
 
-    def _live(self, work: Callable[[], None]) -> None:
+    def _run(self, loop: Callable[[], None]) -> None:
         try:
-            work()
+            loop()
         except BaseException as error:
             self.failures.append(error)
         finally:
@@ -70,7 +70,7 @@ class Traffic:
 
 
 @contextmanager
-def flowing(receiver: Receiver, merchant: Any) -> Iterator[Traffic]:
+def running_traffic(receiver: Receiver, merchant: Any) -> Iterator[Traffic]:
     traffic = Traffic(receiver, merchant)
     for thread in traffic.threads:
         thread.start()
@@ -80,26 +80,26 @@ def flowing(receiver: Receiver, merchant: Any) -> Iterator[Traffic]:
         traffic.end()
 
 
-def test_before_during_and_after_a_rotation_nothing_is_rejected() -> None:
+def test_no_delivery_is_rejected_before_during_or_after_a_rotation() -> None:
     merchant = cast.seller()
     with receiving() as receiver:
         row = receiver.endpoint(merchant)
         caller, path = ApiClient(merchants=[merchant.code]), f"webhook-endpoints/{row.pk}/rotate-secret"
-        with flowing(receiver, merchant) as traffic:
-            traffic.more()  # before: one secret
-            fresh = caller.call("post", path, {"label": "2", "graceHours": 1}).json()["secret"]
+        with running_traffic(receiver, merchant) as traffic:
+            traffic.wait_for_more()  # before: one secret
+            new_secret = caller.call("post", path, {"label": "2", "graceHours": 1}).json()["secret"]
             rotated = clock.now()
-            traffic.more()  # the receiver knows the old one only
+            traffic.wait_for_more()  # the receiver knows the old one only
             traffic.wait(lambda: not WebhookDelivery.objects.filter(taken_at__lt=rotated).exists())
-            receiver.secrets = [fresh]
-            traffic.more()  # and now the new one only
+            receiver.secrets = [new_secret]
+            traffic.wait_for_more()  # and now the new one only
             with clock.frozen(rotated + timedelta(hours=1)):
-                ended = len(receiver.signatures)
-                traffic.more(25 + OPEN)  # after: the old one has ended
+                before_end = len(receiver.signatures)
+                traffic.wait_for_more(25 + OPEN)  # after: the old one has expired
                 traffic.end()
     assert receiver.rejected == 0
     assert receiver.signatures[:25] == [1] * 25 and set(receiver.signatures[-25:]) == {1}
-    assert 2 in receiver.signatures[25:ended]
+    assert 2 in receiver.signatures[25:before_end]
     for invoice in traffic.invoices:
         seqs = [int(event.split("-")[1]) for event in receiver.ids if event.startswith(f"{invoice.pk}-")]
         assert len(seqs) > 5 and seqs == sorted(seqs)

@@ -1,4 +1,4 @@
-"""What endpoints are told: each type of event, caused by what causes it, held to the contract and to openapi.json."""
+"""Outbound events: each type, from its cause, checked against the contract and openapi.json."""
 
 import json
 from collections.abc import Callable
@@ -40,21 +40,21 @@ def endpoint(merchant: Merchant | None = None, **overrides: Any) -> WebhookEndpo
     return row
 
 
-def told(row: WebhookEndpoint | None = None) -> list[dict[str, Any]]:
-    """The bodies that were written, the earliest first."""
+def bodies(row: WebhookEndpoint | None = None) -> list[dict[str, Any]]:
+    """The bodies that were written, oldest first."""
     rows = WebhookDelivery.objects.order_by("id")
     return [json.loads(delivery.body) for delivery in (rows.filter(endpoint=row) if row else rows)]
 
 
-def types(row: WebhookEndpoint | None = None) -> list[str]:
-    return [event["type"] for event in told(row)]
+def sent_types(row: WebhookEndpoint | None = None) -> list[str]:
+    return [event["type"] for event in bodies(row)]
 
 
 # --- One event of each type -------------------------------------------------------------------------------------------
 
 
 def sent(provider: Simulator, *faults: str) -> Invoice:
-    """An invoice after the pump has sent it to a provider that has these faults."""
+    """An invoice that was sent to a provider with these faults."""
     merchant = cast.seller(url=provider.url)
     provider.add_tenants([cast.tenant(merchant)])
     for fault in faults:
@@ -86,7 +86,7 @@ def corrected(provider: Simulator, to: State) -> Invoice:
     return cast.move_to(sent(provider), to, Event.FACT_NOTED, actor="worker")
 
 
-EVENTS: dict[str, tuple[Callable[[Simulator], Invoice], str, set[str]]] = {  # cause, state, what else the body tells
+EVENTS: dict[str, tuple[Callable[[Simulator], Invoice], str, set[str]]] = {  # cause, state, further fields of the body
     "invoice.claimed": (claimed, "QUEUED", set()),
     "invoice.submitted": (lambda provider: sent(provider, "code-delayed"), "SUBMITTED", NUMBER),
     "invoice.issued": (sent, "ISSUED", {*NUMBER, "code"}),
@@ -104,11 +104,11 @@ def test_every_type_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("kind", EVENTS)
-def test_a_body_tells_what_the_contract_says_and_nothing_else(kind: str, provider: Simulator) -> None:
+def test_a_body_has_the_fields_of_the_contract_and_no_others(kind: str, provider: Simulator) -> None:
     cause, state, more = EVENTS[kind]
     endpoint(event_types=[kind])
     invoice = cause(provider)
-    (body,) = told()
+    (body,) = bodies()
     validate(body)
     data = body["data"]
     assert (body["type"], body["timestamp"], set(body)) == (kind, data["occurredAt"], {"type", "timestamp", "data"})
@@ -123,8 +123,8 @@ def test_a_body_tells_what_the_contract_says_and_nothing_else(kind: str, provide
         "total": 110000,
     }
     assert expected.items() <= data.items()
-    moment = datetime.fromisoformat(data["occurredAt"])
-    assert moment == invoice.updated_at and moment.utcoffset() == timedelta(hours=7)
+    at = datetime.fromisoformat(data["occurredAt"])
+    assert at == invoice.updated_at and at.utcoffset() == timedelta(hours=7)
     if "number" in more:
         assert (data["form"], data["symbol"]) == ("1", "C26TAA") and data["number"].isdigit()
         assert data["issueDate"] == str(invoice.issue_date) and data["lookupUrl"].startswith("https://")
@@ -134,25 +134,25 @@ def test_a_body_tells_what_the_contract_says_and_nothing_else(kind: str, provide
         assert data["failure"] == {"reason": "refused", "message": invoice.failure_message}
 
 
-def test_a_correction_says_what_it_corrects() -> None:
+def test_a_correction_names_the_invoice_that_it_corrects() -> None:
     endpoint(event_types=["invoice.failed"])
     original = cast.issued()
     correction = cast.queued(original.merchant)
     own = {"kind": "adjustment", "document_no": 2, "relates_to": original, "order_id": original.order_id}
     Invoice.objects.filter(pk=correction.pk).update(**own)
     cast.move_to(correction, State.FAILED, Event.FAILED, actor="test", failure="bug")
-    (body,) = told()
+    (body,) = bodies()
     validate(body)
     data = body["data"]
     assert (data["kind"], data["documentNo"], data["relatesTo"]) == ("adjustment", 2, str(original.pk))
     assert (data["sourceId"], data["failure"]) == (original.order_id, {"reason": "bug", "message": ""})
 
 
-def test_no_body_names_the_buyer(provider: Simulator) -> None:
+def test_no_body_contains_buyer_data(provider: Simulator) -> None:
     endpoint()
     claimed(provider)
     sent(provider, "invalid-buyer-tax-code")
-    text = json.dumps(told(), ensure_ascii=False)
+    text = json.dumps(bodies(), ensure_ascii=False)
     for personal in (*BUYER.values(), *cast.COMPANY.values()):
         assert personal in ("individual", "company") or personal not in text
 
@@ -160,54 +160,54 @@ def test_no_body_names_the_buyer(provider: Simulator) -> None:
 def test_a_test_event_is_about_no_invoice() -> None:
     row = endpoint(event_types=["invoice.issued"])
     delivery = write_test_delivery(row)
-    (body,) = told()
+    (body,) = bodies()
     validate(body)
     assert (body["type"], body["data"]) == ("webhook.test", {"endpointId": str(row.pk)})
     assert delivery.event_id == f"test-{delivery.pk}"
 
 
 def validate(body: dict[str, Any]) -> None:
-    """Against what openapi.json tells receivers to expect."""
+    """Against the schema that openapi.json gives receivers."""
     api = json.loads(openapi_document())
     schemas = [way["post"]["requestBody"]["content"]["application/json"]["schema"] for way in api["webhooks"].values()]
     Draft202012Validator({"oneOf": schemas, "components": api["components"]}).validate(body)
 
 
-# --- When, and to whom ------------------------------------------------------------------------------------------------
+# --- When and to which endpoints --------------------------------------------------------------------------------------
 
 
-def test_what_is_rolled_back_was_never_told() -> None:
+def test_an_event_that_is_rolled_back_is_not_sent() -> None:
     endpoint()
     with pytest.raises(RuntimeError), transaction.atomic():
         cast.failed()
-        assert types() == ["invoice.failed"]
+        assert sent_types() == ["invoice.failed"]
         raise RuntimeError
-    assert types() == []
+    assert sent_types() == []
 
 
-def test_moves_within_us_are_no_news() -> None:
+def test_internal_moves_cause_no_event() -> None:
     endpoint()
     cast.sending()
-    assert types() == []
+    assert sent_types() == []
 
 
-def test_one_that_failed_once_more_for_another_reason_is_news_again() -> None:
+def test_a_new_failure_reason_causes_another_event() -> None:
     endpoint()
     invoice = cast.failed()
     for failure in ("refused", "late"):
         cast.move_to(invoice, State.FAILED, Event.FAILED, actor="test", failure=failure)
-    assert [event["data"]["failure"]["reason"] for event in told()] == ["refused", "late"]
+    assert [event["data"]["failure"]["reason"] for event in bodies()] == ["refused", "late"]
 
 
-def test_a_merchant_hears_of_its_own_invoices_and_the_platform_of_all() -> None:
+def test_a_merchant_gets_events_of_its_own_invoices_and_the_platform_of_all() -> None:
     one, other = cast.seller(), cast.seller()
     theirs, platform = endpoint(one), endpoint()
     issued, failed = cast.issued(one), cast.failed(other)
-    assert [event["data"]["invoiceId"] for event in told(theirs)] == [str(issued.pk)]
-    assert [event["data"]["invoiceId"] for event in told(platform)] == [str(issued.pk), str(failed.pk)]
+    assert [event["data"]["invoiceId"] for event in bodies(theirs)] == [str(issued.pk)]
+    assert [event["data"]["invoiceId"] for event in bodies(platform)] == [str(issued.pk), str(failed.pk)]
 
 
-def test_every_endpoint_hears_an_event_under_the_same_id() -> None:
+def test_every_endpoint_gets_an_event_with_the_same_id() -> None:
     for _ in range(3):
         endpoint()
     cast.issued()
@@ -215,14 +215,14 @@ def test_every_endpoint_hears_an_event_under_the_same_id() -> None:
     assert len(rows) == 3 and len({(row.event_id, row.body) for row in rows}) == 1
 
 
-def test_an_endpoint_hears_the_types_that_it_asked_for() -> None:
+def test_an_endpoint_gets_the_types_that_it_subscribed_to() -> None:
     row = endpoint(event_types=["invoice.cancelled", "invoice.correction_owed"])
     refunded(cast.issued())
     refunded(cast.waiting())
-    assert types(row) == ["invoice.correction_owed", "invoice.cancelled"]
+    assert sent_types(row) == ["invoice.correction_owed", "invoice.cancelled"]
 
 
-def test_a_removed_endpoint_and_one_without_a_secret_are_told_nothing_a_disabled_one_later() -> None:
+def test_removed_endpoints_and_those_without_a_secret_get_nothing_and_disabled_ones_later() -> None:
     endpoint().delete()
     WebhookEndpoint.objects.create(url="https://hooks.example/h")
     disabled = endpoint(disabled_reason="moved")
@@ -230,7 +230,7 @@ def test_a_removed_endpoint_and_one_without_a_secret_are_told_nothing_a_disabled
     assert [row.endpoint for row in WebhookDelivery.objects.all()] == [disabled]
 
 
-def test_a_move_that_is_no_news_costs_no_query_and_news_costs_the_same_however_many_rows() -> None:
+def test_a_move_without_an_event_costs_no_query_and_events_cost_the_same_for_any_number_of_rows() -> None:
     merchant = cast.seller()
     rows = [cast.queued(merchant).pk for _ in range(20)]
 
@@ -239,9 +239,9 @@ def test_a_move_that_is_no_news_costs_no_query_and_news_costs_the_same_however_m
             move(rows, cast.step_to(to, Event.FACT_NOTED, **changes), actor="test")
         return len(queries)
 
-    nobody_listens = cost(rows[:1], State.QUEUED, attempts=1)
+    no_endpoints = cost(rows[:1], State.QUEUED, attempts=1)
     endpoint(merchant)
     endpoint()
-    assert cost(rows, State.QUEUED, attempts=2) == nobody_listens
-    assert cost(rows, State.FAILED, failure="refused") == nobody_listens + 3  # with the tally
+    assert cost(rows, State.QUEUED, attempts=2) == no_endpoints
+    assert cost(rows, State.FAILED, failure="refused") == no_endpoints + 3  # one counts the failures
     assert WebhookDelivery.objects.count() == 40
