@@ -1,1 +1,1 @@
-"""A day at the platform, with every part real: servers, provider, workers, buyers. Development only."""
+"""A day of simulated orders with real servers, workers and a simulated provider. For development only."""

@@ -1,4 +1,4 @@
-"""Both sides' books, laid beside each other: every order accounted for exactly once, to the đồng."""
+"""Compare our invoices with the provider's ledger: every order must be accounted for exactly once, to the đồng."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ OPEN = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Money in đồng. `paid_total` leaves out orders that owe no invoice: refunded, lapsed, or still claimable."""
+    """Amounts in đồng. `paid_total` leaves out orders that need no invoice: refunded, lapsed, or still claimable."""
 
     orders: int
     states: dict[str, int]
     ledger: int
     duplicates: int
-    lost: list[str]  # orders that no rule accounts for, each with what is wrong
+    lost: list[str]  # orders that no rule explains, each with the discrepancy
     received_total: int
     paid_total: int
     invoiced_total: int
@@ -52,7 +52,7 @@ class Books:
 
 
 def compare_books(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
-    """`orders` is what the platform knows, the invoices what we know, `ledger` what the provider knows."""
+    """`orders` is the platform's view, the invoices are ours, `ledger` is the provider's."""
     invoices = {(i.merchant.code, i.order_id): i for i in Invoice.objects.select_related("merchant").iterator()}
     theirs: dict[str, list[dict[str, Any]]] = {}
     for row in ledger:
@@ -61,12 +61,13 @@ def compare_books(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
     for order in orders:
         invoice = invoices.pop((order.merchant, order.id), None)
         states[invoice.state if invoice else "LOST"] += 1
-        if wrong := _wrong(order, invoice, theirs.pop(str(invoice.reference), []) if invoice else []):
-            lost.append(f"{order.id}: {wrong}")
-        if _owes(order, invoice):
+        rows = theirs.pop(str(invoice.reference), []) if invoice else []
+        if discrepancy := _find_discrepancy(order, invoice, rows):
+            lost.append(f"{order.id}: {discrepancy}")
+        if _needs_invoice(order, invoice):
             paid += order.total
     lost += [f"{key[1]}: an invoice without an order" for key in invoices]
-    lost += [f"{key}: the provider has it and we do not know why" for key in theirs]
+    lost += [f"{key}: only the provider has it" for key in theirs]
     return Books(
         orders=len(orders),
         states=dict(states),
@@ -80,28 +81,28 @@ def compare_books(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
     )
 
 
-def _owes(order: Order, invoice: Invoice | None) -> bool:
-    """Judged by the order's own story where it has one; only a window and a lapse are ours to tell."""
+def _needs_invoice(order: Order, invoice: Invoice | None) -> bool:
+    """Decided by the order itself where possible. Only our state shows an open claim window or a lapse."""
     if order.refunded and invoice and invoice.state == State.CANCELLED:
         return False
     return invoice is None or invoice.state not in (State.WAITING, State.EXPIRED)
 
 
-def _wrong(order: Order, invoice: Invoice | None, rows: list[dict[str, Any]]) -> str:
+def _find_discrepancy(order: Order, invoice: Invoice | None, rows: list[dict[str, Any]]) -> str:
     if invoice is None:
-        return "paid, and we have no invoice"
+        return "paid, but there is no invoice"
     if invoice.total != order.total:
         return f"paid {order.total}, invoiced {invoice.total}"
     if invoice.state in NUMBERED:
         if [(str(row["number"]), row["total"]) for row in rows] != [(invoice.number, order.total)]:
-            return f"we say number {invoice.number}, the provider has {len(rows)} invoices for it"
+            return f"our number is {invoice.number}, the provider has {len(rows)} invoices for it"
         return ""
     if rows:
         return f"it is {invoice.state} and the provider has {len(rows)} invoices for it"
     if invoice.state == State.CANCELLED and not order.refunded:
-        return "cancelled although nobody took the money back"
+        return "cancelled without a refund"
     if invoice.state == State.EXPIRED and (order.claims or order.request or invoice.policy["unclaimed"] != "lapse"):
-        return "lapsed although somebody asked for an invoice"
+        return "lapsed although an invoice was requested"
     return f"still {invoice.state}" if invoice.state in OPEN else ""
 
 

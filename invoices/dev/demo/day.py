@@ -1,4 +1,4 @@
-"""A day's orders: who bought what, who asks for an invoice, who brings it back. The same seed, the same day."""
+"""The orders of a simulated day, with requests, claims and refunds. The same seed makes the same day."""
 
 import random
 from dataclasses import dataclass, field
@@ -72,8 +72,8 @@ class Order:
 
 
 def make_orders(count: int, seed: int = 1) -> list[Order]:
-    """`count` orders since early morning; the last fifth so fresh that their buyers may still claim."""
-    dice = random.Random(seed)  # noqa: S311  (a story, not a secret)
+    """`count` orders since early morning. The buyers of the last fifth may still claim."""
+    dice = random.Random(seed)  # noqa: S311  (test data, not a secret)
     merchants = list(Merchant.objects.not_deleted().select_related("tax_info").order_by("code"))
     now = clock.now()
     day: list[Order] = []
@@ -117,7 +117,7 @@ def _payment(dice: random.Random, merchant: Merchant, at: int, paid_at: datetime
     lines, total = [], 0
     known = LegalRules.on(clock.day_vn(paid_at)).vat_rates
     for name, unit, price, rate in dice.sample(menu, dice.randint(1, len(menu))):
-        rate = rate if rate in known else "10%"  # the 8 % is a reduction, which ends
+        rate = rate if rate in known else "10%"  # the reduction to 8 % ends
         quantity = dice.randint(1, 4)
         lines.append({"name": name, "unit": unit, "quantity": quantity, "unitPrice": price, "vatRate": rate})
         amount = quantity * price

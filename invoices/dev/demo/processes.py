@@ -1,4 +1,4 @@
-"""Start the parts as processes of their own, and stop all that was started."""
+"""Start parts of the service as separate processes, and stop all of them."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-COMES_UP = 120  # seconds, on a machine that starts a dozen parts at once
-PATIENCE = 30  # seconds for a part to go down before it is killed
+START_TIMEOUT = 120  # seconds, on a machine that starts a dozen processes at once
+STOP_TIMEOUT = 30  # seconds, then a process is killed
 
 
 class Processes:
-    """Processes with a log each; leaving the block stops them all, the last started first."""
+    """Processes with a log file each. Leaving the `with` block stops them, the last started first."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
@@ -25,7 +25,7 @@ class Processes:
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with open(self.logs / f"{name}.log", "ab") as log:
-            # A session of its own: Ctrl-C reaches us, and we tell the others in order.
+            # A session of its own: Ctrl-C reaches only this process, which stops the others in order.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ
             )
@@ -33,23 +33,23 @@ class Processes:
         return process
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
-        """Returns its exit code; of one that had to be killed, the kill's."""
+        """Returns the exit code."""
         process = self.running.pop(name)
         if process.poll() is None:
             os.kill(process.pid, number)
             try:
-                process.wait(PATIENCE)
+                process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.wait()
 
     def wait_for(self, name: str, url: str) -> None:
-        """Until a part answers. Raises RuntimeError with the end of its log where it does not."""
-        until = time.monotonic() + COMES_UP
+        """Wait until a process answers at `url`. Raises RuntimeError with the end of its log where it does not."""
+        until = time.monotonic() + START_TIMEOUT
         while not _answers(url):
             if self.running[name].poll() is not None or time.monotonic() > until:
                 log = (self.logs / f"{name}.log").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"{name} did not come up at {url}; its log ends with:\n{log}")
+                raise RuntimeError(f"{name} did not start at {url}; its log ends with:\n{log}")
             time.sleep(0.05)
 
     def __enter__(self) -> Self:

@@ -1,1 +1,1 @@
-"""`manage.py seed`: a database as large as a year's, in minutes: invented merchants and invoices by COPY."""
+"""`manage.py seed`: generated merchants and invoices, written by COPY: a year's database in minutes."""

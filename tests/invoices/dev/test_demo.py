@@ -1,4 +1,4 @@
-"""The demo, whole: real processes, real sockets, both sides' books."""
+"""The whole demo: real processes and sockets, and a comparison of both sides' records."""
 
 import json
 import subprocess

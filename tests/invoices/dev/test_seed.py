@@ -1,4 +1,4 @@
-"""A seeded database: what nobody can tell from a real one, and where it may be made."""
+"""A seeded database looks like a real one, and can be created in development only."""
 
 from collections import Counter
 from typing import Any
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 
 @pytest.fixture
 def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "PART", 250)  # more than one, by processes of their own
+    monkeypatch.setattr(loading, "PART", 250)  # several parts, in separate processes
     call_command("seed", invoices=600, merchants=8, days=2, verbosity=0)
 
 
@@ -34,7 +34,7 @@ def indexes() -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def test_nobody_can_tell_a_seeded_invoice_from_a_real_one(seeded: None) -> None:
+def test_seeded_invoices_are_consistent_like_real_ones(seeded: None) -> None:
     assert Invoice.objects.count() == Payment.objects.count() == 600
     states = Counter(Invoice.objects.values_list("state", flat=True))
     assert states["ISSUED"] > 400 and len(states) >= 4
@@ -42,15 +42,19 @@ def test_nobody_can_tell_a_seeded_invoice_from_a_real_one(seeded: None) -> None:
         hash, records = "", list(invoice.tracings.all())
         for seq, row in enumerate(records, start=1):
             hash = chain_hash(hash, row.record)
-            told = row.content
-            assert (row.seq, row.hash, told["id"], told["at"]) == (seq, hash, str(row.pk), row.at.isoformat())
-            assert (told["eventType"], told["outcome"], told["actor"]) == (row.event_type, row.outcome, row.actor)
+            content = row.content
+            assert (row.seq, row.hash, content["id"], content["at"]) == (seq, hash, str(row.pk), row.at.isoformat())
+            assert (content["eventType"], content["outcome"], content["actor"]) == (
+                row.event_type,
+                row.outcome,
+                row.actor,
+            )
         assert (invoice.audit_seq, invoice.audit_hash) == (len(records), hash)
         assert records[-1].content["after"]["state"] == invoice.state
         if invoice.document:
-            document = documents.read(invoice.document)
+            document = documents.parse_document(invoice.document)
             assert (document.reference, document.issue_date) == (str(invoice.reference), invoice.issue_date)
-            assert documents.render(invoice) == invoice.document, "as the pump would have drawn it up"
+            assert documents.render_document(invoice) == invoice.document, "as the pump would have rendered it"
             assert documents.sha256(invoice.document) == invoice.document_sha256
         if invoice.state in NUMBERED:
             assert invoice.issuances.get().number == invoice.number
@@ -62,14 +66,14 @@ def test_verify_audit_finds_seeded_chains_whole(seeded: None) -> None:
     call_command("verify_audit", json=True)
 
 
-def test_the_home_page_tells_of_what_was_seeded(seeded: None) -> None:
-    told = gauges.collect_gauges()
+def test_the_gauges_count_seeded_invoices(seeded: None) -> None:
+    values = gauges.collect_gauges()
     today = Invoice.objects.filter(state=State.ISSUED, issued_at__gte=clock.at_vn(clock.today_vn())).count()
-    assert told["invoices_ended_today"].value_of("ISSUED") == today > 0
-    assert told["claims_open"].total == Invoice.objects.filter(state=State.WAITING).count() > 0
+    assert values["invoices_ended_today"].value_of("ISSUED") == today > 0
+    assert values["claims_open"].total == Invoice.objects.filter(state=State.WAITING).count() > 0
 
 
-def test_pages_of_seeded_invoices_open(seeded: None, client: Client) -> None:
+def test_the_pages_of_seeded_invoices_open(seeded: None, client: Client) -> None:
     client.force_login(User.objects.create_superuser("root", password="x"))
     for state in Invoice.objects.order_by("state").values_list("state", flat=True).distinct():
         invoice = Invoice.objects.filter(state=state).first()
@@ -77,25 +81,25 @@ def test_pages_of_seeded_invoices_open(seeded: None, client: Client) -> None:
         assert client.get(reverse("admin:invoices_invoice_change", args=[invoice.pk])).status_code == 200, state
 
 
-def test_a_second_seed_stands_beside_the_first_and_every_index_is_there_again(monkeypatch: Any) -> None:
+def test_a_second_seed_adds_to_the_first_and_restores_every_index(monkeypatch: Any) -> None:
     before = indexes()
-    monkeypatch.setattr(loading, "FEW", 10)  # as for a large one: the indexes are made afterwards
+    monkeypatch.setattr(loading, "FEW", 10)  # as for a large seed: the indexes are created afterwards
     for _ in range(2):
         call_command("seed", invoices=30, merchants=3, verbosity=0)
     assert Invoice.objects.count() == 60 and Merchant.objects.count() == 6
     assert indexes() == before
 
 
-def test_a_seed_that_fails_leaves_nothing_behind(monkeypatch: Any) -> None:
+def test_a_failed_seed_leaves_nothing_behind(monkeypatch: Any) -> None:
     before = indexes()
-    monkeypatch.setattr(loading, "_histories", lambda *_: 1 / 0)
+    monkeypatch.setattr(loading, "_copy_histories", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         call_command("seed", invoices=30, merchants=3, verbosity=0)
     assert not Invoice.objects.exists() and not InvoiceAuditTracing.objects.exists()
     assert not InvoiceIssuance.objects.exists() and indexes() == before
 
 
-def test_what_is_seeded_is_guarded_like_everything_else(seeded: None) -> None:
+def test_seeded_audit_rows_are_append_only(seeded: None) -> None:
     from django.db import DatabaseError
 
     with pytest.raises(DatabaseError, match="append-only"):

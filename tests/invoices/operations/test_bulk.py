@@ -138,7 +138,7 @@ def test_a_login_that_cannot_be_decrypted_declines_only_its_own_invoices(provide
     bulk.confirm(other, user_id=other.user_id, reason=WHY)
     work_until(lookups, S.DONE)
     work_until(other, S.DONE)
-    why = "was sealed with key x, which is not in the key ring."
+    why = "was encrypted with key x, which is not in the key ring."
     for invoice, would, outcome in ((foreseen, False, ""), (later, True, "declined")):
         item = lookups.items.get(invoice=invoice)
         assert (item.would_act, item.outcome) == (would, outcome) and item.why.endswith(why)

@@ -1,4 +1,4 @@
-"""`manage.py dev`: server, worker, consumer and beat, each restarted when its code changes."""
+"""`manage.py dev`: server, worker, consumer and beat, each restarted when code changes."""
 
 import shlex
 import signal
@@ -11,25 +11,25 @@ from django.core.management.base import BaseCommand, CommandError
 from config.processes.run_modes import beat, consumer, manage, worker
 from invoices.dev.demo.processes import Processes
 
-ROOMS = ("config", "merchants", "invoices", "webhooks", "claims")
+WATCHED = ("config", "merchants", "invoices", "webhooks", "claims")
 
 
 class Command(BaseCommand):
-    help = "Run server, worker, consumer and beat for development, with reload, until Ctrl-C. Logs: .local/dev/."
+    help = "Run server, worker, consumer and beat with reload until Ctrl-C, for development. Logs: .local/dev/."
 
     def handle(self, *_: Any, **__: Any) -> None:
         if not settings.DEVELOPMENT:
-            raise CommandError("This is for development; deploy/ has what production runs.")
-        for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell told us to ignore Ctrl-C
+            raise CommandError("This is for development. For production see deploy/.")
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell made us ignore Ctrl-C
             signal.signal(number, signal.default_int_handler)
         folder = settings.LOCAL / "dev"
-        with Processes(folder) as crew:
+        with Processes(folder) as processes:
             try:
-                crew.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
-                crew.start("worker", *reloading(worker("dev", *settings.QUEUES)))
-                crew.start("merchants", *reloading(consumer()))
-                crew.start("beat", *beat())
-                crew.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
+                processes.start("api", *manage("runserver", f"127.0.0.1:{settings.PORT}"))
+                processes.start("worker", *reloading(worker("dev", *settings.QUEUES)))
+                processes.start("merchants", *reloading(consumer()))
+                processes.start("beat", *beat())
+                processes.wait_for("api", f"http://127.0.0.1:{settings.PORT}/admin/login/")
                 self.stdout.write(f"{settings.PUBLIC_URL}/admin/   logs: {folder}/   Ctrl-C stops all")
                 signal.pause()
             except KeyboardInterrupt:
@@ -46,5 +46,5 @@ def reloading(command: list[str]) -> list[str]:
         "--filter",
         "python",
         shlex.join(command),
-        *ROOMS,
+        *WATCHED,
     ]

@@ -1,4 +1,4 @@
-"""Who sells what in a seeded database: merchants with accounts that lead nowhere, sales settled once and sold often."""
+"""The generated merchants, their sales and their buyers. Each sale is settled once and used by many invoices."""
 
 import json
 import unicodedata
@@ -20,18 +20,18 @@ from invoices.models import Invoice, LegalRules
 from invoices.opening.money import parse_lines, settle
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing that is seeded is ever sent
+NOWHERE = "http://127.0.0.1:9"  # the discard port: seeded invoices are never sent
 KINDS = {
     "Phở": "food", "Cà phê": "food", "Tiệm bánh": "food", "Quán nướng": "food", "Nhà thuốc": "pharmacy",
     "Nhà sách": "books", "Điện máy": "electronics", "Siêu thị": "mixed",
 }  # fmt: skip
 PLACES = ["Sương Sớm", "Mây Chiều", "Lá Lành", "Đèn Xanh", "Trang Vở", "Gió Biển", "Bốn Mùa", "Hạt Gạo", "Lò Ấm", "Sen"]
-WINDOWS = (120, 120, 60, 0)  # minutes in which a buyer may claim, in turn
+WINDOWS = (120, 120, 60, 0)  # claim windows in minutes, used in turn
 
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """One basket at one merchant, as JSON texts. The document says MARK_DATE and MARK_REFERENCE for what differs."""
+    """One basket at one merchant, as JSON texts. The document has MARK_DATE and MARK_REFERENCE as placeholders."""
 
     sold: str
     bill: str
@@ -56,15 +56,15 @@ class Seller:
 @dataclass(frozen=True, slots=True)
 class Buyer:
     details: str  # JSON
-    printed: str  # as the document has it
+    printed: str  # the buyer's part of the document
 
 
 MARK_DATE = date(2026, 7, 2)
 MARK_REFERENCE = "00000000-0000-0000-0000-000000000000"
 
 
-def sellers(count: int, run: str, year: int) -> list[Seller]:
-    """Makes the merchants in the database."""
+def create_sellers(count: int, run: str, year: int) -> list[Seller]:
+    """Creates the merchants in the database."""
     merchants, infos, accounts = [], [], []
     numbers = _tax_codes(int(run, 36))
     for at, pk in enumerate(new_ids(count)):
@@ -103,7 +103,7 @@ def _seller(merchant: Merchant, info: TaxInfo, account: ProviderAccount, rank: i
     sales = [_sale(basket, 1 + at % 3, account, snapshot) for at, basket in enumerate(baskets)]
     return Seller(
         merchant.pk, merchant.code, account.pk, info.tax_code, account.form, account.symbol, merchant.claim_window,
-        text(snapshot), sales,
+        to_json(snapshot), sales,
     )  # fmt: skip
 
 
@@ -113,34 +113,34 @@ def _sale(basket: list[tuple[str, str, int, str]], quantity: int, account: Provi
         for name, unit, price, rate in basket
     ]
     total = sum(quantity * price for _, _, price, _ in basket)
-    told = json.loads(json.dumps(lines), parse_int=Decimal)
-    bill = settle(parse_lines(told), form=account.form, prices_include_vat=True, discount=0, total=total)
+    decimal_lines = json.loads(json.dumps(lines), parse_int=Decimal)
+    bill = settle(parse_lines(decimal_lines), form=account.form, prices_include_vat=True, discount=0, total=total)
     sold = {"lines": lines, "discount": None, "total": total, "pricesIncludeVat": True, "paymentMethod": "CK"}
     example = Invoice(
         reference=MARK_REFERENCE, form=account.form, symbol=account.symbol, issue_date=MARK_DATE, sold=sold,
         bill=bill.to_json(), config_snapshot=snapshot,
     )  # fmt: skip
-    return Sale(text(sold), text(bill.to_json()), documents.render(example), bill.total, bill.vat)
+    return Sale(to_json(sold), to_json(bill.to_json()), documents.render_document(example), bill.total, bill.vat)
 
 
-def buyers() -> list[Buyer]:
-    """The first prints as the consumer: who asks for nothing."""
-    everybody: list[dict[str, str]] = [{}]
+def make_buyers() -> list[Buyer]:
+    """The first is the consumer."""
+    details: list[dict[str, str]] = [{}]
     for at, tax_code in zip(range(40), _tax_codes(4_000_000), strict=False):
-        everybody.append(COMPANY | {"name": f"Công ty TNHH Mây Trắng {at + 1}", "taxCode": tax_code})
+        details.append(COMPANY | {"name": f"Công ty TNHH Mây Trắng {at + 1}", "taxCode": tax_code})
     for at, name in enumerate(PEOPLE):
         person = {"kind": "individual", "name": name, "address": "5 Lê Lợi, phường Bến Thành"}
-        everybody.append(person | {"phone": f"09012345{at:02d}"})
+        details.append(person | {"phone": f"09012345{at:02d}"})
     consumer = LegalRules.on(MARK_DATE).consumer_text
-    return [Buyer(text(of), canonical_json(asdict(documents.buyer_of(of, consumer)))) for of in everybody]
+    return [Buyer(to_json(of), canonical_json(asdict(documents.printed_buyer(of, consumer)))) for of in details]
 
 
-def text(value: Any) -> str:
+def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _tax_codes(start: int) -> Iterator[str]:
-    """Ten digits with the right check digit, no two alike."""
+    """Distinct tax codes of ten digits with a valid check digit."""
     for number in range(start % 9_000_000 + 1_000_000, 10_000_000):
         digits = f"03{number}"
         check = mst.calc_check_digit(digits)

@@ -1,4 +1,4 @@
-"""While orders flow, a merchant gets another name on the platform, and we hear of it over Kafka."""
+"""While the demo's orders are sent, the platform renames a merchant and publishes the change to Kafka."""
 
 import json
 import os
@@ -14,17 +14,17 @@ from invoices.dev.demo.processes import Processes
 from merchants.models import Merchant
 from merchants.sync.envelopes import UNAVAILABLE
 
-PATIENCE = 15  # seconds after the last order: joining a group takes the embedded broker six
+WAIT_SECONDS = 15  # after the last order; joining a consumer group takes the embedded broker six seconds
 
 
-class Renaming:
-    """The stream is an extra of the story: where it fails the day goes on, and `outcome` says so."""
+class MerchantRename:
+    """An optional part of the demo: where it fails the demo continues, and `outcome` says why."""
 
-    def __init__(self, crew: Processes) -> None:
+    def __init__(self, processes: Processes) -> None:
         self.merchant = Merchant.objects.not_deleted().earliest("code")
         self.name = f"{self.merchant.name} (chi nhánh mới)"
-        own = str(time.time_ns())  # the broker may know an earlier demo
-        self.topic = f"demo.{own}.merchants"
+        unique = str(time.time_ns())  # the broker may have the topics of an earlier demo
+        self.topic = f"demo.{unique}.merchants"
         try:
             self.bootstrap = broker.start(settings.LOCAL)
             broker.create_topics(self.bootstrap, self.topic)
@@ -34,13 +34,13 @@ class Renaming:
         os.environ |= {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "KAFKA_MERCHANT_TOPIC": self.topic,
-            "KAFKA_CONSUMER_ID": f"demo-{own}",
+            "KAFKA_CONSUMER_ID": f"demo-{unique}",
         }
-        crew.start("merchants", *consumer())
-        self.outcome = "sent, and not heard"
+        processes.start("merchants", *consumer())
+        self.outcome = "sent, but not applied"
 
     def send(self) -> None:
-        """The envelope that Debezium would write: the tax data is a large column that did not change."""
+        """Publish the envelope that Debezium would write. The tax data is a large column that did not change."""
         if not hasattr(self, "bootstrap"):
             return
         now = int(clock.now().timestamp() * 1000)
@@ -51,7 +51,7 @@ class Renaming:
         producer.flush(5)
 
     def wait(self) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_SECONDS
         while hasattr(self, "bootstrap") and time.monotonic() < until:
             if Merchant.objects.get(pk=self.merchant.pk).name == self.name:
                 self.outcome = f"{self.merchant.name} → {self.name}"

@@ -1,15 +1,15 @@
-"""Rows as the text that COPY reads."""
+"""Rows in the text format of COPY."""
 
 from typing import Any
 
 from django.db import connection, models
 from django.db.models import NOT_PROVIDED
 
-NULL = "~"  # without a backslash, so that every backslash in a line is data
+NULL = "~"  # has no backslash, so every backslash in a line is data
 
 
-class Lines:
-    """A model's rows. What is not given has the field's default."""
+class CopyRows:
+    """A model's rows. A column that is not given has the field's default."""
 
     def __init__(self, model: type[models.Model]) -> None:
         self.defaults = {str(field.column): _default(field) for field in model._meta.concrete_fields}
@@ -21,12 +21,12 @@ class Lines:
         return ", ".join(f'"{column}"' for column in self.defaults)
 
     def add(self, **values: Any) -> None:
-        """A row; NULL stands for none."""
+        """Add a row. NULL is the value for SQL's NULL."""
         line = (self._templates.get(given := tuple(values)) or self._template(given)) % values
         self.text.append(line.replace("\\", "\\\\") if "\\" in line else line)
 
     def _template(self, given: tuple[str, ...]) -> str:
-        """The line of rows that give these columns: putting values in is all that is left to do for each."""
+        """The line of rows with these columns, with placeholders for their values."""
         assert set(given) <= set(self.defaults), given
         cells = [f"%({column})s" if column in given else str(value) for column, value in self.defaults.items()]
         self._templates[given] = "\t".join(cells)

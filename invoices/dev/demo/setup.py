@@ -1,4 +1,4 @@
-"""Set the stage: a database of the demo's own, the cast in it, and the same cast at the simulated provider."""
+"""Set up a demo: its own database, and its merchants in the database and at the simulated provider."""
 
 import json
 import os
@@ -23,7 +23,7 @@ REDIS_DATABASE = 14
 
 
 def use_own_databases(database: str = DATABASE) -> None:
-    """A fresh database and a fresh Redis database, for us and for every process that we start."""
+    """Use a new database and an empty Redis database in this process and in those that it starts."""
     connection.close()
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
@@ -38,18 +38,18 @@ def use_own_databases(database: str = DATABASE) -> None:
     )
     os.environ["REDIS_URL"] = settings.REDIS_URL = own
     settings.CELERY_BROKER_URL = own.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
-    queues._connections = queues._Connections()  # this thread's were laid when the module was imported
+    queues._connections = queues._Connections()  # this thread's were made with the settings at import
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 
 def create_tables(*more: str) -> None:
-    """The schema and the seeds, with `more` fixtures."""
+    """Migrate, and load the seeds and `more` fixtures."""
     call_command("migrate", verbosity=0)
     call_command("loaddata", *SEEDS, *more, verbosity=0)
 
 
 def create_merchants(simulator: str) -> str:
-    """Tables, seeds, the demo's merchants with logins at the simulator. Returns the operator's password."""
+    """Create the tables and the demo's merchants, here and at the simulator. Returns the operator's password."""
     create_tables("demo")
     tenants: list[dict[str, Any]] = []
     for merchant in Merchant.objects.select_related("tax_info").prefetch_related("accounts"):

@@ -1,7 +1,7 @@
-"""One invented invoice after another, with all that would have happened to it by now, as lines for COPY.
+"""Generate invoices with everything that would have happened to them by now, as rows for COPY.
 
-Pure: no database, so that each core can write a part. Hashes, references and documents are made by the same functions
-as real ones, so that what reads them cannot tell the difference.
+This needs no database, so each core can write a part. Hashes, references and documents are made by the service's own
+functions, so seeded invoices look like real ones to every reader.
 """
 
 import bisect
@@ -19,8 +19,8 @@ from config.monitoring import counters
 from invoices import audit
 from invoices.audit import Event, Outcome, chain_hash
 from invoices.counters import COUNTED, bucket
-from invoices.dev.seeding.cast import MARK_DATE, MARK_REFERENCE, Buyer, Sale, Seller
-from invoices.dev.seeding.lines import NULL, Lines
+from invoices.dev.seeding.copy_rows import NULL, CopyRows
+from invoices.dev.seeding.sellers import MARK_DATE, MARK_REFERENCE, Buyer, Sale, Seller
 from invoices.issuing import documents
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceAuditTracing, InvoiceIssuance, InvoiceRequest, Payment
@@ -28,10 +28,10 @@ from invoices.models.invoice import reference_of
 from invoices.models.rules import issue_limit
 from invoices.queues import partition_of
 
-IDS = 16  # set aside for each invoice and its rows
+IDS = 16  # reserved for each invoice and its rows
 CLOSES = timedelta(hours=23, minutes=55)
 AT_ONCE = timedelta(hours=22)
-# What became of what was due: the end, the failure, what the provider said, a weight.
+# Ends of due invoices: state, failure, the provider's code and message, weight.
 ENDS: list[tuple[State, str, str, str, float]] = [
     (State.ISSUED, "", "", "", 970.0),
     (State.CANCELLED, "", "", "", 12.0),
@@ -45,13 +45,13 @@ ENDS: list[tuple[State, str, str, str, float]] = [
     (State.SUBMITTED, "", "", "", 0.6),
 ]
 SHARES = list(itertools.accumulate(weight for *_, weight in ENDS))
-# The weight of each hour of a day: breakfast, lunch, dinner.
+# The weight of each hour of a day.
 HOURS = [1, 1, 1, 1, 1, 2, 6, 9, 8, 6, 6, 10, 11, 8, 6, 6, 7, 9, 11, 10, 7, 5, 3, 2]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every part of the seed shares. `first` is the id that everything counts from."""
+    """What all parts of the seed share. `first` is the lowest id."""
 
     count: int
     run: str
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def hours(self) -> list[tuple[datetime, float]]:
-        """Begin and cumulated weight of each hour until now."""
+        """Start and cumulative weight of each hour until now."""
         start = clock.at_vn(clock.day_vn(self.now)) - timedelta(days=self.days - 1)
         spans = [start + timedelta(hours=at) for at in range(int((self.now - start) / timedelta(hours=1)) + 1)]
         weights = itertools.accumulate(HOURS[at % 24] for at in range(len(spans)))
@@ -72,26 +72,26 @@ class Plan:
 
 @dataclass(slots=True)
 class Part:
-    lines: dict[type[Model], Lines]
+    lines: dict[type[Model], CopyRows]
     counts: Counter[tuple[datetime, str, str]]
 
 
-def write(plan: Plan, start: int, stop: int) -> Part:
+def write_part(plan: Plan, start: int, stop: int) -> Part:
     """The invoices `start` to `stop` of a plan."""
     models: tuple[type[Model], ...] = (Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment, InvoiceRequest)
-    part = Part({model: Lines(model) for model in models}, Counter())
+    part = Part({model: CopyRows(model) for model in models}, Counter())
     dice = random.Random(f"{plan.run} {start}")
     hours = plan.hours
     ends, whole = [end for _, end in hours], hours[-1][1]
     for at in range(start, stop):
         began = hours[bisect.bisect_left(ends, (at + dice.random()) / plan.count * whole)][0]
         paid = min(began + timedelta(seconds=dice.random() * 3600), plan.now)
-        seller = plan.sellers[int(len(plan.sellers) * dice.random() ** 2)]  # few sell much
-        Story(plan, part, dice, at, seller, dice.choice(seller.sales), paid).tell()
+        seller = plan.sellers[int(len(plan.sellers) * dice.random() ** 2)]  # a few sellers have most of the sales
+        SeededInvoice(plan, part, dice, at, seller, dice.choice(seller.sales), paid).add_rows()
     return part
 
 
-class Story:
+class SeededInvoice:
     def __init__(
         self, plan: Plan, part: Part, dice: random.Random, at: int, seller: Seller, sale: Sale, paid: datetime
     ) -> None:
@@ -107,8 +107,8 @@ class Story:
         self.paid_at = paid.isoformat()
         self.limit = issue_limit(paid)
 
-    def tell(self) -> None:
-        due, buyer, source = self._opens()
+    def add_rows(self) -> None:
+        due, buyer, source = self._open()
         end, failure, code, message, _ = ENDS[bisect.bisect(SHARES, self.dice.random() * SHARES[-1])]
         old = self.plan.now - due > timedelta(hours=3)
         if due > self.plan.now:
@@ -120,13 +120,13 @@ class Story:
         if end in (State.CANCELLED, State.EXPIRED):
             self._audit(Event.CANCELLED if end == State.CANCELLED else Event.CLAIM_EXPIRED, due, end, "seeded")
         elif end not in (State.WAITING, State.QUEUED) and failure != "late":
-            self._sent(due, end, failure, code, message, buyer)
+            self._send(due, end, failure, code, message, buyer)
         elif failure:
             self._audit(Event.LATE, self.limit, State.FAILED, message, Outcome.FAILED)
         self._save(due, buyer, source, {"failure": failure, "failure_code": code, "failure_message": message})
 
-    def _opens(self) -> tuple[datetime, Buyer, str]:
-        """The payment, and who the buyer is. Returns when it is due to be sent."""
+    def _open(self) -> tuple[datetime, Buyer, str]:
+        """Add the payment and the claim. Returns when the invoice is due, its buyer, and the buyer's source."""
         paid, dice, seller = self.paid, self.dice, self.seller
         midnight = clock.at_vn(self.day)
         buyer, source, window = self.plan.buyers[0], "", timedelta(minutes=seller.window)
@@ -148,15 +148,15 @@ class Story:
                     self._audit(Event.CLAIM_EXPIRED, due, State.QUEUED, "nobody claimed it: issue to the consumer")
         self.row["claim_deadline"] = deadline.isoformat() if deadline else NULL
         self._request("payment", paid, self.plan.buyers[0])
-        told = f'{{"orderId":"{self.order}","paymentId":"pay-{self.order}","merchantId":"{seller.code}",'
-        told += f'"paidAt":"{paid.isoformat()}","currency":"VND",{self.sale.sold[1:]}'
+        body = f'{{"orderId":"{self.order}","paymentId":"pay-{self.order}","merchantId":"{seller.code}",'
+        body += f'"paidAt":"{paid.isoformat()}","currency":"VND",{self.sale.sold[1:]}'
         self.part.lines[Payment].add(
             id=next(self.ids), created_at=self.paid_at, updated_at=self.paid_at, merchant_code=seller.code,
-            order_id=self.order, payment_id=f"pay-{self.order}", paid_at=self.paid_at, body=told,
+            order_id=self.order, payment_id=f"pay-{self.order}", paid_at=self.paid_at, body=body,
         )  # fmt: skip
         return due, buyer, source
 
-    def _sent(self, due: datetime, end: State, failure: str, code: str, message: str, buyer: Buyer) -> None:
+    def _send(self, due: datetime, end: State, failure: str, code: str, message: str, buyer: Buyer) -> None:
         taken = min(due + timedelta(seconds=self.dice.expovariate(1 / 3)), self.plan.now)
         ended = min(taken + timedelta(seconds=0.2 + self.dice.expovariate(1)), self.plan.now)
         attempt, seller = next(self.ids), self.seller
@@ -256,5 +256,5 @@ class Story:
 
 
 def _snowflake(first: int, turn: int) -> int:
-    """The `turn`-th id after another: so many milliseconds later, and so many turns in that one."""
+    """The `turn`-th id after `first`: 4096 ids per millisecond."""
     return first + (turn // 4096 << 22) + turn % 4096
