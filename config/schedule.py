@@ -31,7 +31,7 @@ def beat_schedule(
         "count-numbers-left": every(3600, "invoices.count_numbers_left", BACKGROUND),
         "reconcile": at(crontab(hour=18, minute=30), "invoices.reconcile_yesterday", expires=3600),  # 01:30
         # Each minute from midnight to 05:00, until the round is over.
-        "verify-audit": at(crontab(hour="17-21"), "invoices.verify_by_night", expires=60),
+        "verify-audit": at(crontab(hour="17-21"), "invoices.verify_nightly", expires=60),
         **{
             f"expire-claims-{p}": every(expire, "invoices.expire_claims", f"claim-expiry-{p}", p)
             for p in range(partitions)

@@ -1,3 +1,5 @@
+"""The Celery tasks of invoices. Each calls the function that does the work."""
+
 from celery import Task, shared_task
 from celery.signals import worker_shutting_down
 
@@ -41,8 +43,8 @@ def reconcile_yesterday() -> None:
     reconciling.reconcile_yesterday()
 
 
-@shared_task(name="invoices.verify_by_night")
-def verify_by_night() -> None:
+@shared_task(name="invoices.verify_nightly")
+def verify_nightly() -> None:
     verifying.verify_nightly()
 
 

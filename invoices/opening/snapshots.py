@@ -15,11 +15,11 @@ def snapshot(merchant: Merchant, account: ProviderAccount | None) -> dict[str, A
         "merchant": {"code": merchant.code, "name": merchant.name},
         "seller": merchant.tax_info.seller,
         "policy": merchant.policy,
-        "account": lane(account) if account else {},
+        "account": snapshot_account(account) if account else {},
     }
 
 
-def lane(account: ProviderAccount) -> dict[str, str]:
+def snapshot_account(account: ProviderAccount) -> dict[str, str]:
     return {"id": str(account.pk), "provider": account.provider, "template": account.template}
 
 

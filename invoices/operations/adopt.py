@@ -18,24 +18,28 @@ from invoices.providers.base import Found, ProviderError
 def adopt(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
     """FAILED → ISSUED with the number that the provider reports. Raises WrongState, ProviderError."""
     _check_failed(invoice)
-    (answered,) = look_up_attempts([latest_attempt(invoice)])
-    found = _adoptable(invoice, answered.answer)
+    (lookup,) = look_up_attempts([latest_attempt(invoice)])
+    found = _check_adoptable(invoice, lookup.answer)
 
     def decide(row: Invoice) -> Step:
         _check_failed(row)
         now = clock.now()
-        facts = {"symbol": found.symbol, "number": found.number, "code": found.code, "lookup_code": found.lookup_code}
-        after = {"issued_at": now, "files_due": now, "files_tries": 0, "final_lookup_at": None}
-        owed = {"correction_owed": True} if row.open_refund else {}
-        attempt = latest_attempt(row)
-        known = {} if row.exposed else {"exposed_at": attempt.taken_at, "exposed_by": attempt.pk}
-        changes = facts | after | owed | known | _as_issued(row, found)
+        changes: dict[str, Any] = {
+            "symbol": found.symbol, "number": found.number, "code": found.code, "lookup_code": found.lookup_code,
+            "issued_at": now, "files_due": now, "files_tries": 0, "final_lookup_at": None,
+        }  # fmt: skip
+        if row.open_refund:
+            changes["correction_owed"] = True
+        if not row.exposed:
+            attempt = latest_attempt(row)
+            changes |= {"exposed_at": attempt.taken_at, "exposed_by": attempt.pk}
+        changes |= _match_document(row, found)
         return Step(to=State.ISSUED, event=Event.ADOPTED, reason=reason, changes=changes)
 
     return move_one(invoice, decide, actor=actor, dry_run=dry_run)
 
 
-def _adoptable(invoice: Invoice, answer: Answer) -> Found:
+def _check_adoptable(invoice: Invoice, answer: Answer) -> Found:
     if isinstance(answer, ProviderError):
         raise answer
     if not isinstance(answer, Found):
@@ -47,24 +51,24 @@ def _adoptable(invoice: Invoice, answer: Answer) -> Found:
     return answer
 
 
-def _as_issued(row: Invoice, found: Found) -> dict[str, Any]:
-    """The date and document of the provider's invoice. Raises WrongState where it is not this sale's invoice."""
+def _match_document(row: Invoice, found: Found) -> dict[str, Any]:
+    """The changes to date and document that match the provider's invoice. Raises WrongState where it is another's."""
     if found.total not in (None, row.total):
         raise WrongState(
             f"The provider has order {row.order_id} as {found.number} for {found.total} đồng, we have {row.total}. "
             "Have it cancelled there, or amend the lines."
         )
     day = found.issued_on or row.issue_date
-    ours = documents.read(row.document) if row.document else None
-    drawn: dict[str, str] = {}
+    ours = documents.parse_document(row.document) if row.document else None
+    rendered: dict[str, str] = {}
     if ours is None or (ours.symbol, ours.issue_date) != (found.symbol, day):
         issued = copy.copy(row)
         issued.symbol, issued.issue_date = found.symbol, day
-        drawn = documents.drawn_up(issued)
-        ours = documents.read(drawn["document"])
-    if wrong := mismatch(found, ours):
-        raise WrongState(f"The provider's invoice {found.number} differs from order {row.order_id}: {wrong}.")
-    return {"issue_date": day, **drawn}
+        rendered = documents.render_changes(issued)
+        ours = documents.parse_document(rendered["document"])
+    if field := mismatch(found, ours):
+        raise WrongState(f"The provider's invoice {found.number} differs from order {row.order_id}: {field}.")
+    return {"issue_date": day, **rendered}
 
 
 def _check_failed(row: Invoice) -> None:

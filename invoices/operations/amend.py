@@ -13,7 +13,7 @@ from invoices.moving import Step, move_one
 from invoices.opening import buyers
 from invoices.opening.conclude import lock_order
 from invoices.opening.new_invoice import settle_sale
-from invoices.opening.snapshots import lane
+from invoices.opening.snapshots import snapshot_account
 from invoices.operations.look_up import check_key_remembered
 from merchants.models import ProviderAccount
 
@@ -44,7 +44,7 @@ def amend(
             source = "claim" if actor == "buyer" else "operator"
             changes |= {"buyer": details, "buyer_source": source if details else ""}
         if lines is not None:
-            changes |= _billed(row, lines)
+            changes |= _settle_lines(row, lines)
         return Step(to=State.QUEUED, event=Event.AMENDED, reason=reason, changes=changes)
 
     with transaction.atomic():
@@ -112,12 +112,12 @@ def redate(row: Invoice) -> dict[str, Any]:
             "account": account,
             "provider": account.provider,
             "symbol": account.symbol,
-            "config_snapshot": {**row.config_snapshot, "account": lane(account)},
+            "config_snapshot": {**row.config_snapshot, "account": snapshot_account(account)},
         }
     return changes
 
 
-def _billed(row: Invoice, lines: list[Any]) -> dict[str, Any]:
+def _settle_lines(row: Invoice, lines: list[Any]) -> dict[str, Any]:
     sold = {**row.sold, "lines": lines, "discount": 0}
     owed = row.sold["total"] - row.refunded_amount
     bill = settle_sale({**sold, "total": owed}, row.form, LegalRules.on(clock.day_vn(row.paid_at)))

@@ -113,11 +113,11 @@ def _look_up_some(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
             attempts.append(attempt_to_look_up(invoice))
         except REJECTIONS as error:
             declined.append((items[invoice.pk], generalize(str(error), invoice)))
-    finished = look_up_attempts(attempts)
+    lookups = look_up_attempts(attempts)
     with transaction.atomic():
         mine = to_do.filter(pk__in=[item.pk for item in items.values()])
         open_ = {item.pk for item in mine.select_for_update(no_key=True, of=("self",))}
-        ours = [call for call in finished if items[call.call.invoice_id].pk in open_]
+        ours = [lookup for lookup in lookups if items[lookup.call.invoice_id].pk in open_]
         for result in record_lookups(ours, actor=run.actor, reason=_reason(run)):
             item = items[result.invoice.pk]
             item.outcome, item.why = BulkItem.Outcome.ACTED, _describe(result)

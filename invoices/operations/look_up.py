@@ -30,45 +30,45 @@ def look_up(invoice: Invoice, *, actor: str, reason: str) -> LookupResult:
     return record_lookups(look_up_attempts([latest_attempt(invoice)]), actor=actor, reason=reason)[0]
 
 
-def record_lookups(answered: Sequence[FinishedCall], *, actor: str, reason: str) -> list[LookupResult]:
+def record_lookups(lookups: Sequence[FinishedCall], *, actor: str, reason: str) -> list[LookupResult]:
     """Record each answer by the pump's rules, and audit who looked the invoice up and why."""
-    record(list(answered))
-    by_invoice = {a.call.invoice_id: a.answer for a in answered}
+    record(list(lookups))
+    answers = {lookup.call.invoice_id: lookup.answer for lookup in lookups}
 
     def note_lookup(row: Invoice) -> Step:
-        answer = by_invoice[row.pk]
+        answer = answers[row.pk]
         outcome = Outcome.FAILED if isinstance(answer, ProviderError) else Outcome.OK
         why = f"{reason} – {describe_answer(answer)}"
         return Step(to=State(row.state), event=Event.LOOKED_UP, outcome=outcome, reason=why)
 
-    moved = move(by_invoice, note_lookup, actor=actor).moved
-    return [LookupResult(row, by_invoice[row.pk], describe_answer(by_invoice[row.pk])) for row, _ in moved]
+    moved = move(answers, note_lookup, actor=actor).moved
+    return [LookupResult(row, answers[row.pk], describe_answer(answers[row.pk])) for row, _ in moved]
 
 
-def look_up_attempts(issuances: Sequence[InvoiceIssuance]) -> list[FinishedCall]:
+def look_up_attempts(attempts: Sequence[InvoiceIssuance]) -> list[FinishedCall]:
     """Look the attempts up and wait for the answers. Call it without a transaction. Saves attempts that are new."""
-    for issuance in issuances:
-        if issuance._state.adding:
-            issuance.save()
-    calls: list[Call] = build_lookups([issuance.pk for issuance in issuances], clock.now())
-    answers: queue.Queue[FinishedCall] = queue.Queue()
+    for attempt in attempts:
+        if attempt._state.adding:
+            attempt.save()
+    calls: list[Call] = build_lookups([attempt.pk for attempt in attempts], clock.now())
+    finished: queue.Queue[FinishedCall] = queue.Queue()
     for call in calls:
-        wire.start(call, answers)
-    return [answers.get() for _ in calls]
+        wire.start(call, finished)
+    return [finished.get() for _ in calls]
 
 
 def latest_attempt(invoice: Invoice) -> InvoiceIssuance:
     """The attempt to look up: the last one, or one that a restored backup has lost. Raises WrongState."""
     if invoice.state == State.SENDING:
         raise WrongState(f"Order {invoice.order_id} is being sent. Its answer will be recorded.")
-    issuance = InvoiceIssuance.objects.filter(invoice=invoice).order_by("-id").first()
-    if issuance is None and invoice.state not in (State.FAILED, State.CANCELLED):
+    attempt = InvoiceIssuance.objects.filter(invoice=invoice).order_by("-id").first()
+    if attempt is None and invoice.state not in (State.FAILED, State.CANCELLED):
         raise WrongState(f"Order {invoice.order_id} was never sent. No provider can know it.")
-    return issuance or _lost(invoice)
+    return attempt or _lost_attempt(invoice)
 
 
-def _lost(invoice: Invoice) -> InvoiceIssuance:
-    """An attempt of which no row is left, not saved yet. References are derived, so we know the one that it used."""
+def _lost_attempt(invoice: Invoice) -> InvoiceIssuance:
+    """A new row, not saved yet, for an attempt whose row was lost. Its reference is known because it is derived."""
     return InvoiceIssuance(
         invoice=invoice,
         account=invoice.account,
@@ -92,15 +92,15 @@ def check_key_remembered(row: Invoice) -> None:
     since = clock.now() - limits_of(row.provider).key_unique_for
     if row.paid_at <= since and not row.issuances.filter(not_found_at__gt=since).exists():
         raise WrongState(
-            f"The provider may have forgotten the key of order {row.order_id}: it could issue it twice. Look it up first."
+            f"The provider may have forgotten the key of order {row.order_id} and issue it twice. Look it up first."
         )
 
 
 def describe_answer(answer: Answer) -> str:
     """The result of a look-up, in words."""
     if isinstance(answer, Found):
-        how = (
-            f"rejected by the tax authority: {answer.rejected}" if answer.rejected else f"code {answer.code or 'none'}"
-        )
-        return f"the provider has it as {answer.symbol} {answer.number}, {how}"
+        verdict = f"code {answer.code or 'none'}"
+        if answer.rejected:
+            verdict = f"rejected by the tax authority: {answer.rejected}"
+        return f"the provider has it as {answer.symbol} {answer.number}, {verdict}"
     return f"the look-up failed: {answer}" if isinstance(answer, ProviderError) else "the provider does not know it"

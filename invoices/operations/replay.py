@@ -76,7 +76,7 @@ def _plan(row: Invoice) -> Plan:
 
 def _prepare_lookup(row: Invoice) -> dict[str, Any]:
     """The provider's invoice is compared with our document, so an invoice that was never sent from here needs one."""
-    return {"lookups": 0, **({} if row.document else documents.drawn_up(row))}
+    return {"lookups": 0, **({} if row.document else documents.render_changes(row))}
 
 
 def _why_not_taken(row: Invoice) -> str:

@@ -13,7 +13,7 @@ from config.monitoring import counters
 from config.processes.shutdown import shutdown
 from invoices.counters import DIFFERED
 from invoices.issuing import wire
-from invoices.issuing.calls import account_of, overrides
+from invoices.issuing.calls import build_account, limit_overrides
 from invoices.lifecycle import NUMBERED
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.providers import build_provider
@@ -125,34 +125,36 @@ def _our_invoices(account: ProviderAccount, day: date) -> dict[str, Invoice]:
 
 
 def _fetch_list(account: ProviderAccount, tax_code: str, day: date) -> list[Listed]:
-    seen = account_of(account, tax_code, account.form, account.symbol, account.template)
+    adapter_account = build_account(account, tax_code, account.form, account.symbol, account.template)
 
-    async def ask(http: Http) -> list[Listed]:
-        return await build_provider(account.provider, seen, http, **overrides()).issued_on(day)
+    async def fetch(http: Http) -> list[Listed]:
+        return await build_provider(account.provider, adapter_account, http, **limit_overrides()).issued_on(day)
 
-    return wire.http_loop.run(ask)
+    return wire.http_loop.run(fetch)
 
 
-def _compare(lane: ProviderAccount, ours: dict[str, Invoice], theirs: dict[str, Listed]) -> Iterator[Difference]:
-    account = f"{lane}"
+def _compare(account: ProviderAccount, ours: dict[str, Invoice], theirs: dict[str, Listed]) -> Iterator[Difference]:
+    name = f"{account}"
     for number, invoice in ours.items():
         listed = theirs.get(number)
         if listed is None:
             if invoice.state in NUMBERED:
-                yield Difference("only_ours", account, f"order {invoice.order_id} has number {number}, they have none")
+                what = f"order {invoice.order_id} has number {number}, the provider has none"
+                yield Difference("only_ours", name, what)
         elif listed.total != invoice.total:
-            yield Difference("total", account, f"number {number}: {invoice.total} đồng here, {listed.total} there")
+            what = f"number {number}: {invoice.total} đồng here, {listed.total} at the provider"
+            yield Difference("total", name, what)
     unknown = {number: row for number, row in theirs.items() if number not in ours}
-    made = _made({row.reference for row in unknown.values() if row.reference})
+    invoices = _invoices_by_reference({row.reference for row in unknown.values() if row.reference})
     for number, row in unknown.items():
-        if known := made.get(row.reference):
-            yield Difference("only_theirs", account, f"number {number} is order {known.order_id}, here {known.state}")
+        if known := invoices.get(row.reference):
+            yield Difference("only_theirs", name, f"number {number} is order {known.order_id}, here {known.state}")
         else:
-            yield Difference("foreign", account, f"number {number} ({row.total} đồng) was not issued by us")
+            yield Difference("foreign", name, f"number {number} ({row.total} đồng) was not issued by us")
 
 
-def _made(references: set[str]) -> dict[str, Invoice]:
-    """Invoices by reference: of their attempts, or their own where no attempt is recorded."""
+def _invoices_by_reference(references: set[str]) -> dict[str, Invoice]:
+    """By the references of attempts, and by the invoices' own where no attempt is recorded."""
     if not references:
         return {}
     attempts = InvoiceIssuance.objects.filter(reference__in=references).select_related("invoice")
