@@ -26,12 +26,12 @@ def interleaver() -> Iterator[Interleaver]:
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_break_changes_what_the_product_does(name: str, interleaver: Interleaver) -> None:
     with planted(name) as effects:
-        for seed in range(20):
+        for seed in (24, *range(100)):  # 24 has an effect for the rarest one
             with suppress(InvariantBroken):
                 simulate(seed, "forgetful", interleaver)
             if effects.count:
                 return
-    pytest.fail(f"{name}: no effect in 20 seeds")
+    pytest.fail(f"{name}: no effect in 100 seeds")
 
 
 def test_a_break_of_sql_that_is_gone_fails() -> None:
