@@ -173,7 +173,7 @@ ALERTS = [
         "Invoices that are overdue for sending pass their legal day within the hour.",
         gauge="issue_limit_near",
         threshold=1,
-        check="Console → Invoices, “held up, near the issue limit”: is the account parked or paused, or the worker "
+        check="Console → Invoices, “overdue, near the issue limit”: is the account parked or paused, or the worker "
         "down?",
         fix="Reopen what is parked or paused, or move the waiting invoices to another account (docs/operations.md, "
         "“To another account”). What misses its day fails as `late`, and a replay is dated the day of the replay.",
