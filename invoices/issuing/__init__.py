@@ -1,1 +1,1 @@
-"""The pump: take due invoices, send or look up, record. The only place that talks to a provider."""
+"""The pump: take due invoices, send or look up, record. The only place that sends."""

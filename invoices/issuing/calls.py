@@ -1,4 +1,4 @@
-"""What a worker holds of an invoice that it took: enough to call, nothing to save."""
+"""A call to a provider, before and after: what a worker needs to make it. Holds no model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,10 +37,10 @@ class Call:
     account: Account
     started_at: datetime
     reference: str
-    about: Mapping[str, Any]  # what the log says of the invoice
+    about: Mapping[str, Any]  # Invoice.about, for log lines
     attempt: int
-    document: str = ""  # a send carries one, a look-up does not
-    start_by: float | None = None  # monotonic; a send's first byte leaves before it, or never
+    document: str = ""  # empty: a look-up
+    start_by: float | None = None  # monotonic; a send whose first byte has not left by then is not sent
     on_trial: bool = False  # the one invoice that a parked account lets through
 
     @property
@@ -53,7 +53,7 @@ class Call:
 
     @property
     def traceparent(self) -> str:
-        """W3C: the invoice's trace, and the issuance as the span that calls."""
+        """W3C: the trace of the invoice, with the attempt as the calling span."""
         trace = self.about.get("trace")
         return f"00-{trace}-{self.issuance_id:016x}-01" if trace else ""
 
@@ -107,7 +107,7 @@ class FinishedCall:
 
 
 @cache
-def overrides() -> dict[str, Any]:
+def limit_overrides() -> dict[str, Any]:
     """The Limits that the environment sets for every vendor."""
     wanted = {"settle": settings.PROVIDER_SETTLE, "total": settings.PROVIDER_TIMEOUT}
     return {name: value for name, value in wanted.items() if value}
@@ -115,16 +115,16 @@ def overrides() -> dict[str, Any]:
 
 @cache
 def limits_of(provider: str) -> Limits:
-    return replace(PROVIDERS[provider].limits, **overrides())
+    return replace(PROVIDERS[provider].limits, **limit_overrides())
 
 
 def longest_send(provider: str) -> timedelta:
-    """From the take until no byte of its send can be on its way any more."""
+    """From the take until no byte of the send can be on its way."""
     return timedelta(seconds=settings.START_WITHIN + limits_of(provider).total)
 
 
-def account_of(account: ProviderAccount, tax_code: str, form: str, symbol: str, template: str) -> Account:
-    """A lane as an adapter sees it, its login read live: empty where it does not open, and then no adapter is built."""
+def build_account(account: ProviderAccount, tax_code: str, form: str, symbol: str, template: str) -> Account:
+    """An account as an adapter sees it, with today's credentials; without them `build_provider` refuses it."""
     try:
         credentials = account.credentials
     except DecryptionFailed as error:

@@ -1,4 +1,4 @@
-"""Invoice → the frozen Document that a provider is told, as one canonical text."""
+"""Invoice → the frozen Document that is sent to a provider, as one canonical text."""
 
 import dataclasses
 import hashlib
@@ -13,8 +13,8 @@ from invoices.opening.words import in_words
 from invoices.providers.base import Buyer, Document, Line, RateTotal, Related, Seller
 
 
-def render(invoice: Invoice) -> str:
-    """The document of an invoice, drawn up from its own row and nothing else."""
+def render_document(invoice: Invoice) -> str:
+    """The document of an invoice, rendered from its row and nothing else."""
     bill = Bill.from_json(invoice.bill)
     seller = invoice.config_snapshot["seller"]
     account = invoice.config_snapshot["account"]
@@ -33,7 +33,7 @@ def render(invoice: Invoice) -> str:
             phone=seller["phone"],
             email=seller["email"],
         ),
-        buyer=buyer_of(invoice.buyer, LegalRules.on(invoice.issue_date).consumer_text),
+        buyer=printed_buyer(invoice.buyer, LegalRules.on(invoice.issue_date).consumer_text),
         lines=bill.lines,
         by_rate=bill.by_rate,
         net=bill.net,
@@ -45,9 +45,9 @@ def render(invoice: Invoice) -> str:
     return canonical_json(dataclasses.asdict(document))
 
 
-def drawn_up(invoice: Invoice) -> dict[str, str]:
-    """The changes that give an invoice its document."""
-    text = render(invoice)
+def render_changes(invoice: Invoice) -> dict[str, str]:
+    """The changes of a Step that give an invoice its document."""
+    text = render_document(invoice)
     return {"document": text, "document_sha256": sha256(text)}
 
 
@@ -55,7 +55,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read(text: str) -> Document:
+def parse_document(text: str) -> Document:
     """The Document of a stored text."""
     raw = json.loads(text)
     related = raw.pop("relates_to")
@@ -72,8 +72,8 @@ def read(text: str) -> Document:
     )
 
 
-def buyer_of(details: dict[str, Any], consumer_text: str) -> Buyer:
-    """The printed buyer: an organisation by its legal name, a person by theirs, the consumer by the law's words."""
+def printed_buyer(details: dict[str, Any], consumer_text: str) -> Buyer:
+    """The buyer as printed: an organisation by its legal name, a person by name, the consumer by the law's text."""
     if not details:
         return Buyer(name=consumer_text, is_consumer=True)
     legal_name = "" if details["kind"] == "individual" else details.get("legalName") or details["name"]

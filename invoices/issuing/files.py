@@ -1,8 +1,9 @@
-"""PDF and XML of issued invoices, by a pump of their own: a slow file never looks like a failed issue."""
+"""Fetch the PDF and XML of issued invoices, apart from issuing: a slow file never looks like a failed issue."""
 
 import asyncio
 import hashlib
 from datetime import timedelta
+from functools import partial
 from xml.etree import ElementTree
 
 from django.core.files.base import ContentFile
@@ -12,10 +13,10 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.issuing import mail, wire
-from invoices.issuing.calls import account_of, overrides
+from invoices.issuing.calls import build_account, limit_overrides
 from invoices.issuing.decide.conflicts import fail_as_conflict
 from invoices.issuing.decide.retries import lookup_delay
-from invoices.issuing.documents import read
+from invoices.issuing.documents import parse_document
 from invoices.issuing.logs import log_failures
 from invoices.models import Invoice, InvoiceFile
 from invoices.moving import move
@@ -25,11 +26,11 @@ from invoices.providers.http import Http
 
 log = get_logger(__name__)
 BATCH = 50
-AT_ONCE = 8
+AT_ONCE = 8  # calls in flight
 LEASE = timedelta(minutes=5)
-QUICK_TRIES = 5  # a file is seldom there in the first second
+QUICK_TRIES = 5  # files are seldom ready in the first second
 
-# The lease pushes the next turn on, so that no two workers fetch the same file at once.
+# The lease moves `files_due` on, so that no two workers fetch the same file at once.
 TAKE = """
 UPDATE invoices_invoice SET files_due = %(lease)s, files_tries = files_tries + 1 WHERE id IN (
     SELECT id FROM invoices_invoice WHERE files_due <= %(now)s
@@ -43,16 +44,21 @@ def fetch_files() -> int:
     fetched = 0
     while not shutdown.is_set() and (ids := _take()):
         invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
-        results = wire.http_loop.run(lambda http: _fetch_all(http, invoices))  # noqa: B023  (run waits for it)
-        for invoice, result in zip(invoices, results, strict=True):
-            if isinstance(result, Files) and (wrong := differs(invoice, result.xml)):
-                _conflict(invoice, wrong)
-            elif isinstance(result, Files):
-                _keep(invoice, result)
-                fetched += 1
-            else:
-                _try_later(invoice, result)
+        results = wire.http_loop.run(partial(_fetch_all, invoices=invoices))
+        fetched += sum(_store_result(invoice, result) for invoice, result in zip(invoices, results, strict=True))
     return fetched
+
+
+def _store_result(invoice: Invoice, result: Files | ProviderError) -> bool:
+    """Whether the invoice has its files now."""
+    if isinstance(result, ProviderError):
+        _fetch_later(invoice, result)
+        return False
+    if difference := xml_difference(invoice, result.xml):
+        _record_conflict(invoice, difference)
+        return False
+    _store_files(invoice, result)
+    return True
 
 
 def _take() -> list[int]:
@@ -63,29 +69,29 @@ def _take() -> list[int]:
 
 
 async def _fetch_all(http: Http, invoices: list[Invoice]) -> list[Files | ProviderError]:
-    gate = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def fetch(invoice: Invoice) -> Files | ProviderError:
         template = invoice.config_snapshot["account"]["template"]
         assert invoice.account
-        account = account_of(invoice.account, invoice.seller_tax_code, invoice.form, invoice.symbol, template)
+        account = build_account(invoice.account, invoice.seller_tax_code, invoice.form, invoice.symbol, template)
         found = Found(number=invoice.number, symbol=invoice.symbol, code=invoice.code, issued_on=invoice.issue_date)
-        async with gate:
+        async with slots:
             try:
-                return await build_provider(invoice.provider, account, http, **overrides()).files(found)
+                return await build_provider(invoice.provider, account, http, **limit_overrides()).files(found)
             except ProviderError as error:
                 return error
 
     return await asyncio.gather(*(fetch(invoice) for invoice in invoices))
 
 
-def differs(invoice: Invoice, xml: bytes) -> str:
-    """The first thing printed in the provider's XML that is not ours, or "". Most look-ups tell no total: this does."""
+def xml_difference(invoice: Invoice, xml: bytes) -> str:
+    """The first field of the provider's XML that is not ours, or "". Most look-ups report no total: the XML does."""
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314  (expat resolves nothing external and bounds expansion)
     except ElementTree.ParseError:
         return "an XML that cannot be read"
-    document = read(invoice.document)
+    document = parse_document(invoice.document)
     printed = {
         "number": (_text(root, ".//{*}TTChung/{*}SHDon").lstrip("0"), invoice.number.lstrip("0")),
         "total": (_text(root, ".//{*}TToan/{*}TgTTTBSo").partition(".")[0], str(document.total)),
@@ -100,16 +106,16 @@ def _text(root: ElementTree.Element, path: str) -> str:
     return (found.text or "").strip() if found is not None else ""
 
 
-def _conflict(invoice: Invoice, wrong: str) -> None:
-    """What was issued is not what we sent: never mailed, never hidden."""
-    why = f"the provider's XML differs from our document in {wrong}"
+def _record_conflict(invoice: Invoice, difference: str) -> None:
+    """What was issued is not what we sent: it is not mailed, and an operator sees it."""
+    why = f"the provider's XML differs from our document in {difference}"
     with transaction.atomic():
         log_failures(move([invoice.pk], lambda row: fail_as_conflict(row, why), actor="worker"))
         Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
 
 
-def _keep(invoice: Invoice, files: Files) -> None:
-    """Store both, write down their hashes, then tell the buyer who left an address."""
+def _store_files(invoice: Invoice, files: Files) -> None:
+    """Store both with their hashes, then mail them to a buyer who left an address."""
     with transaction.atomic():
         for kind, content in (("pdf", files.pdf), ("xml", files.xml)):
             if not InvoiceFile.objects.filter(invoice=invoice, kind=kind).exists():
@@ -123,7 +129,7 @@ def _keep(invoice: Invoice, files: Files) -> None:
     log.info("[filesKept]", tries=invoice.files_tries, **invoice.about)
 
 
-def _try_later(invoice: Invoice, error: ProviderError) -> None:
+def _fetch_later(invoice: Invoice, error: ProviderError) -> None:
     delay = (
         timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else lookup_delay(invoice.files_tries - QUICK_TRIES)
     )

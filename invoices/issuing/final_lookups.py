@@ -1,4 +1,4 @@
-"""One more look-up, a day later, of what ended without a number although a send of it was in doubt."""
+"""One more look-up, a day later, of what ended without a number although a send of it was uncertain."""
 
 import queue
 from datetime import timedelta
@@ -24,7 +24,7 @@ RETURNING id
 
 
 def run_final_lookups() -> int:
-    """Ask once more about what ended without a number although a send of it was in doubt. Returns how many."""
+    """Look up what is due. Returns how many."""
     now = clock.now()
     with connection.cursor() as cursor:
         cursor.execute(TAKE, {"now": now, "lease": now + LEASE, "batch": BATCH})

@@ -1,4 +1,4 @@
-"""Log lines of moves that did not go well: the markers that operators search for."""
+"""Log lines of failures, with the markers that operators search for."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 def log_failures(moves: Moves, sends: Mapping[int, FinishedCall] = MappingProxyType({})) -> None:
-    """The log's markers for what did not go well; `sends`: what each invoice was answered."""
+    """Log dead letters, retries and conflicts. `sends`: the finished sends, by invoice."""
     for row, source in moves.moved:
         answer = sends[row.pk].answer if row.pk in sends else None
         why = {"error": type(answer).__name__, "code": answer.code} if isinstance(answer, ProviderError) else {}

@@ -1,7 +1,8 @@
-"""Accounts that the provider refuses: when they close, and how they open again."""
+"""Accounts that the provider refuses: how they are parked and opened again."""
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from structlog.stdlib import get_logger
@@ -9,26 +10,25 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.issuing import wire
-from invoices.issuing.calls import FinishedCall, account_of, overrides
+from invoices.issuing.calls import FinishedCall, build_account, limit_overrides
 from invoices.providers import build_provider
 from invoices.providers.base import Issued, ProviderError, Refused, Scope, Submitted
 from invoices.providers.http import Http
 from merchants.models import ProviderAccount
 
 log = get_logger(__name__)
+OPEN = {"parked_until": None, "parked_reason": "", "parked_for_login": False}
 
 
-def update_parking(answered: Iterable[FinishedCall]) -> None:
-    """Close the lanes that the provider refuses, open those whose trial invoice went well."""
-    well = [a.call.account.id for a in answered if a.call.on_trial and isinstance(a.answer, Issued | Submitted)]
-    if well:
-        ProviderAccount.objects.filter(pk__in=sorted(well)).update(
-            parked_until=None, parked_reason="", parked_for_login=False
-        )
+def update_parking(sends: Iterable[FinishedCall]) -> None:
+    """Park the accounts that the provider refused, and open those whose trial invoice was issued."""
+    passed = [one.call.account.id for one in sends if one.call.on_trial and isinstance(one.answer, Issued | Submitted)]
+    if passed:
+        ProviderAccount.objects.filter(pk__in=sorted(passed)).update(**OPEN)
     refused = {
-        a.call.account.id: a.answer
-        for a in answered
-        if isinstance(a.answer, Refused) and a.answer.scope == Scope.ACCOUNT
+        one.call.account.id: one.answer
+        for one in sends
+        if isinstance(one.answer, Refused) and one.answer.scope == Scope.ACCOUNT
     }
     for account_id, answer in sorted(refused.items()):
         log.error("[accountParked]", account=account_id, code=answer.code, login=answer.login)
@@ -40,7 +40,7 @@ def update_parking(answered: Iterable[FinishedCall]) -> None:
 
 
 def probe_parked() -> int:
-    """Try the logins of accounts that were parked for theirs; returns how many are open again."""
+    """Probe the accounts that were parked for their logins. Returns how many are open again."""
     opened = 0
     now = clock.now()
     for row in ProviderAccount.objects.not_deleted().filter(
@@ -53,27 +53,27 @@ def probe_parked() -> int:
 
 
 def probe_now(row: ProviderAccount) -> str:
-    """Probe, and open or keep shut an account that is parked for its login. Returns what is wrong, or ""."""
+    """Probe an account. If it is parked for its login, open it or park it on. Returns what is wrong, or ""."""
     if problem := probe(row):
         until = clock.now() + timedelta(seconds=settings.PARK_SECONDS)
-        parked = {"parked_until": until, "parked_reason": problem[:200]}
+        parked: dict[str, Any] = {"parked_until": until, "parked_reason": problem[:200]}
     else:
-        parked = {"parked_until": None, "parked_reason": "", "parked_for_login": False}
+        parked = OPEN
     if ProviderAccount.objects.filter(pk=row.pk, parked_for_login=True).update(**parked) and not problem:
         log.info("[accountReopened]", account=row.pk)
     return problem
 
 
 def probe(row: ProviderAccount) -> str:
-    """A read-only test of an account's login and symbol: what is wrong, or "" where nothing is."""
+    """Test an account's login and symbol, without side effects. Returns what is wrong, or ""."""
     tax_code = row.merchant.tax_info.tax_code
-    account = account_of(row, tax_code, row.form, row.symbol, row.template)
+    account = build_account(row, tax_code, row.form, row.symbol, row.template)
 
-    async def ask(http: Http) -> None:
-        await build_provider(row.provider, account, http, **overrides()).probe()
+    async def run_probe(http: Http) -> None:
+        await build_provider(row.provider, account, http, **limit_overrides()).probe()
 
     try:
-        wire.http_loop.run(ask)
+        wire.http_loop.run(run_probe)
     except ProviderError as error:
         return str(error)
     return ""

@@ -1,4 +1,4 @@
-"""One worker's turn at a partition: take, call, record, and take again for as long as there is something to do."""
+"""One worker's turn at a partition: take, call, record, and take again while anything is due."""
 
 import math
 import queue
@@ -18,23 +18,23 @@ from invoices.issuing.record import record
 from invoices.issuing.take import take
 
 log = get_logger(__name__)
-LOOK_SECONDS = 0.25  # how often a worker that waits for slow answers looks for new work
-TURN_SECONDS = 60  # then the next bell may have the worker, as soon as nothing is open
-HOLD_SECONDS = 120  # how long answers are held while PostgreSQL is away
-HOLD_STEP = 0.5
+POLL_SECONDS = 0.25  # how often a worker that waits for slow answers takes more
+TURN_SECONDS = 60  # then it takes no more, and its process may serve another partition
+HOLD_SECONDS = 120  # how long finished calls are held while PostgreSQL is down
+HOLD_STEP = 0.5  # seconds between two attempts to record them
 
 
 def issue_due(partition: int, *, alone: bool = False) -> int:
-    """Send and ask what is due in a partition. Returns how many answers were recorded.
+    """Send and look up what is due in a partition. Returns how many answers were recorded.
 
-    A worker that serves this partition `alone` goes on as long as there is something to do: a call that hangs until
-    its time is out never keeps it from taking for others.
+    A worker that serves this partition `alone` goes on while anything is due. So a call that hangs until it times out
+    never keeps it from taking for other accounts.
     """
     queues.clear_wakeup(partition)
-    # No SimpleQueue: CPython's `get` with a timeout can wait for ever if that is over when it is woken for nothing.
+    # Not a SimpleQueue: in CPython its `get` can wait for ever if it wakes up spuriously after its timeout.
     answers: queue.Queue[FinishedCall] = queue.Queue()
     in_flight = recorded = after = 0
-    asked: Counter[int] = Counter()  # look-ups on the wire, by lane
+    lookups: Counter[int] = Counter()  # in flight, by account
     freed: set[int] = set()
     until = time.monotonic() + (math.inf if alone else TURN_SECONDS)
     while True:
@@ -42,43 +42,43 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
         taken: list[Call] = []
         if room > 0 and not shutdown.is_set() and time.monotonic() < until:
             try:
-                # Look-ups have half of the room at most: a provider that answers none must not keep sends waiting.
-                if (asks := min(room, (settings.BATCH + 1) // 2 - asked.total())) > 0:
-                    taken = take_lookups(partition, asks, asked.keys())
+                # Look-ups fill half of the room at most: a provider that answers none must not keep sends waiting.
+                if (most := min(room, (settings.BATCH + 1) // 2 - lookups.total())) > 0:
+                    taken = take_lookups(partition, most, lookups.keys())
                 if room > len(taken):
                     taken += take(partition, room - len(taken), freed=freed, after=after)
             except (OperationalError, InterfaceError):
                 if not in_flight:
                     raise
-                log.exception("[takeFailed]", partition=partition)  # what is on the wire is still recorded
+                log.exception("[takeFailed]", partition=partition)  # what is in flight is still recorded
                 connection.close()
-            after = _past(after, taken, room)
+            after = _next_after(after, taken, room)
         for call in taken:
             wire.start(call, answers)
-        asked.update(call.account.id for call in taken if not call.is_send)
+        lookups.update(call.account.id for call in taken if not call.is_send)
         in_flight += len(taken)
         if not in_flight:
             return recorded
-        finished = _finished(answers)
+        finished = _wait_for_finished(answers)
         _record(finished)
         in_flight -= len(finished)
         recorded += len(finished)
-        asked -= Counter(answered.call.account.id for answered in finished if not answered.call.is_send)
-        freed = {answered.call.account.id for answered in finished if answered.call.is_send}
+        lookups -= Counter(one.call.account.id for one in finished if not one.call.is_send)
+        freed = {one.call.account.id for one in finished if one.call.is_send}
 
 
-def _past(after: int, taken: list[Call], room: int) -> int:
-    """A worker that is full goes on behind the lane where it stopped, so that no lane starves another."""
-    lanes = [call.account.id for call in taken if call.is_send]
+def _next_after(after: int, taken: list[Call], room: int) -> int:
+    """The account after which the next take starts: a full worker goes on where it stopped, so none starves another."""
+    accounts = [call.account.id for call in taken if call.is_send]
     if len(taken) < room:
         return 0  # all that was due was taken
-    if not lanes:
+    if not accounts:
         return after
-    return max(lanes) if min(lanes) > after else 0  # it came round
+    return max(accounts) if min(accounts) > after else 0  # it has been through all of them
 
 
 def _record(finished: list[FinishedCall]) -> None:
-    """No answer is thrown away: they are held until PostgreSQL is back. Recording twice is as good as once."""
+    """Record, or hold the answers until PostgreSQL is back. Recording twice does the same as recording once."""
     until = time.monotonic() + HOLD_SECONDS
     while True:
         try:
@@ -91,11 +91,11 @@ def _record(finished: list[FinishedCall]) -> None:
             time.sleep(HOLD_STEP)
 
 
-def _finished(answers: "queue.Queue[FinishedCall]") -> list[FinishedCall]:
-    """What has been answered, waiting a moment for the first."""
+def _wait_for_finished(answers: "queue.Queue[FinishedCall]") -> list[FinishedCall]:
+    """All that is in the queue, after a short wait for the first."""
     finished: list[FinishedCall] = []
     try:
-        finished.append(answers.get(timeout=LOOK_SECONDS))
+        finished.append(answers.get(timeout=POLL_SECONDS))
         while True:
             finished.append(answers.get_nowait())
     except queue.Empty:

@@ -7,8 +7,8 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from config.processes.http_loop import HttpLoop
-from invoices.issuing.calls import Answer, Call, FinishedCall, overrides
-from invoices.issuing.documents import read
+from invoices.issuing.calls import Answer, Call, FinishedCall, limit_overrides
+from invoices.issuing.documents import parse_document
 from invoices.providers import build_provider
 from invoices.providers.base import ProviderError, Uncertain
 from invoices.providers.http import LAST_EXCHANGE, START_BY, TRACEPARENT, Http
@@ -18,7 +18,7 @@ http_loop: HttpLoop[Http] = HttpLoop("providers", Http)
 
 
 def start(call: Call, answers: "queue.Queue[FinishedCall]") -> None:
-    """Make a call in the event loop's thread; what it was answered is put into the caller's queue."""
+    """Make a call in the event loop's thread. The finished call is put into the caller's queue."""
     http_loop.start(lambda http: _call(http, call, answers))
 
 
@@ -27,39 +27,39 @@ async def _call(http: Http, call: Call, answers: "queue.Queue[FinishedCall]") ->
     began = time.monotonic()
     TRACEPARENT.set(call.traceparent)
     try:
-        answer = await _ask_or_send(http, call)
+        answer = await _send_or_look_up(http, call)
     except ProviderError as error:
         answer = error
-    except Exception as error:  # our own fault, and a byte may have left: the invoice must not hang in SENDING
+    except Exception as error:  # a bug of ours; a byte may have left, and the invoice must not hang in SENDING
         log.exception("[providerCallBroke]", **call.about)
         answer = Uncertain("bug", type(error).__name__)
     exchange = LAST_EXCHANGE.get()
     response = {"status": exchange.status, "code": exchange.code, "text": exchange.text} if exchange else None
-    answered = FinishedCall(call, answer, clock.now(), response, time.monotonic() - began)
-    answers.put(answered)
-    _log_call(answered)
+    finished = FinishedCall(call, answer, clock.now(), response, time.monotonic() - began)
+    answers.put(finished)
+    _log_call(finished)
 
 
-async def _ask_or_send(http: Http, call: Call) -> Answer:
-    provider = build_provider(call.provider, call.account, http, **overrides())
+async def _send_or_look_up(http: Http, call: Call) -> Answer:
+    provider = build_provider(call.provider, call.account, http, **limit_overrides())
     if not call.is_send:
         return await provider.find(call.reference)
     START_BY.set(call.start_by)
-    return await provider.issue(read(call.document))
+    return await provider.issue(parse_document(call.document))
 
 
-def _log_call(answered: FinishedCall) -> None:
-    """One line a call: which, of whom, how it went and how long it took."""
-    call, response = answered.call, answered.response or {}
+def _log_call(finished: FinishedCall) -> None:
+    """One line a call: its kind and invoice, its outcome, and how long it took."""
+    call, answer, response = finished.call, finished.answer, finished.response or {}
     log.info(
         "[providerCall]",
         kind=call.kind,
         provider=call.provider,
         attempt=call.attempt,
-        outcome=answered.outcome,
-        code=getattr(answered.answer, "code", None) if isinstance(answered.answer, ProviderError) else None,
-        number=getattr(answered.answer, "number", None),
+        outcome=finished.outcome,
+        code=answer.code if isinstance(answer, ProviderError) else None,
+        number=getattr(answer, "number", None),
         status=response.get("status"),
-        seconds=answered.seconds,
+        seconds=finished.seconds,
         **call.about,
     )

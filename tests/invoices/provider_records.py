@@ -4,8 +4,8 @@ from typing import Any
 
 from invoices.dev.simulator import Simulator
 from invoices.issuing import wire
-from invoices.issuing.calls import account_of
-from invoices.issuing.documents import read, render
+from invoices.issuing.calls import build_account
+from invoices.issuing.documents import parse_document, render_document
 from invoices.models import Invoice
 from invoices.providers import build_provider
 from merchants.models import Merchant
@@ -22,8 +22,8 @@ def issue_at_provider(invoice: Invoice) -> None:
     """Issue it at the simulated provider only: our database does not record it."""
     row = invoice.account
     assert row
-    account = account_of(row, invoice.seller_tax_code, invoice.form, invoice.symbol, row.template)
-    document = read(invoice.document or render(invoice))
+    account = build_account(row, invoice.seller_tax_code, invoice.form, invoice.symbol, row.template)
+    document = parse_document(invoice.document or render_document(invoice))
 
     async def issue(http: Any) -> Any:
         return await build_provider("viettel", account, http).issue(document)

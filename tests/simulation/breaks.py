@@ -82,8 +82,8 @@ def take_without_any_row_lock(changed: Changed) -> Iterator[None]:
         return rows.all()
 
     statements = {
-        "LANES": _without(take.LANES, "FOR NO KEY UPDATE"),
-        "PICK": _without(take.PICK, "FOR NO KEY UPDATE SKIP LOCKED"),
+        "LOCK_ACCOUNTS": _without(take.LOCK_ACCOUNTS, "FOR NO KEY UPDATE"),
+        "PICK_INVOICES": _without(take.PICK_INVOICES, "FOR NO KEY UPDATE SKIP LOCKED"),
     }
     with patch.multiple(take, **statements), patch.object(Rows, "select_for_update", unlocked):
         yield

@@ -75,7 +75,7 @@ def _after_final_lookup(
 
 
 def _found(row: Invoice, found: Found, now: datetime) -> Step:
-    if difference := mismatch(found, documents.read(row.document)):
+    if difference := mismatch(found, documents.parse_document(row.document)):
         return fail_as_conflict(row, f"the provider's invoice differs from ours in {difference}")
     if row.number and (row.symbol, row.number) != (found.symbol, found.number):
         return fail_as_conflict(row, f"a second number, {found.symbol} {found.number}, for one document")

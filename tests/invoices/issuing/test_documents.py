@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from invoices.issuing.documents import buyer_of
+from invoices.issuing.documents import printed_buyer
 from invoices.providers.base import Buyer
 from tests import cast
 
@@ -26,11 +26,11 @@ SALON = "Công ty TNHH Tóc Mây"
 def test_a_person_is_named_or_an_organisation_and_no_name_stands_twice(
     details: dict[str, Any], name: str, legal_name: str
 ) -> None:
-    buyer = buyer_of(details, "Bán cho người tiêu dùng")
+    buyer = printed_buyer(details, "Bán cho người tiêu dùng")
     assert (buyer.name, buyer.legal_name) == (name, legal_name)
     assert buyer.is_consumer is (details == {})
 
 
 def test_what_identifies_a_buyer_is_printed_as_it_was_given() -> None:
-    assert buyer_of(cast.COMPANY, "").tax_code == cast.COMPANY["taxCode"]
-    assert isinstance(buyer_of(cast.PERSON, ""), Buyer)
+    assert printed_buyer(cast.COMPANY, "").tax_code == cast.COMPANY["taxCode"]
+    assert isinstance(printed_buyer(cast.PERSON, ""), Buyer)

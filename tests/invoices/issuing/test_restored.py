@@ -8,7 +8,7 @@ import pytest
 
 from config.base import clock
 from invoices.dev.simulator import Simulator
-from invoices.issuing.documents import read
+from invoices.issuing.documents import parse_document
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State, WrongState
 from invoices.models import Invoice
@@ -38,7 +38,7 @@ def test_what_no_attempt_is_known_of_is_adopted_with_the_day_that_it_carries(los
     with clock.frozen(clock.now() + FORGOTTEN):
         adopted = adopt(lost, **WHO)
     assert (adopted.state, adopted.number, adopted.issue_date) == (State.ISSUED, "1", sold)
-    assert read(adopted.document).issue_date == sold
+    assert parse_document(adopted.document).issue_date == sold
     lost.refresh_from_db()
     assert (lost.exposed_by, lost.exposed) == (lost.issuances.get().pk, True)
 
@@ -82,7 +82,7 @@ def test_what_was_dated_anew_since_is_adopted_under_the_provider_s_day(lost: Inv
         redated = Invoice.objects.get()
         assert redated.issue_date == sold + timedelta(days=1)
         adopted = adopt(redated, **WHO)
-    assert (adopted.issue_date, read(adopted.document).issue_date) == (sold, sold)
+    assert (adopted.issue_date, parse_document(adopted.document).issue_date) == (sold, sold)
 
 
 def test_another_sum_is_not_adopted_and_both_are_told(lost: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
