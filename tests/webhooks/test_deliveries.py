@@ -225,7 +225,7 @@ def test_a_late_result_cannot_overwrite_another_attempt(receiver: Receiver) -> N
     row = one_event(receiver)
     call = deliveries.take_deliveries(10)[0]
     deliveries.replay_one(row, actor="test")
-    results.record_results([results.Outcome(call, 500, "HTTP 500")])
+    results.record_results([sending.Result(call, 500, "HTTP 500")])
     row.refresh_from_db()
     assert (row.state, row.attempts, row.last_error) == (S.PENDING, 0, "")
 
