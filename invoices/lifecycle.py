@@ -1,4 +1,4 @@
-"""The life of an invoice: its states, the moves that may be made, and what a failure may be called.
+"""The life of an invoice: its states, the moves between them, and the reasons of a failure.
 
 WAITING ──claimed, window closed, or no window──▶ QUEUED ◀──────────┬──────────────┐
   │  └─ policy "lapse" at deadline ─▶ EXPIRED        │ taken        │              │ replayed or amended,
@@ -21,7 +21,7 @@ class State(StrEnum):
     WAITING = "WAITING"  # for the buyer's claim
     QUEUED = "QUEUED"  # due to be sent
     SENDING = "SENDING"  # a provider may be reading it
-    UNCERTAIN = "UNCERTAIN"  # a provider may have it: we ask
+    UNCERTAIN = "UNCERTAIN"  # a provider may have it: it is looked up
     SUBMITTED = "SUBMITTED"  # numbered; the tax authority has not answered
     ISSUED = "ISSUED"
     FAILED = "FAILED"
@@ -39,7 +39,7 @@ MOVES: dict[State, frozenset[State]] = {
     S.SENDING: frozenset({S.ISSUED, S.SUBMITTED, S.QUEUED, S.UNCERTAIN, S.CANCELLED, S.FAILED}),
     S.UNCERTAIN: frozenset({S.ISSUED, S.SUBMITTED, S.QUEUED, S.CANCELLED, S.FAILED}),
     S.SUBMITTED: frozenset({S.ISSUED, S.FAILED}),
-    S.ISSUED: frozenset({S.REPLACED, S.ADJUSTED, S.FAILED}),  # FAILED: a second number turned up
+    S.ISSUED: frozenset({S.REPLACED, S.ADJUSTED, S.FAILED}),  # FAILED: a second number was found
     S.FAILED: frozenset({S.QUEUED, S.UNCERTAIN, S.CANCELLED, S.ISSUED}),  # ISSUED: an operator adopts
     S.CANCELLED: frozenset({S.FAILED}),  # found at the provider after all
     S.EXPIRED: frozenset(),
@@ -49,8 +49,8 @@ MOVES: dict[State, frozenset[State]] = {
 
 UNEXPOSED = (S.WAITING, S.QUEUED, S.EXPIRED, S.CANCELLED)  # no provider can know it
 NUMBERED = (S.SUBMITTED, S.ISSUED, S.REPLACED, S.ADJUSTED)
-OWED = (S.WAITING, S.QUEUED, S.SENDING, S.UNCERTAIN)  # its day is still open in its lane
-AWAITING_LOOKUP = (S.UNCERTAIN, S.SUBMITTED)  # due means: ask
+OWED = (S.WAITING, S.QUEUED, S.SENDING, S.UNCERTAIN)  # holds its day open in its account
+AWAITING_LOOKUP = (S.UNCERTAIN, S.SUBMITTED)  # when due, it is looked up
 CLAIMABLE = (S.WAITING, S.QUEUED)
 ENDED = (S.ISSUED, S.FAILED, S.CANCELLED, S.EXPIRED, S.REPLACED, S.ADJUSTED)
 
@@ -62,18 +62,18 @@ class Reason(StrEnum):
     EXHAUSTED = "exhausted"  # every retry was used
     ACCOUNT = "account"
     REJECTED = "rejected"  # by the tax authority
-    LATE = "late"  # unsent when its day was over
-    CONFLICT = "conflict"  # the provider's invoice is not ours, or there are two
-    STALE_KEY = "stale_key"  # absent, but the key no longer protects a second send
-    SKIPPED = "skipped"  # an operator let the lane go on without it
+    LATE = "late"  # not sent before its day was over
+    CONFLICT = "conflict"  # the provider's invoice differs from ours, or there are two
+    STALE_KEY = "stale_key"  # absent, but the key no longer protects against a second invoice
+    SKIPPED = "skipped"  # an operator let the account go on without it
     AMENDED = "amended"  # partly refunded before it was issued
     BUG = "bug"
 
 
 class WrongState(Exception):
-    """The act does not fit the state that the invoice is in. Says what it is, and when that may change."""
+    """The invoice's state does not allow this. The message names the state, and when it may change."""
 
 
 def may(source: State, target: State) -> bool:
-    """Staying is always allowed: a fact may be noted without a move."""
+    """Staying is always allowed: a step may record something without a move."""
     return source == target or target in MOVES[source]

@@ -173,7 +173,7 @@ class Migration(migrations.Migration):
                     ("refresh_invoice_configuration", "Can refresh the configuration of failed invoices"),
                     ("issue_invoice_now", "Can issue without waiting for the claim window"),
                     ("cancel_invoice", "Can cancel invoices before they are issued"),
-                    ("skip_invoice", "Can let a lane go on without an invoice"),
+                    ("skip_invoice", "Can skip an invoice that holds up its account"),
                 ],
             },
         ),
@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
             name="LegalRules",
             fields=[
                 ("effective_from", models.DateField(primary_key=True, serialize=False)),
-                ("source", models.CharField(help_text="Where the rule is written.", max_length=200)),
+                ("source", models.CharField(help_text="Where the rules are written.", max_length=200)),
                 ("forms", models.CharField(max_length=9)),
                 ("symbol_letters", models.CharField(max_length=26)),
                 ("vat_rates", models.JSONField()),
@@ -216,21 +216,23 @@ class Migration(migrations.Migration):
                 ),
                 ("started_at", models.DateTimeField()),
                 ("ended_at", models.DateTimeField(null=True)),
-                ("until", models.DateTimeField(help_text="The digest is of what was written before.")),
+                ("until", models.DateTimeField(help_text="The digest covers what was written before this time.")),
                 (
                     "digest",
-                    models.CharField(blank=True, help_text="Of every invoice's head as it was then.", max_length=64),
+                    models.CharField(
+                        blank=True, help_text="Of the head of every invoice's chain at that time.", max_length=64
+                    ),
                 ),
                 (
-                    "again",
+                    "repeated_digest",
                     models.CharField(
-                        blank=True, help_text="The digest of the round before, found once more.", max_length=64
+                        blank=True, help_text="The digest of the previous verification, computed again.", max_length=64
                     ),
                 ),
                 ("position", models.BigIntegerField(null=True)),
                 ("invoices", models.BigIntegerField(default=0)),
                 ("rows", models.BigIntegerField(default=0)),
-                ("broken", models.BigIntegerField(default=0, help_text="Invoices whose chain is not whole.")),
+                ("broken", models.BigIntegerField(default=0, help_text="Invoices whose chain is broken.")),
                 ("first_broken", models.JSONField(default=list)),
             ],
             options={
@@ -694,11 +696,11 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
-                            ("merchant", "we do not know the merchant"),
+                            ("merchant", "the merchant is unknown"),
                             ("tax_info", "the merchant has no tax data"),
                             ("account", "the merchant has no provider account"),
                             ("symbol_year", "no symbol for the year of the sale"),
-                            ("refused", "it does not add up: an operator must look"),
+                            ("refused", "it does not add up: an operator must decide"),
                         ],
                         max_length=11,
                     ),
@@ -799,13 +801,13 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("state", "QUEUED")),
                 fields=["partition", "account", "not_before"],
-                name="due_by_lane",
+                name="due_by_account",
             ),
         ),
         migrations.AddIndex(
             model_name="invoice",
             index=models.Index(
-                condition=models.Q(("state", "QUEUED")), fields=["account", "issue_date", "id"], name="queue_of_lane"
+                condition=models.Q(("state", "QUEUED")), fields=["account", "issue_date", "id"], name="queue_of_account"
             ),
         ),
         migrations.AddIndex(
@@ -823,13 +825,13 @@ class Migration(migrations.Migration):
                     )
                 ),
                 fields=["account", "issue_date"],
-                name="owed_by_lane",
+                name="owed_by_account",
             ),
         ),
         migrations.AddIndex(
             model_name="invoice",
             index=models.Index(
-                condition=models.Q(("state", "SENDING")), fields=["account", "not_before"], name="in_flight_of_lane"
+                condition=models.Q(("state", "SENDING")), fields=["account", "not_before"], name="in_flight_of_account"
             ),
         ),
         migrations.AddIndex(

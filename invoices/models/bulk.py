@@ -19,7 +19,9 @@ class BulkRun(Record):
     verb = models.CharField(max_length=10)
     selection = models.TextField(blank=True)  # the query string of the list that the invoices were selected from
     state = models.CharField(max_length=10, choices=State.choices, default=State.PREVIEWING)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")  # who confirmed it, or created it
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+"
+    )  # who confirmed it, or created it
     reason = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -50,7 +52,10 @@ class BulkRun(Record):
 
         outcomes = {outcome.value: count(outcome=outcome) for outcome in BulkItem.Outcome}
         return self.items.aggregate(
-            total=models.Count("id"), previewed=count(would_act__isnull=False), would_act=count(would_act=True), **outcomes
+            total=models.Count("id"),
+            previewed=count(would_act__isnull=False),
+            would_act=count(would_act=True),
+            **outcomes,
         )
 
 

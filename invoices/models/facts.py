@@ -1,4 +1,4 @@
-"""What we were told of an order. Facts are kept as they came; `opening.converge` draws the conclusion."""
+"""The facts of an order, stored as they came. `opening.conclude` draws the conclusion."""
 
 from typing import Any
 
@@ -10,24 +10,24 @@ from config.base.tracing import trace_id
 
 
 class Payment(Record):
-    """A sale was paid. `merchant_code` is the platform's: the merchant itself may not have arrived yet."""
+    """A sale was paid. `merchant_code` is the platform's: we may not know the merchant yet."""
 
     class Parked(models.TextChoices):
-        MERCHANT = "merchant", "we do not know the merchant"
+        MERCHANT = "merchant", "the merchant is unknown"
         TAX_INFO = "tax_info", "the merchant has no tax data"
         ACCOUNT = "account", "the merchant has no provider account"
         SYMBOL_YEAR = "symbol_year", "no symbol for the year of the sale"
-        REFUSED = "refused", "it does not add up: an operator must look"
+        REFUSED = "refused", "it does not add up: an operator must decide"
 
     merchant_code = models.CharField(max_length=64)
     order_id = models.CharField(max_length=64)
     payment_id = models.CharField(max_length=64)
     paid_at = models.DateTimeField()
-    body = models.JSONField(encoder=DjangoJSONEncoder)  # the event's data, whole
+    body = models.JSONField(encoder=DjangoJSONEncoder)  # the event's data, complete
     parked = models.CharField(max_length=11, choices=Parked.choices, blank=True)
     parked_at = models.DateTimeField(null=True, blank=True)
     problem = models.TextField(blank=True)
-    trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that told us
+    trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that brought it
 
     class Meta:
         constraints = [
@@ -45,9 +45,9 @@ class Payment(Record):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a line of the log says of it."""
-        told = {"order": self.order_id, "merchant": self.merchant_code, "payment": self.payment_id}
-        return told | ({"trace": self.trace.hex} if self.trace else {})
+        """The fields of every log line about it."""
+        fields = {"order": self.order_id, "merchant": self.merchant_code, "payment": self.payment_id}
+        return fields | ({"trace": self.trace.hex} if self.trace else {})
 
 
 class Refund(Record):
@@ -69,7 +69,7 @@ class Refund(Record):
 
 
 class InvoiceRequest(Record):
-    """Somebody's word on who the buyer is. None is ever lost: a claim's edits are rows of their own."""
+    """Who the buyer is, according to one source. Every one is kept: each edit of a claim is a row of its own."""
 
     class Source(models.TextChoices):
         PAYMENT = "payment"
@@ -91,7 +91,7 @@ class InvoiceRequest(Record):
     requested_at = models.DateTimeField()
     buyer = models.JSONField()
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, null=True, blank=True, related_name="requests")
-    too_late = models.BooleanField(default=False)  # came after the take: offered as a correction
+    too_late = models.BooleanField(default=False)  # came after the take: a correction may be offered
 
     class Meta:
         verbose_name = "buyer request"
@@ -108,5 +108,5 @@ class InvoiceRequest(Record):
 
     @property
     def precedence(self) -> tuple[int, float, str]:
-        """The heaviest word wins: by its source, then the later, then by id."""
+        """The highest wins: by source, then the later, then by id."""
         return self.RANK[self.Source(self.source)], self.requested_at.timestamp(), self.request_id

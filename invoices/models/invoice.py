@@ -14,10 +14,10 @@ from simple_history.models import HistoricalRecords
 from config.base.records import Record
 from invoices.lifecycle import AWAITING_LOOKUP, NUMBERED, OWED, UNEXPOSED, Reason, State
 
-REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys; never change it
+REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys: never change it
 
-# What simple-history leaves out: personal data, secrets, and what never changes.
-UNHISTORIED = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message", "trace"]
+# Left out by simple-history: personal data, secrets, and what never changes.
+NOT_IN_HISTORY = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message", "trace"]
 
 
 class Invoice(Record):
@@ -36,9 +36,7 @@ class Invoice(Record):
     kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.ORIGINAL)
     relates_to = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="corrections")
     paid_at = models.DateTimeField()
-    sold = models.JSONField(
-        encoder=DjangoJSONEncoder
-    )  # lines, discount, pricesIncludeVat, paymentMethod: as the payment told them
+    sold = models.JSONField(encoder=DjangoJSONEncoder)  # the payment's lines, discount, total, pricesIncludeVat …
     bill = models.JSONField()  # the settled lines and totals: money.Bill
     total = models.BigIntegerField()  # đồng, VAT included
     vat = models.BigIntegerField(default=0)
@@ -54,19 +52,19 @@ class Invoice(Record):
     account = models.ForeignKey(
         "merchants.ProviderAccount", models.PROTECT, null=True, blank=True, db_index=False
     )  # see by_account
-    config_snapshot = models.JSONField(default=dict)  # seller, policy, account: as they were at opening
+    config_snapshot = models.JSONField(default=dict)  # merchant, seller, policy and account as they were at opening
     partition = models.PositiveSmallIntegerField()
-    trace = models.UUIDField(null=True, editable=False)  # the payment's, so that its story is one in the log
+    trace = models.UUIDField(null=True, editable=False)  # of the payment, so that the log has one trace a sale
 
     # How far
     state = models.CharField(max_length=9, choices=[(s.value, s.value) for s in State])
-    not_before = models.DateTimeField()  # QUEUED: send, ASKED: ask, SENDING: abandoned, from then on
+    not_before = models.DateTimeField()  # due from then: QUEUED to send, UNCERTAIN to look up, SENDING as abandoned
     attempts = models.PositiveSmallIntegerField(default=0)  # of the current budget
     lookups = models.PositiveSmallIntegerField(default=0)  # since it became uncertain or submitted
     exposed_at = models.DateTimeField(null=True, blank=True)
-    exposed_by = models.BigIntegerField(null=True, blank=True)  # the issuance that exposed it
-    first_uncertain_at = models.DateTimeField(null=True, blank=True)  # when the first send of unknown fate began
-    final_lookup_at = models.DateTimeField(null=True, blank=True)  # the last look, which alone ends a doubt
+    exposed_by = models.BigIntegerField(null=True, blank=True)  # the id of the attempt that exposed it
+    first_uncertain_at = models.DateTimeField(null=True, blank=True)  # when the first send of uncertain outcome began
+    final_lookup_at = models.DateTimeField(null=True, blank=True)  # the final look-up, which alone ends the uncertainty
     failure = models.CharField(max_length=9, choices=[(r.value, r.value) for r in Reason], blank=True)
     failure_code = models.CharField(max_length=80, blank=True)  # the vendor's own
     failure_field = models.CharField(max_length=60, blank=True)  # the document's field at fault: "buyer.tax_code"
@@ -77,7 +75,7 @@ class Invoice(Record):
     issue_until = models.DateTimeField()
     reference = models.UUIDField(editable=False)
     document = models.TextField(blank=True, editable=False)  # the frozen Document, canonical JSON
-    document_sha256 = models.CharField(max_length=64, blank=True, editable=False)  # of the last one: never emptied
+    document_sha256 = models.CharField(max_length=64, blank=True, editable=False)  # of the latest; never emptied
     provider = models.CharField(max_length=20, blank=True)
     seller_tax_code = models.CharField(max_length=14, blank=True)
     form = models.CharField(max_length=1, blank=True)
@@ -87,20 +85,20 @@ class Invoice(Record):
     lookup_code = models.CharField(max_length=50, blank=True)
     lookup_url = models.URLField(blank=True)
     issued_at = models.DateTimeField(null=True, blank=True)
-    files_due = models.DateTimeField(null=True, blank=True)  # when to fetch PDF and XML; empty: nothing to fetch
+    files_due = models.DateTimeField(null=True, blank=True)  # when to fetch PDF and XML; NULL: nothing to fetch
     files_tries = models.PositiveSmallIntegerField(default=0)
 
     # Afterwards
     refunded_at = models.DateTimeField(null=True, blank=True)
     refunded_amount = models.BigIntegerField(default=0)  # đồng
-    settled_refund = models.BigIntegerField(default=0)  # đồng of it that amended lines already leave out
+    settled_refund = models.BigIntegerField(default=0)  # đồng of it that the amended lines already leave out
     correction_owed = models.BooleanField(default=False)
 
-    # The chain's head, so that a cut tail shows
+    # The head of the audit chain, so that a missing last row is detected
     audit_seq = models.PositiveIntegerField(default=0)
     audit_hash = models.CharField(max_length=64, blank=True)
 
-    history = HistoricalRecords(excluded_fields=UNHISTORIED)
+    history = HistoricalRecords(excluded_fields=NOT_IN_HISTORY)
 
     class Meta:
         permissions = [
@@ -112,7 +110,7 @@ class Invoice(Record):
             ("refresh_invoice_configuration", "Can refresh the configuration of failed invoices"),
             ("issue_invoice_now", "Can issue without waiting for the claim window"),
             ("cancel_invoice", "Can cancel invoices before they are issued"),
-            ("skip_invoice", "Can let a lane go on without an invoice"),
+            ("skip_invoice", "Can skip an invoice that holds up its account"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -140,13 +138,13 @@ class Invoice(Record):
             models.CheckConstraint(condition=Q(state="FAILED") | Q(failure=""), name="only_failed_has_a_failure"),
         ]
         indexes = [
-            # Each scan of the pump and the sweep has its own index, no larger than the work that is open.
+            # Each scan of the pump and the sweep has its own index, which holds only open rows.
             models.Index(
-                fields=["partition", "account", "not_before"], condition=Q(state="QUEUED"), name="due_by_lane"
+                fields=["partition", "account", "not_before"], condition=Q(state="QUEUED"), name="due_by_account"
             ),
-            models.Index(fields=["account", "issue_date", "id"], condition=Q(state="QUEUED"), name="queue_of_lane"),
-            models.Index(fields=["account", "issue_date"], condition=Q(state__in=list(OWED)), name="owed_by_lane"),
-            models.Index(fields=["account", "not_before"], condition=Q(state="SENDING"), name="in_flight_of_lane"),
+            models.Index(fields=["account", "issue_date", "id"], condition=Q(state="QUEUED"), name="queue_of_account"),
+            models.Index(fields=["account", "issue_date"], condition=Q(state__in=list(OWED)), name="owed_by_account"),
+            models.Index(fields=["account", "not_before"], condition=Q(state="SENDING"), name="in_flight_of_account"),
             models.Index(fields=["not_before"], condition=Q(state="SENDING"), name="abandoned"),
             models.Index(
                 fields=["partition", "not_before"], condition=Q(state__in=list(AWAITING_LOOKUP)), name="due_lookups"
@@ -162,16 +160,16 @@ class Invoice(Record):
             ),
             models.Index(fields=["failure", "id"], condition=Q(state="FAILED"), name="failed_by_reason"),
             models.Index(fields=["id"], condition=Q(correction_owed=True), name="corrections_owed"),
-            # What ended today: the day's numbers lead to it.
+            # What ended on a day: the home page links to it.
             models.Index(fields=["issued_at"], condition=Q(issued_at__isnull=False), name="issued_by_time"),
             models.Index(
                 fields=["state", "updated_at"],
                 condition=Q(state__in=["FAILED", "CANCELLED", "EXPIRED"]),
                 name="ended_by_time",
             ),
-            # Serves = and LIKE 'begin%' under any collation.
+            # Serves = and LIKE 'prefix%' under any collation.
             models.Index(fields=["order_id"], opclasses=["varchar_pattern_ops"], name="by_order"),
-            # The API's lists and filters: none may read what it does not answer.
+            # The API's lists and filters: none may read rows that it does not return.
             models.Index(fields=["merchant", "id"], name="by_merchant"),
             models.Index(fields=["merchant", "issue_date"], name="by_issue_date"),
             models.Index(fields=["account", "id"], name="by_account"),
@@ -191,17 +189,17 @@ class Invoice(Record):
 
     @property
     def was_taken(self) -> bool:
-        """Its document was drawn up at the first take. An act that has it drawn anew empties it, but not its hash."""
+        """The document is rendered at the first take. Actions that have it rendered again keep its hash."""
         return bool(self.document_sha256)
 
     @property
     def buyer_is_final(self) -> bool:
-        """No fact changes the buyer any more: it was taken, an operator has said who it is, or the sale has lapsed."""
+        """No fact changes the buyer any more: it was taken, an operator set the buyer, or the sale has lapsed."""
         return self.was_taken or self.buyer_source == "operator" or self.state == State.EXPIRED
 
     @property
     def open_refund(self) -> int:
-        """Đồng that went back and that the lines do not leave out yet."""
+        """Refunded đồng that the lines do not leave out yet."""
         return self.refunded_amount - self.settled_refund
 
     @property
@@ -215,10 +213,10 @@ class Invoice(Record):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What every line of the log says of it."""
+        """The fields of every log line about it."""
         merchant = self.config_snapshot.get("merchant", {}).get("code")
-        told = {"order": self.order_id, "invoice": self.pk, "merchant": merchant, "partition": self.partition}
-        return told | ({"trace": self.trace.hex} if self.trace else {})
+        fields = {"order": self.order_id, "invoice": self.pk, "merchant": merchant, "partition": self.partition}
+        return fields | ({"trace": self.trace.hex} if self.trace else {})
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -229,7 +227,7 @@ class Invoice(Record):
 
 
 def reference_of(merchant_code: str, order_id: str, document_no: int) -> uuid.UUID:
-    """The provider-side key: derived, so it survives a restored backup, and the same for ever."""
+    """The provider-side key. It is derived, so it is the same for ever and after a restored backup."""
     return uuid.uuid5(REFERENCES, f"{merchant_code}\n{order_id}\n{document_no}")
 
 

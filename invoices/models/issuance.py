@@ -7,7 +7,7 @@ from config.base.records import Record
 
 
 class InvoiceIssuance(Record):
-    """One attempt: a send, what came back, and every look-up that was made because of it."""
+    """One attempt: a send, its answer, and the look-ups that followed."""
 
     class Outcome(models.TextChoices):
         OPEN = "open"
@@ -16,13 +16,13 @@ class InvoiceIssuance(Record):
         REFUSED = "refused"
         UNAVAILABLE = "unavailable"
         UNCERTAIN = "uncertain"
-        ABANDONED = "abandoned"  # nobody recorded an answer in the longest time that a call can take
+        ABANDONED = "abandoned"  # no answer was recorded in the longest time that a call can take
 
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="issuances")
     account = models.ForeignKey("merchants.ProviderAccount", models.PROTECT)
     attempt = models.PositiveSmallIntegerField()
     provider = models.CharField(max_length=20)
-    tax_code = models.CharField(max_length=14)  # the seller's, as the provider was told
+    tax_code = models.CharField(max_length=14)  # the seller's, as it was sent
     reference = models.UUIDField(editable=False)
     document_sha256 = models.CharField(max_length=64)
     taken_at = models.DateTimeField()
@@ -51,11 +51,11 @@ class InvoiceIssuance(Record):
 
     @property
     def document(self) -> str:
-        """The text that it sent: its invoice's, or the one that was kept when the invoice was drawn anew."""
+        """The text that it sent: the invoice's, or the SentDocument that was kept when that was replaced."""
         if self.invoice.document and self.document_sha256 == self.invoice.document_sha256:
             return self.invoice.document
-        kept = SentDocument.objects.filter(invoice=self.invoice_id, sha256=self.document_sha256).first()
-        return kept.document if kept else ""
+        replaced = SentDocument.objects.filter(invoice=self.invoice_id, sha256=self.document_sha256).first()
+        return replaced.document if replaced else ""
 
     @property
     def seconds(self) -> float | None:
@@ -63,7 +63,7 @@ class InvoiceIssuance(Record):
 
 
 class SentDocument(models.Model):
-    """A document that was sent, and that its invoice has not any more: `move` keeps it when it is drawn anew."""
+    """A document that an invoice no longer has. `move` keeps it when another one replaces it."""
 
     id = models.BigIntegerField(primary_key=True, db_default=Snowflake(), editable=False)
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="sent_documents", db_index=False)

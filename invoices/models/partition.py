@@ -7,7 +7,7 @@ from config.base import clock
 
 
 class Partition(models.Model):
-    """A slice of orders that an operator may hold. No row means: not held."""
+    """A partition of orders that an operator may pause. No row means not paused."""
 
     number = models.PositiveSmallIntegerField(primary_key=True)
     paused = models.BooleanField(default=False)

@@ -1,4 +1,4 @@
-"""The law as dated rows: code asks which rules hold on a day."""
+"""The law as dated rows: which rules hold on a day."""
 
 import time as monotonic
 from datetime import date, datetime, timedelta
@@ -10,10 +10,10 @@ from config.base import clock
 
 
 class LegalRules(models.Model):
-    """The rules from a day until the next row's. A change of law is a new row in `fixtures/legal_rules.json`."""
+    """The rules from a day until that of the next row. A change of law is a new row in `fixtures/legal_rules.json`."""
 
     effective_from = models.DateField(primary_key=True)
-    source = models.CharField(max_length=200, help_text="Where the rule is written.")
+    source = models.CharField(max_length=200, help_text="Where the rules are written.")
     forms = models.CharField(max_length=9)
     symbol_letters = models.CharField(max_length=26)
     vat_rates = models.JSONField()
@@ -34,7 +34,7 @@ class LegalRules(models.Model):
 
     @classmethod
     def on(cls, day: date) -> "LegalRules":
-        """The rules that hold on a day. Raises LookupError before the first. Read again once a minute."""
+        """The rules that hold on a day; cached for a minute. Raises LookupError before the first row's day."""
         if monotonic.monotonic() > cls._known_until:
             cls._known = list(cls.objects.order_by("-effective_from"))
             cls._known_until = monotonic.monotonic() + 60 if cls._known else 0.0
@@ -44,7 +44,7 @@ class LegalRules(models.Model):
         raise LookupError(f"No legal rules hold on {day}; load fixtures/legal_rules.json.")
 
     def claim_deadline(self, paid_at: datetime, minutes: int) -> datetime | None:
-        """Until when a buyer may claim a sale, or None where there is no window."""
+        """Until when the buyer may claim a sale, or None if there is no window."""
         sold = paid_at.astimezone(clock.VIETNAM)
         if minutes <= 0 or sold.time() >= self.at_once_from:
             return None
@@ -52,10 +52,10 @@ class LegalRules(models.Model):
         return min(paid_at + timedelta(minutes=min(minutes, self.claim_window)), closes)
 
     def claim_cutoff(self, sale_day: date) -> datetime:
-        """When the last claim of a sale day must be on its way."""
+        """When the last claim of a sale day must be sent."""
         return clock.at_vn(sale_day, self.claims_close.hour, self.claims_close.minute)
 
 
 def issue_limit(paid_at: datetime) -> datetime:
-    """An invoice carries its sale day's date until that day is over, and for half an hour at least."""
+    """Until when an invoice may be issued with its sale day's date: the end of that day, or half an hour if later."""
     return max(clock.at_vn(clock.day_vn(paid_at), 24), paid_at + timedelta(minutes=30))

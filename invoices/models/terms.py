@@ -1,4 +1,4 @@
-"""By which words and numbers an invoice's buyer is found."""
+"""The words and numbers by which an invoice's buyer is found."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from django.db import models
 class BuyerTerms(models.Model):
     """The words of the buyer's names without accents, and their tax code, personal id, phone and e-mail.
 
-    PostgreSQL writes it, in the transaction that writes the buyer, whoever does (see migrations: buyer_terms). A table
-    of its own, because an invoice's row is written anew at every move, with an entry in each of its indexes.
+    A trigger writes it in the transaction that writes the buyer (see buyer_terms in the migrations). It is a table of
+    its own because every move rewrites the invoice's row, with an entry in each of its indexes.
     """
 
     invoice = models.OneToOneField("invoices.Invoice", models.PROTECT, primary_key=True, related_name="terms")
@@ -25,7 +25,7 @@ class BuyerTerms(models.Model):
 
 
 class Words(models.Func):
-    """A text's words as BuyerTerms holds them: lower case, without accents."""
+    """The words of a text as BuyerTerms holds them: lower case, without accents."""
 
     function = "plain_words"
     output_field: Any = ArrayField(models.TextField())

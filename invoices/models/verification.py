@@ -1,4 +1,7 @@
-"""One round over the whole audit (see verify). Who can rewrite the audit can rewrite this: the log says it too."""
+"""One pass over the whole audit (see upkeep.verify_audit).
+
+Whoever can rewrite the audit can rewrite these rows, so the result is logged too.
+"""
 
 from functools import cached_property
 
@@ -11,21 +14,23 @@ class AuditVerification(models.Model):
     id = models.BigIntegerField(primary_key=True, db_default=Snowflake(), editable=False)
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
-    until = models.DateTimeField(help_text="The digest is of what was written before.")
-    digest = models.CharField(max_length=64, blank=True, help_text="Of every invoice's head as it was then.")
-    again = models.CharField(max_length=64, blank=True, help_text="The digest of the round before, found once more.")
-    position = models.BigIntegerField(null=True)  # invoices up to this id have been looked at
+    until = models.DateTimeField(help_text="The digest covers what was written before this time.")
+    digest = models.CharField(max_length=64, blank=True, help_text="Of the head of every invoice's chain at that time.")
+    repeated_digest = models.CharField(
+        max_length=64, blank=True, help_text="The digest of the previous verification, computed again."
+    )
+    position = models.BigIntegerField(null=True)  # invoices up to this id are verified
     invoices = models.BigIntegerField(default=0)
     rows = models.BigIntegerField(default=0)
-    broken = models.BigIntegerField(default=0, help_text="Invoices whose chain is not whole.")
-    first_broken = models.JSONField(default=list)  # [{"invoice", "seq", "what"}], of chains no more than verify.NAMED
+    broken = models.BigIntegerField(default=0, help_text="Invoices whose chain is broken.")
+    first_broken = models.JSONField(default=list)  # [{"invoice", "seq", "what"}], of a limited number
 
     class Meta:
         indexes = [models.Index(fields=["started_at"], name="rounds_by_start")]
 
     @cached_property
-    def before(self) -> "AuditVerification | None":
-        """The round before, whose digest is compared."""
+    def previous(self) -> "AuditVerification | None":
+        """The one whose digest is compared."""
         ended = AuditVerification.objects.filter(started_at__lt=self.started_at, ended_at__isnull=False)
         return ended.order_by("-started_at").first()
 

@@ -91,7 +91,7 @@ def verify_next_slice(verification: AuditVerification) -> None:
     verify_range(verification, first, last if count == SLICE else HIGHEST)
     if verification.position == HIGHEST:
         verification.ended_at = clock.now()
-        if verification.before and verification.again != verification.before.digest:
+        if verification.previous and verification.repeated_digest != verification.previous.digest:
             verification.broken += 1
             verification.first_broken.append(DIFFERS._asdict())  # named also beyond MAX_NAMED
 
@@ -110,8 +110,8 @@ def verify_range(verification: AuditVerification, first: int, last: int) -> None
             if len(verification.first_broken) < MAX_NAMED:
                 verification.first_broken.append(broken._asdict())
         verification.digest = _extend_digest(verification.digest, rows, verification.until)
-        if verification.before:
-            verification.again = _extend_digest(verification.again, rows, verification.before.until)
+        if verification.previous:
+            verification.repeated_digest = _extend_digest(verification.repeated_digest, rows, verification.previous.until)
     verification.position = last
 
 
@@ -195,7 +195,7 @@ def verify_nightly() -> None:
         if not _save_slice(verification, position):
             return  # another worker continues from here
         for broken in verification.first_broken[named:]:
-            log.error("[auditBroken]", **broken)
+            log.error("[auditBroken]", invoice=broken["invoice"], seq=broken["seq"], why=broken["what"])
         if not verification.ended_at and (time.monotonic() > until or shutdown.is_set()):
             return
     log.info(
@@ -206,6 +206,6 @@ def verify_nightly() -> None:
 
 def _save_slice(verification: AuditVerification, position: int | None) -> bool:
     """Save the result of a slice. False where another worker has saved it."""
-    names = ("ended_at", "digest", "again", "position", "invoices", "rows", "broken", "first_broken")
+    names = ("ended_at", "digest", "repeated_digest", "position", "invoices", "rows", "broken", "first_broken")
     mine = AuditVerification.objects.filter(pk=verification.pk, position=position)
     return bool(mine.update(**{name: getattr(verification, name) for name in names}))

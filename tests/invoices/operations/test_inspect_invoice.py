@@ -73,7 +73,7 @@ def test_an_unknown_order_is_an_error(capsys):
 
 def test_the_error_for_a_parked_payment_says_why_it_has_no_invoice(capsys):
     apply_facts(*payment_fact(cast.payment("a-merchant-to-come", orderId="early")), actor="test")
-    with pytest.raises(CommandError, match="has no invoice yet.*\n.*we do not know the merchant"):
+    with pytest.raises(CommandError, match="has no invoice yet.*\n.*the merchant is unknown"):
         shown(capsys, "early")
 
 
