@@ -1,4 +1,4 @@
-"""An identity service on a loopback socket: it publishes keys, counts who asks, and can be slow, wrong or away."""
+"""An identity service on a loopback socket. It publishes keys, counts fetches, and can be slow, broken or down."""
 
 import json
 import threading
@@ -18,14 +18,14 @@ from config.rest.keys import KeySet
 ISSUER, AUDIENCE = "https://id.example", "SVC-00150-INVOICE"
 
 
-class Service:
+class IdentityService:
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": ec.generate_private_key(ec.SECP256R1())}
-        self.fetches, self.seconds, self.body = 0, 0.0, b""
+        self.fetches, self.delay, self.body = 0, 0.0, b""  # delay in seconds
         self.status = 200
         self.url = ""
 
-    def published(self) -> bytes:
+    def key_set(self) -> bytes:
         kinds = {ec.EllipticCurvePrivateKey: ECAlgorithm, rsa.RSAPrivateKey: RSAAlgorithm}
         entries = []
         for kid, key in self.keys.items():
@@ -35,12 +35,12 @@ class Service:
 
     def token(self, *, kid: str = "one", key: Any = None, alg: str = "ES256", drop: str = "", **claims: Any) -> str:
         now = int(time.time())
-        told = {
+        payload = {
             "iss": ISSUER, "aud": AUDIENCE, "sub": "thu", "exp": now + 60,
             "permissions": ["invoice.read"], "merchantIds": ["m-1"], **claims,
         }  # fmt: skip
-        told.pop(drop, None)
-        return jwt.encode(told, key or self.keys[kid], algorithm=alg, headers={"kid": kid})
+        payload.pop(drop, None)
+        return jwt.encode(payload, key or self.keys[kid], algorithm=alg, headers={"kid": kid})
 
     def verifier(
         self, *, cooldown: float = 60, fresh: float = 300, stale: float = 3600, timeout: float = 2
@@ -50,14 +50,14 @@ class Service:
 
 
 @contextmanager
-def running() -> Iterator[Service]:
-    service = Service()
+def running() -> Iterator[IdentityService]:
+    service = IdentityService()
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             service.fetches += 1
-            time.sleep(service.seconds)
-            body = service.body or service.published()
+            time.sleep(service.delay)
+            body = service.body or service.key_set()
             self.send_response(service.status)
             if service.status == 302:
                 self.send_header("Location", "/elsewhere")
@@ -68,7 +68,7 @@ def running() -> Iterator[Service]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     service.url = f"http://127.0.0.1:{server.server_port}/jwks.json"
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:

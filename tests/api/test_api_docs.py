@@ -1,4 +1,4 @@
-"""docs/api.md, word for word: its commands are run against a live server."""
+"""The commands in docs/api.md work as written, against a live server."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "api.md"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_newcomers_session_goes_as_it_is_written(live_server: Any, real_clock: None) -> None:
+def test_the_commands_of_the_page_work(live_server: Any, real_clock: None) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = "\n".join(blocks).replace("http://127.0.0.1:31140", live_server.url)
     command = ["bash", "-euo", "pipefail", "-c", script]

@@ -1,4 +1,4 @@
-"""The OpenAPI document is what we serve, and what we serve is the document."""
+"""The OpenAPI document is up to date, and the API conforms to it."""
 
 import json
 import os
@@ -23,14 +23,14 @@ COMMITTED = ROOT / "docs" / "openapi.json"
 WRITE = "manage.py spectacular --format openapi-json --file docs/openapi.json"
 
 
-def test_the_committed_document_is_the_one_that_is_served(client: Client) -> None:
-    answer = client.get("/v1/api/openapi.json")
-    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
-    assert json.loads(COMMITTED.read_text()) == answer.json(), f"it drifted; write it anew: {WRITE}"
-    assert answer.json()["openapi"].startswith("3.1")
+def test_the_committed_document_is_up_to_date(client: Client) -> None:
+    response = client.get("/v1/api/openapi.json")
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+    assert json.loads(COMMITTED.read_text()) == response.json(), f"run {WRITE}"
+    assert response.json()["openapi"].startswith("3.1")
 
 
-def test_every_operation_is_described_and_every_guarded_one_names_its_permission() -> None:
+def test_every_operation_has_a_description_and_names_its_permission() -> None:
     for path, operations in json.loads(openapi_document())["paths"].items():
         for method, operation in operations.items():
             assert operation["description"], (method, path)
@@ -39,7 +39,7 @@ def test_every_operation_is_described_and_every_guarded_one_names_its_permission
                 assert {"401", "403"} <= operation["responses"].keys(), (method, path)
 
 
-def test_the_docs_load_nothing_from_elsewhere(client: Client) -> None:
+def test_the_docs_load_nothing_from_other_hosts(client: Client) -> None:
     page = client.get("/v1/api/docs").content.decode()
     script = client.get("/v1/api/docs?script=").content.decode()
     assert "/static/drf_spectacular_sidecar/" in page and "openapi.json" in script
@@ -49,10 +49,10 @@ def test_the_docs_load_nothing_from_elsewhere(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_api_keeps_its_document(live_server: Any, settings: Any, media: Any, tmp_path: Path) -> None:
-    """schemathesis, all checks: no 5xx, no answer outside the document, nothing wrong accepted.
+def test_the_api_conforms_to_its_document(live_server: Any, settings: Any, media: Any, tmp_path: Path) -> None:
+    """schemathesis, all checks: no 5xx, no response outside the document, no invalid request accepted.
 
-    The coverage phase walks every boundary of every field, some minutes long: SCHEMATHESIS_PHASES=coverage asks for it.
+    The coverage phase tries every boundary of every field and takes minutes: run it with SCHEMATHESIS_PHASES=coverage.
     """
     settings.RATES = dict.fromkeys(settings.RATES, 10**9)
     hints = stage()

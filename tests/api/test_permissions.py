@@ -1,4 +1,4 @@
-"""Who may do what: every route of the API is walked, so that none is forgotten."""
+"""Permissions and merchants of every route of the API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from drf_spectacular.generators import EndpointEnumerator
 from config.models import Configuration
 from config.rest.identity import PERMISSIONS
 from config.rest.permissions import BearerToken, HasDeclaredPermission, PrincipalThrottle
-from config.rest.scoping import PUBLIC, PLATFORM, ScopedViewSet
+from config.rest.scoping import PLATFORM, PUBLIC, ScopedViewSet
 from invoices.models import Invoice
 from merchants.models import AdministrativeUnit, Merchant, ProviderAccount
 from tests import cast
@@ -21,7 +21,7 @@ from webhooks.outbound.events import write_test_delivery
 
 pytestmark = pytest.mark.django_db
 
-# No token: signed bodies, the secret in a claim link, words about the API, and whether we are alive.
+# Routes without a token: signed bodies, claim links (which hold a secret), documentation, health.
 OPEN = {
     "webhook-internal",
     "webhook-merchant",
@@ -57,11 +57,11 @@ NAMES = [f"{method} {path}" for path, method, _, _ in ENDPOINTS]
 each_endpoint = pytest.mark.parametrize(("path", "method", "view", "action"), ENDPOINTS, ids=NAMES)
 
 
-def test_every_route_takes_a_token_or_is_known_to_be_open() -> None:
+def test_every_route_needs_a_token_or_is_listed_as_open() -> None:
     guarded = [getattr(pattern.callback, "cls", None) for _, pattern in routes() if pattern.name not in OPEN]
-    strays = [path for path, pattern in routes() if pattern.name not in OPEN
+    others = [path for path, pattern in routes() if pattern.name not in OPEN
               and not issubclass(getattr(pattern.callback, "cls", object), ScopedViewSet)]  # fmt: skip
-    assert guarded and strays == []
+    assert guarded and others == []
     assert len(ENDPOINTS) >= 33
 
 
@@ -74,7 +74,7 @@ def test_every_action_declares_its_permission_and_every_view_its_merchants(
     assert (view.authentication_classes, view.permission_classes) == ([BearerToken], [HasDeclaredPermission])
     assert view.throttle_classes == [PrincipalThrottle]
     reads = view.permission_of[action].endswith(".read")
-    assert reads == (method == "GET"), "what only reads needs no more than to read, and what writes needs more"
+    assert reads == (method == "GET"), "a GET needs a read permission, any other method another one"
 
 
 def filled(path: str, **keys: Any) -> str:
@@ -84,7 +84,7 @@ def filled(path: str, **keys: Any) -> str:
 
 
 @each_endpoint
-def test_only_the_declared_permission_opens_an_action(path: str, method: str, view: Any, action: str) -> None:
+def test_only_the_declared_permission_allows_an_action(path: str, method: str, view: Any, action: str) -> None:
     declared = view.permission_of[action]
     others = [permission for permission in PERMISSIONS if permission != declared]
     body = None if method == "GET" else {}
@@ -93,13 +93,13 @@ def test_only_the_declared_permission_opens_an_action(path: str, method: str, vi
 
 
 @each_endpoint
-def test_without_a_token_nothing_opens(path: str, method: str, view: Any, action: str, client: Any) -> None:
-    answer = client.generic(method, f"/v1/api/{filled(path)}")
-    assert problem(answer) == (401, "unauthenticated")
-    assert answer["WWW-Authenticate"] == 'Bearer realm="hoadon"'
+def test_without_a_token_every_action_is_401(path: str, method: str, view: Any, action: str, client: Any) -> None:
+    response = client.generic(method, f"/v1/api/{filled(path)}")
+    assert problem(response) == (401, "unauthenticated")
+    assert response["WWW-Authenticate"] == 'Bearer realm="hoadon"'
 
 
-def test_an_action_that_declares_nothing_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_action_without_a_declared_permission_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     from invoices.api import Invoices
 
     monkeypatch.delitem(Invoices.permission_of, "list")
@@ -152,17 +152,17 @@ DETAILS = [endpoint for endpoint in ENDPOINTS if "{" in endpoint[0] and endpoint
 def test_another_merchants_row_is_not_found(path: str, method: str, view: Any, action: str, cafe: Merchant) -> None:
     other = cast.seller()
     address, body = filled(path, **keys_of(cafe)), None if method == "GET" else BODIES.get(action, {})
-    for stranger in (ApiClient(merchants=[other.code]), ApiClient(merchants=[])):
-        assert problem(stranger.call(method, address, body)) == (404, "not_found")
+    for other_client in (ApiClient(merchants=[other.code]), ApiClient(merchants=[])):
+        assert problem(other_client.call(method, address, body)) == (404, "not_found")
     own = ApiClient() if view.merchant_path == PLATFORM else ApiClient(merchants=[cafe.code])
-    assert own.call(method, address, body).status_code in (200, 204)  # so it was the merchant, not the address
+    assert own.call(method, address, body).status_code in (200, 204)  # so the 404 was because of the merchant
 
 
 LISTS = sorted({path for path, method, view, _ in ENDPOINTS if (method, "{" in path) == ("GET", False)})
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_list_tells_another_merchant_nothing(path: str, cafe: Merchant) -> None:
+def test_a_list_shows_no_rows_of_other_merchants(path: str, cafe: Merchant) -> None:
     AdministrativeUnit.objects.all().delete()
     other = ApiClient(merchants=["elsewhere"])
     assert other.call("get", path).json() == {"items": [], "nextCursor": None}
@@ -173,7 +173,7 @@ def test_a_list_tells_another_merchant_nothing(path: str, cafe: Merchant) -> Non
     "path", ["invoices", "invoice-requests", "merchants", "provider-accounts", "webhook-endpoints"]
 )
 @pytest.mark.parametrize("exists", [True, False])
-def test_nobody_makes_anything_for_another_merchant(path: str, exists: bool, cafe: Merchant) -> None:
+def test_nothing_can_be_created_for_another_merchant(path: str, exists: bool, cafe: Merchant) -> None:
     code = cafe.code if exists else "nobody"
     sale = cast.payment(code)
     bodies = {
@@ -186,11 +186,11 @@ def test_nobody_makes_anything_for_another_merchant(path: str, exists: bool, caf
         },
         "webhook-endpoints": {"merchantId": code, "url": "https://a.example"},
     }  # fmt: skip
-    answer = ApiClient(merchants=["mine"]).call("post", path, bodies[path])
-    assert problem(answer) == (403, "other_merchant")
+    response = ApiClient(merchants=["mine"]).call("post", path, bodies[path])
+    assert problem(response) == (403, "other_merchant")
 
 
-def test_the_platforms_own_endpoints_and_settings_are_for_the_platform() -> None:
+def test_platform_endpoints_and_settings_need_a_platform_token() -> None:
     hook = WebhookEndpoint.objects.create(url="https://platform.example/h")
     merchant = ApiClient(merchants=["m-1"])
     assert problem(merchant.call("get", f"webhook-endpoints/{hook.pk}")) == (404, "not_found")
@@ -200,16 +200,16 @@ def test_the_platforms_own_endpoints_and_settings_are_for_the_platform() -> None
     assert ApiClient().call("post", "webhook-endpoints", body).status_code == 201
 
 
-def test_a_caller_has_so_many_requests_a_minute(settings: Any) -> None:
+def test_requests_of_a_caller_are_limited_per_minute(settings: Any) -> None:
     settings.RATES = {"principal": 2, "claim": 2}
     thu, lan = ApiClient(sub="thu"), ApiClient(sub="lan")
-    answers = [thu.call("get", "invoices") for _ in range(5)]
-    assert 429 in [answer.status_code for answer in answers]  # a minute may have begun in between
-    last = next(answer for answer in answers if answer.status_code == 429)
+    responses = [thu.call("get", "invoices") for _ in range(5)]
+    assert 429 in [response.status_code for response in responses]  # a minute may have begun in between
+    last = next(response for response in responses if response.status_code == 429)
     assert problem(last) == (429, "too_many_requests") and 0 < int(last["Retry-After"]) <= 60
     assert lan.call("get", "invoices").status_code == 200
 
 
-def test_with_redis_down_nobody_is_turned_away(settings: Any) -> None:
+def test_without_redis_requests_are_not_limited(settings: Any) -> None:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9"}}
     assert ApiClient().call("get", "invoices").status_code == 200
