@@ -57,7 +57,7 @@ def press(desk: Page, key: tuple[str, str], row: Any, group: str) -> None:
         desk.get_by_label("Name", exact=True).fill("Công ty TNHH Hoa Sen Hồng")
     desk.get_by_label("Reason").fill("the buyer called")
     if key[1] == "amend":
-        desk.get_by_role("button", name="Show what will happen").click()
+        desk.get_by_role("button", name="Preview").click()
     expect(desk.get_by_role("heading", name="What will happen")).to_be_visible()
     assert_no_overflow(desk, *SCREENS)
     desk.get_by_role("button", name=action.label, exact=True).click()

@@ -82,7 +82,7 @@ def test_an_edit_needs_a_reason_which_the_history_shows(desk: Page) -> None:
     desk.get_by_role("button", name="Save", exact=True).click()
     expect(desk.get_by_text("This field is required.")).to_be_visible()
     assert_no_overflow(desk, *SCREENS)
-    desk.get_by_label("Reason").fill("moved to another street")
+    desk.get_by_role("textbox", name="Reason").fill("moved to another street")
     desk.get_by_role("button", name="Save", exact=True).click()
     expect(desk.locator(".messagelist .success")).to_be_visible()
     desk.goto(f"/admin/merchants/taxinfo/{info.pk}/history/")
