@@ -24,13 +24,12 @@ from tests.invoices.upkeep.tampering import (
     ROW,
     find_faults,
     rewrite,
-    tamper,
     rolled_back,
+    tamper,
     verify,
 )
 
 pytestmark = pytest.mark.django_db
-MOVED = f"UPDATE {AUDIT} SET invoice_id = %(to)s {OF_INVOICE}"
 
 
 def test_an_unchanged_audit_is_whole() -> None:

@@ -23,8 +23,8 @@ from tests.invoices.upkeep.tampering import (
     find_faults,
     remove_all_traces,
     rewrite,
-    tamper,
     rolled_back,
+    tamper,
     verify,
 )
 
