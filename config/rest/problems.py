@@ -109,4 +109,4 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     if not _is_api(request):
         return defaults.server_error(request)
-    return problem(500, "our_fault", "An internal error occurred; it was logged.")
+    return problem(500, "internal_error", "An internal error occurred; it was logged.")

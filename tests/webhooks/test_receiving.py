@@ -253,9 +253,7 @@ def test_a_request_from_the_checkout_gives_the_buyer_before_or_after_the_payment
         assert (invoice.buyer["taxCode"], invoice.buyer_source) == ("0100109106", "checkout")
 
 
-def test_after_an_internal_error_the_event_is_stored_and_the_sweep_applies_it_again(
-    client: Client, monkeypatch: Any
-) -> None:
+def test_an_event_with_an_internal_error_is_stored_and_applied_again(client: Client, monkeypatch: Any) -> None:
     data = cast.payment(cast.seller())
     with monkeypatch.context() as patch:
         patch.setitem(events.EVENTS_OF_ROUTE["internal"], "payment.succeeded", lambda *_: 1 / 0)
