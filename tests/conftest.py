@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.core.management import call_command
+from django.test import TransactionTestCase
 
 from config.base import clock
 from config.base.logging import LineFormatter
@@ -15,6 +16,7 @@ from invoices import queues
 from invoices.dev.simulator import Simulator, running
 from invoices.issuing import calls
 from invoices.models import LegalRules
+from tests import tables
 from tests.browser import CHROMIUM, chromium
 
 # A slow machine must not fail a property test.
@@ -28,21 +30,13 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  #
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock():
-        call_command("loaddata", "legal_rules", verbosity=0)
+        tables.load()
+    TransactionTestCase._fixture_teardown = lambda _: tables.empty()
 
 
 @pytest.fixture(autouse=True)
-def legal_rules_loaded(request: pytest.FixtureRequest) -> None:
-    """Load the legal rules again if a transactional test has emptied the tables."""
-    if _transactional(request):
-        request.getfixturevalue("transactional_db")
-    elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
-        request.getfixturevalue("db")
-    else:
-        return
-    LegalRules._known_until = 0.0  # no rules cached by an earlier test
-    if not LegalRules.objects.exists():
-        call_command("loaddata", "legal_rules", verbosity=0)
+def legal_rules_not_cached() -> None:
+    LegalRules._known_until = 0.0
 
 
 @pytest.fixture
@@ -58,11 +52,6 @@ def clear_wakeups(request: pytest.FixtureRequest) -> None:
         with redis.Redis.from_url(settings.REDIS_URL) as client:  # the product's client gives up after 0.2 s
             client.flushdb()
         queues._paused_until = 0.0
-
-
-def _transactional(request: pytest.FixtureRequest) -> bool:
-    marker = request.node.get_closest_marker("django_db")
-    return bool(marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +86,7 @@ def short_delays(settings: Any) -> Iterator[None]:
 
 
 def forget_limits() -> None:
-    calls.overrides.cache_clear()
+    calls.limit_overrides.cache_clear()
     calls.limits_of.cache_clear()
 
 
