@@ -12,7 +12,7 @@ from invoices.lifecycle import AWAITING_LOOKUP, NUMBERED, State, WrongState
 from invoices.models import Invoice
 from invoices.opening.buyers import InvalidBuyer
 from invoices.opening.facts import Unacceptable
-from invoices.opening.snapshots import beside
+from invoices.opening.snapshots import compare_trees
 from invoices.operations.adopt import adopt
 from invoices.operations.cancel import cancel
 from invoices.operations.issue_now import issue_now
@@ -148,4 +148,4 @@ class Skip(InvoiceAction):
 
 
 def render_comparison(then: dict[str, Any], now: dict[str, Any], left: str, right: str) -> SafeString:
-    return render_to_string("invoices/side_by_side.html", {"values": beside(then, now), "left": left, "right": right})
+    return render_to_string("invoices/side_by_side.html", {"values": compare_trees(then, now), "left": left, "right": right})

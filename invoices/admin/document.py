@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from invoices.issuing import documents
 from invoices.masking import HIDDEN
 from invoices.models import Invoice, InvoiceIssuance
-from invoices.opening.snapshots import beside
+from invoices.opening.snapshots import compare_trees
 from invoices.providers.base import Buyer, Document
 
 NOT_PERSONAL = frozenset({"is_consumer"})
@@ -68,7 +68,7 @@ def render_payload_comparison(before: Invoice, after: Invoice) -> SafeString:
         "is_kept": bool(sent),
         "identical": attempt is not None and documents.sha256(text) == attempt.document_sha256,
         "sha256": documents.sha256(text),
-        "values": beside(_fields(sent) if sent else {}, _fields(text)),
+        "values": compare_trees(_fields(sent) if sent else {}, _fields(text)),
     }
     return render_to_string("invoices/payload_comparison.html", context)
 

@@ -12,7 +12,7 @@ from invoices.admin.document import printout
 from invoices.lifecycle import ENDED
 from invoices.masking import mask_buyer
 from invoices.models import Invoice
-from invoices.opening.snapshots import compared
+from invoices.opening.snapshots import compare_to_today
 
 # Parts of the timeline and their permissions. The page names those that the reader may not see.
 PARTS = {
@@ -35,7 +35,7 @@ def invoice_page(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]
     """The number of queries does not depend on what has happened to the invoice."""
     sees_buyer = user.has_perm(SEES_BUYERS)
     sees_merchant = user.has_perm("merchants.view_merchant")
-    values = compared(invoice) if sees_merchant else []
+    values = compare_to_today(invoice) if sees_merchant else []
     return {
         "invoice": invoice,
         "badge": badge(invoice.state),

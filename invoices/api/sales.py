@@ -53,7 +53,7 @@ def store_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool
 def _parse_fact(parse: Any, data: dict[str, Any], principal: Principal) -> Any:
     """Parse a body. Raises Problem where it is invalid, or the caller may not act for its merchant."""
     try:
-        code = facts.identifier(data, "merchantId")
+        code = facts.parse_identifier(data, "merchantId")
         if not principal.may_act_for(code):
             raise Problem(403, "other_merchant", "Your token may not act for this merchant.")
         return parse(data)

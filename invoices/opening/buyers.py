@@ -1,4 +1,4 @@
-"""Who the invoice is made out to: checked and brought into one form, whoever told us."""
+"""The buyer that an invoice is made out to, checked and normalised."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from merchants import tax_codes
 
 KINDS = {
-    "company": ("name", "taxCode", "address"),  # what the law wants printed for each kind
+    "company": ("name", "taxCode", "address"),  # what the law wants printed, by kind
     "individual": ("name",),
     "budget_unit": ("name", "budgetCode", "address"),
 }
@@ -20,7 +20,7 @@ FIELDS = ("kind", "name", "legalName", "taxCode", "personalId", "budgetCode", "a
 
 
 class InvalidBuyer(ValueError):
-    """`problems` maps each field at fault to a sentence for the buyer."""
+    """`problems` maps each invalid field to a sentence for the buyer."""
 
     def __init__(self, problems: dict[str, Any]) -> None:
         self.problems = problems
@@ -28,8 +28,8 @@ class InvalidBuyer(ValueError):
         super().__init__(f"buyer.{field}: {message}")
 
 
-def parse(raw: Any) -> dict[str, str]:
-    """A buyer of the contract, normalised, without empty fields. Raises InvalidBuyer with every problem at once."""
+def parse_buyer(raw: Any) -> dict[str, str]:
+    """A buyer of the contract, normalised and without empty fields. Raises InvalidBuyer with all problems."""
     if not isinstance(raw, dict):
         raise InvalidBuyer({"kind": _("The buyer must be a JSON object.")})
     problems: dict[str, Any] = {}
@@ -53,7 +53,7 @@ def parse(raw: Any) -> dict[str, str]:
             try:
                 buyer[field] = check(buyer[field])
             except (ValueError, ValidationError) as error:
-                problems[field] = _told(error)
+                problems[field] = error.args[0]
     for field, length in LENGTHS.items():
         if len(buyer.get(field, "")) > length and field not in problems:
             problems[field] = _("This is too long: at most %(length)d characters.") % {"length": length}
@@ -63,7 +63,7 @@ def parse(raw: Any) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    """NFC, control characters out, spaces single."""
+    """NFC, without control characters, with single spaces."""
     kept = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in unicodedata.normalize("NFC", text))
     return " ".join(kept.split())
 
@@ -88,10 +88,6 @@ def _budget_code(text: str) -> str:
     if not re.fullmatch(r"\d{1,7}", text):
         raise ValueError(_("A budget unit's code has up to 7 digits."))
     return text
-
-
-def _told(error: Exception) -> Any:
-    return error.args[0]
 
 
 CHECKS = {

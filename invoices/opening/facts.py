@@ -1,4 +1,4 @@
-"""The contract's event data → facts of an order, checked. Wrong data raises Unacceptable and stores nothing."""
+"""The contract's event data → facts of an order, checked and not saved. Wrong data raises Unacceptable."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ ID_LENGTH = 64
 
 
 class Unacceptable(ValueError):
-    """Data that cannot be acted on: a stable `code`, the JSON `field`, a `message` for people."""
+    """Data that cannot be used: a stable `code`, the JSON `field`, a `message` for people."""
 
     def __init__(self, code: str, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -22,25 +22,25 @@ class Unacceptable(ValueError):
 
 
 def parse_payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
-    """`payment.succeeded`: the payment, and what it says of the buyer (an empty buyer is the consumer)."""
+    """`payment.succeeded`: the payment, and its buyer as a request (an empty buyer is the consumer)."""
     if data.get("currency", "VND") != "VND":
         raise Unacceptable("currency", "currency", "Only VND can be invoiced.")
     _typed(data, "pricesIncludeVat", bool)
     _money(data, "total")
     _money(data, "discount", optional=True)
-    identifier(data, "paymentMethod", 50)
+    parse_identifier(data, "paymentMethod", 50)
     try:
         money.parse_lines(data.get("lines"))
     except money.DoesNotAddUp as error:
         raise Unacceptable("does_not_add_up", error.field, error.message) from None
     fact = Payment(
-        merchant_code=identifier(data, "merchantId"),
-        order_id=identifier(data, "orderId"),
-        payment_id=identifier(data, "paymentId"),
+        merchant_code=parse_identifier(data, "merchantId"),
+        order_id=parse_identifier(data, "orderId"),
+        payment_id=parse_identifier(data, "paymentId"),
         paid_at=_instant(data, "paidAt"),
         body=data,
     )
-    parse_request = InvoiceRequest(
+    request = InvoiceRequest(
         merchant_code=fact.merchant_code,
         order_id=fact.order_id,
         request_id=f"payment:{fact.payment_id}"[:ID_LENGTH],
@@ -48,15 +48,15 @@ def parse_payment(data: dict[str, Any]) -> tuple[Payment, InvoiceRequest]:
         requested_at=fact.paid_at,
         buyer=_buyer(data["buyer"]) if data.get("buyer") else {},
     )
-    return fact, parse_request
+    return fact, request
 
 
 def parse_refund(data: dict[str, Any]) -> Refund:
     """`order.refunded`."""
     return Refund(
-        merchant_code=identifier(data, "merchantId"),
-        order_id=identifier(data, "orderId"),
-        refund_id=identifier(data, "refundId"),
+        merchant_code=parse_identifier(data, "merchantId"),
+        order_id=parse_identifier(data, "orderId"),
+        refund_id=parse_identifier(data, "refundId"),
         refunded_at=_instant(data, "refundedAt"),
         amount=_money(data, "amount"),
         full=_typed(data, "full", bool),
@@ -66,13 +66,13 @@ def parse_refund(data: dict[str, Any]) -> Refund:
 
 def parse_request(data: dict[str, Any]) -> InvoiceRequest:
     """`invoice_request.created`."""
-    source = identifier(data, "source")
+    source = parse_identifier(data, "source")
     if source not in ("checkout", "api"):
         raise Unacceptable("invalid", "source", f'The source is "{source}"; it must be "checkout" or "api".')
     return InvoiceRequest(
-        merchant_code=identifier(data, "merchantId"),
-        order_id=identifier(data, "orderId"),
-        request_id=identifier(data, "requestId"),
+        merchant_code=parse_identifier(data, "merchantId"),
+        order_id=parse_identifier(data, "orderId"),
+        request_id=parse_identifier(data, "requestId"),
         source=source,
         requested_at=_instant(data, "requestedAt"),
         buyer=_buyer(data.get("buyer")),
@@ -87,7 +87,7 @@ def winning_request(requests: Sequence[InvoiceRequest]) -> InvoiceRequest | None
 
 def _buyer(raw: Any) -> dict[str, str]:
     try:
-        return buyers.parse(raw)
+        return buyers.parse_buyer(raw)
     except buyers.InvalidBuyer as error:
         field, message = next(iter(error.problems.items()))
         raise Unacceptable("invalid_buyer", f"buyer.{field}", str(message)) from None
@@ -104,8 +104,8 @@ def _typed(data: dict[str, Any], field: str, kind: type) -> Any:
 _NAMES: dict[type, str] = {bool: "true or false", str: "a text", int: "a whole number"}
 
 
-def identifier(data: dict[str, Any], field: str, length: int = ID_LENGTH) -> str:
-    """One of the platform's names. Raises Unacceptable."""
+def parse_identifier(data: dict[str, Any], field: str, length: int = ID_LENGTH) -> str:
+    """An identifier of the platform. Raises Unacceptable."""
     text = _typed(data, field, str)
     if not 1 <= len(text) <= length or any(ord(c) < 32 for c in text):
         raise Unacceptable("invalid", field, f"This must be 1 to {length} printable characters.")

@@ -1,7 +1,7 @@
-"""Exact arithmetic of đồng: what was sold in, what the invoice says out. Design, section 6 "Money".
+"""Exact arithmetic of đồng: the sold lines in, the invoice's amounts out. The contract, "Money".
 
 Amounts are whole đồng (int); quantities and unit prices are Decimal. Every division is one of integers,
-so neither a binary fraction nor the decimal context's precision can touch an amount.
+so neither binary fractions nor the decimal context's precision can change an amount.
 """
 
 import re
@@ -22,13 +22,13 @@ RATES = {"0%": 0, "5%": 5, "8%": 8, "10%": 10, "KCT": 0, "KKKNT": 0}
 SALES_FORMS = frozenset("29")  # sales invoices of the direct method, alone and with a fee receipt: no VAT lines
 LIMIT = 10**15  # the official XML holds fifteen digits before the point
 
-NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4}0*)?")  # no sign, no exponent, no NaN; zeros at the end say nothing
-# Invisible marks, unassigned and half characters: nothing to see on paper, and XML or UTF-8 refuses some of them.
+NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4}0*)?")  # no sign, no exponent, no NaN; trailing zeros are allowed
+# Format, unassigned and surrogate characters: invisible on paper, and XML or UTF-8 refuses some of them.
 UNSENDABLE = ("Cf", "Cn", "Cs")
 
 
 class DoesNotAddUp(ValueError):
-    """What was sold cannot be put on an invoice. `field` is a JSON path of the contract, `message` is for people."""
+    """The sale cannot be put on an invoice. `field` is a JSON path of the contract, `message` is for people."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -37,13 +37,13 @@ class DoesNotAddUp(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoldLine:
-    """One line as the shop sold it, on the shop's own VAT footing."""
+    """One line as it was sold; its prices include VAT or not, as those of the whole sale."""
 
     name: str
     unit: str = ""
     quantity: Decimal
     unit_price: Decimal
-    vat_rate: str = ""  # a key of RATES, "" where none was told
+    vat_rate: str = ""  # a key of RATES, or ""
     discount: int = 0
 
 
@@ -58,7 +58,7 @@ class Bill:
     total: int
 
     def to_json(self) -> dict[str, Any]:
-        """Texts for decimals, ints for đồng, this module's field names."""
+        """Decimals as texts, đồng as ints, with this module's field names."""
         return asdict(self)
 
     @classmethod
@@ -69,27 +69,27 @@ class Bill:
 
 
 def parse_lines(raw: Any) -> tuple[SoldLine, ...]:
-    """The contract's `lines`, from JSON read with `parse_float=Decimal`. Raises DoesNotAddUp naming the field."""
+    """The contract's `lines`, from JSON read with `parse_float=Decimal`. Raises DoesNotAddUp with the field."""
     if not isinstance(raw, list) or not raw:
         raise DoesNotAddUp("lines", "expected a list of at least one line")
     return tuple(_parse_line(line, f"lines[{index}]", f"line {index + 1}") for index, line in enumerate(raw))
 
 
 def settle(lines: Sequence[SoldLine], *, form: str, prices_include_vat: bool, discount: int, total: int) -> Bill:
-    """What each line, each rate and the whole come to. `discount` (of the order) and `total` in đồng.
+    """The amounts of each line, each rate and the whole. `discount` (of the order) and `total` in đồng.
 
-    The order's discount is on the footing of the prices; `total` is what the buyer owes, VAT included.
-    Raises DoesNotAddUp where no split into whole đồng meets `total`.
+    The order's discount includes VAT if the prices do; `total` is what the buyer owes, VAT included.
+    Raises DoesNotAddUp if no split into whole đồng meets `total`.
     """
     discount, total = _dong(discount, "discount", "the order"), _dong(total, "total", "the order")
     amounts = [_amount(line, index) for index, line in enumerate(lines)]
     if discount > sum(amounts):
-        over = _say(discount - sum(amounts))
-        raise DoesNotAddUp("discount", f"the lines come to {_say(sum(amounts))}, the discount is {over} more")
+        excess = _format(discount - sum(amounts))
+        raise DoesNotAddUp("discount", f"the lines come to {_format(sum(amounts))}, the discount is {excess} more")
     owed = [amount - share for amount, share in zip(amounts, spread(discount, amounts), strict=True)]
 
     if form in SALES_FORMS:
-        _expect(total, sum(owed), sum(owed))
+        _check_total(total, sum(owed), sum(owed))
         return _bill(lines, [""] * len(lines), owed, [0] * len(lines), total)
 
     for index, line in enumerate(lines):
@@ -98,7 +98,7 @@ def settle(lines: Sequence[SoldLine], *, form: str, prices_include_vat: bool, di
             raise DoesNotAddUp(f"lines[{index}].vatRate", missing)
     rates = [RATES[line.vat_rate] for line in lines]
     if prices_include_vat:
-        _expect(total, sum(owed), sum(owed))
+        _check_total(total, sum(owed), sum(owed))
         nets = [half_up(gross * 100, 100 + rate) for gross, rate in zip(owed, rates, strict=True)]
         vats = [gross - net for gross, net in zip(owed, nets, strict=True)]
     else:
@@ -107,12 +107,15 @@ def settle(lines: Sequence[SoldLine], *, form: str, prices_include_vat: bool, di
 
 
 def half_up(numerator: int, denominator: int) -> int:
-    """The quotient of two non-negative integers, halves rounded up."""
+    """The quotient of two non-negative integers, with halves rounded up."""
     return (2 * numerator + denominator) // (2 * denominator)
 
 
 def spread(amount: int, weights: Sequence[int]) -> list[int]:
-    """`amount` in proportion to `weights` by largest remainder, ties to the earlier; no share passes its weight."""
+    """Split `amount` in proportion to `weights` by largest remainder; ties go to the earlier.
+
+    No share exceeds its weight.
+    """
     if not amount:
         return [0] * len(weights)
     whole = sum(weights)
@@ -125,12 +128,12 @@ def _vat_meeting(total: int, nets: Sequence[int], rates: Sequence[int]) -> list[
     hundredths = [net * rate for net, rate in zip(nets, rates, strict=True)]
     floors, remainders = [vat // 100 for vat in hundredths], [vat % 100 for vat in hundredths]
     least = sum(nets) + sum(floors)
-    _expect(total, least, least + sum(remainder > 0 for remainder in remainders))
+    _check_total(total, least, least + sum(remainder > 0 for remainder in remainders))
     return _raise_largest(floors, remainders, total - least)
 
 
 def _raise_largest(floors: Sequence[int], remainders: Sequence[int], count: int) -> list[int]:
-    """One đồng more for the `count` largest remainders, ties to the earlier."""
+    """Add one đồng for each of the `count` largest remainders; ties go to the earlier."""
     ranked = sorted(range(len(floors)), key=lambda index: (-remainders[index], index))
     chosen = set(ranked[:count])
     return [floor + (index in chosen) for index, floor in enumerate(floors)]
@@ -165,11 +168,11 @@ def _printed(line: SoldLine, rate: str, net: int, vat: int) -> Line:
 
 
 def _quantity_and_price(quantity: Decimal, net: int) -> tuple[str, str]:
-    """The texts to send: vendors refuse |quantity x price - net| >= 1, so the price follows from the net."""
+    """The texts to send. Vendors refuse |quantity x price - net| >= 1, so the price is computed from the net."""
     parts, whole = quantity.as_integer_ratio()
     millionths = half_up(net * 10**6 * whole, parts)
     if abs(parts * millionths - net * 10**6 * whole) >= 10**6 * whole:
-        return "1", str(net)  # beyond some two million pieces six decimals are too coarse
+        return "1", str(net)  # from about two million pieces on six decimals are not enough
     return _text(quantity), _text(Decimal(millionths).scaleb(-6))
 
 
@@ -182,17 +185,17 @@ def _amount(line: SoldLine, index: int) -> int:
     (parts, whole), (price, unit) = line.quantity.as_integer_ratio(), line.unit_price.as_integer_ratio()
     amount = half_up(parts * price, whole * unit)
     if line.discount > amount:
-        over = f"line {index + 1} comes to {_say(amount)}, its discount is {_say(line.discount - amount)} more"
+        over = f"line {index + 1} comes to {_format(amount)}, its discount is {_format(line.discount - amount)} more"
         raise DoesNotAddUp(f"lines[{index}].discount", over)
     return amount - line.discount
 
 
-def _expect(total: int, least: int, most: int) -> None:
+def _check_total(total: int, least: int, most: int) -> None:
     if least <= total <= most:
         return
-    expected = _say(least) if least == most else f"between {_say(least)} and {_say(most)}"
-    away = f"{_say(least - total)} too little" if total < least else f"{_say(total - most)} too much"
-    raise DoesNotAddUp("total", f"the lines come to {expected}, the total says {_say(total)}: {away}")
+    expected = _format(least) if least == most else f"between {_format(least)} and {_format(most)}"
+    away = f"{_format(least - total)} too little" if total < least else f"{_format(total - most)} too much"
+    raise DoesNotAddUp("total", f"the lines come to {expected}, the total says {_format(total)}: {away}")
 
 
 def _parse_line(raw: Any, path: str, who: str) -> SoldLine:
@@ -247,5 +250,5 @@ def _plain_text(value: Any, most: int, path: str, what: str) -> str:
     return text
 
 
-def _say(amount: int) -> str:
+def _format(amount: int) -> str:
     return f"{amount:,} đồng".replace(",", ".")

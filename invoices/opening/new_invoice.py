@@ -14,7 +14,7 @@ from invoices.moving import open_invoices
 from invoices.opening import money, parking
 from invoices.opening.claim_window import close_window_to
 from invoices.opening.facts import Unacceptable, winning_request
-from invoices.opening.snapshots import snapshot
+from invoices.opening.snapshots import snapshot_configuration
 from invoices.queues import partition_of
 from merchants.models import Merchant
 
@@ -46,7 +46,7 @@ def open_invoice(payment: Payment, requests: list[InvoiceRequest], *, actor: str
         claim_token=new_claim_token(),
         claim_deadline=deadline,
         account=account,
-        config_snapshot=snapshot(merchant, account),
+        config_snapshot=snapshot_configuration(merchant, account),
         partition=partition_of(payment.order_id),
         trace=payment.trace,
         state=state,

@@ -1,4 +1,4 @@
-"""Paid sales that cannot open an invoice yet: whom it takes, what is missing, and what ends it."""
+"""Payments that cannot open an invoice yet: what is missing, and when they are tried again."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -13,8 +13,8 @@ from merchants.models import Merchant, ProviderAccount
 
 log = get_logger(__name__)
 
-# What `issuer` asks of a merchant, of many payments at once. One that did not add up is worth another look when its
-# merchant's tax data has changed since.
+# The conditions of `find_issuer`, for many payments at once. One that did not add up is tried again once its merchant's
+# tax data has changed.
 READY_PAYMENTS = """
 SELECT p.id, p.merchant_code, p.order_id FROM invoices_payment p
 JOIN merchants_merchant m ON m.code = p.merchant_code AND m.is_active AND m.deleted_at IS NULL
@@ -59,7 +59,7 @@ def find_issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAcc
 
 
 def find_ready(*, after: int, limit: int) -> list[tuple[int, str, str]]:
-    """Payments past `after` whose merchant can issue them by now: id, merchant, order."""
+    """Payments with ids past `after` whose merchants can issue them now: (id, merchant code, order id)."""
     with connection.cursor() as cursor:
         cursor.execute(READY_PAYMENTS, {"after": after, "limit": limit})
         return cursor.fetchall()
@@ -72,23 +72,23 @@ def park(payment: Payment, why: str) -> None:
 
 
 def refuse(payment: Payment, error: Unacceptable) -> None:
-    """Keep one that does not add up, for an operator; the order's other facts go on without it."""
+    """Keep a payment that does not add up for an operator. The order's other facts apply without it."""
     log.error("[handlePaymentSuccess]", state="refused", code=error.code, **payment.about)
     payment.parked, payment.parked_at, payment.problem = Payment.Parked.REFUSED, clock.now(), str(error)
     payment.save(update_fields=["parked", "parked_at", "problem", "updated_at"])
 
 
 def unpark(payments: Sequence[Payment], opened: Payment) -> None:
-    """The order has its invoice: none of its payments waits any more. What did not add up keeps its problem."""
+    """The order has its invoice, so none of its payments waits. Those that did not add up keep their problem."""
     if parked := [payment.pk for payment in payments if payment.parked]:
         Payment.objects.filter(pk__in=parked).update(parked="")
     if opened.problem:
         Payment.objects.filter(pk=opened.pk).update(problem="")
 
 
-def replace_refused(payment: Payment, requests: Sequence[InvoiceRequest], told: Sequence[Fact]) -> None:
-    """One that did not add up is told once more: what is said now counts, of the sale and of its buyer."""
-    for fact in told:
+def replace_refused(payment: Payment, requests: Sequence[InvoiceRequest], new_facts: Sequence[Fact]) -> None:
+    """A payment that did not add up was sent again: its new sale and buyer replace the old ones."""
+    for fact in new_facts:
         if isinstance(fact, Payment) and fact.payment_id == payment.payment_id:
             payment.body, payment.paid_at, payment.problem = fact.body, fact.paid_at, ""
             payment.save(update_fields=["body", "paid_at", "problem", "updated_at"])

@@ -1,4 +1,4 @@
-"""Amounts in Vietnamese words, as the law wants them printed below the total (at most 255 characters)."""
+"""Amounts in Vietnamese words, which the law wants printed below the total (at most 255 characters)."""
 
 DIGITS = ("không", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tám", "chín")
 
@@ -6,7 +6,7 @@ DIGITS = ("không", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tá
 def in_words(amount: int) -> str:
     """The amount as accountants write it: 1005 is "Một nghìn không trăm linh năm đồng".
 
-    Empty hundreds, and empty groups before a later digit, are read out, so nothing can be written in between.
+    Empty hundreds, and empty groups before a later digit, are read out, so that nothing can be inserted.
     Raises TypeError for anything but an int.
     """
     if type(amount) is not int:
@@ -16,7 +16,7 @@ def in_words(amount: int) -> str:
 
 
 def _read(number: int, inside: bool = False) -> list[str]:
-    """`inside`: something stands before, so leading zeros are read too. Zero itself is silent."""
+    """`inside`: words come before, so leading zeros are read too. Zero itself gives no words."""
     billions, rest = divmod(number, 10**9)
     words = [*_read(billions, inside), "tỷ"] if billions else []
     for scale, unit in ((10**6, ["triệu"]), (10**3, ["nghìn"]), (1, [])):

@@ -35,7 +35,7 @@ def amend(
     to the amount paid less refunds. The buyer may correct the buyer fields of a refused invoice; everything else is
     reserved to operators. Raises WrongState, Unacceptable, buyers.InvalidBuyer.
     """
-    details = buyers.parse(buyer) if buyer else buyer
+    details = buyers.parse_buyer(buyer) if buyer else buyer
 
     def decide(row: Invoice) -> Step:
         check_amendable(row, by_buyer=actor == "buyer", lines=lines is not None)

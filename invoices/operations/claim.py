@@ -87,7 +87,7 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
     """
     invoice = find_claimable(token)
     check_open(invoice, clock.now())  # before parsing: "too late" comes before errors in the form
-    buyer = buyers.parse(raw_buyer)
+    buyer = buyers.parse_buyer(raw_buyer)
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
         # Take and expiry lock the row, not the order. With both locks the check holds until the commit.

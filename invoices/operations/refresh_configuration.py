@@ -12,7 +12,7 @@ from invoices.models import Invoice, LegalRules
 from invoices.moving import Step, move_one
 from invoices.opening.conclude import lock_order
 from invoices.opening.new_invoice import settle_sale
-from invoices.opening.snapshots import beside, day_of, snapshot
+from invoices.opening.snapshots import compare_trees, issue_day_now, snapshot_configuration
 from invoices.operations.amend import RENDER_AGAIN, check_document_may_change
 from merchants.models import ProviderAccount
 
@@ -27,8 +27,8 @@ def refresh_configuration(invoice: Invoice, *, actor: str, reason: str, dry_run:
         if row.state != State.FAILED:
             raise WrongState(f"Order {row.order_id} is {row.state}. Only a failed invoice can get a new configuration.")
         check_document_may_change(row)
-        changes = _read_configuration(row, day_of(row))
-        names = [value.name for value in beside(row.config_snapshot, changes["config_snapshot"]) if value.differs]
+        changes = _read_configuration(row, issue_day_now(row))
+        names = [value.name for value in compare_trees(row.config_snapshot, changes["config_snapshot"]) if value.differs]
         if not names and row.account_id == changes["account"].pk:
             raise WrongState(f"Order {row.order_id} already has today's configuration.")
         return Step(
@@ -52,7 +52,7 @@ def _read_configuration(row: Invoice, day: date) -> dict[str, Any]:
     if account is None:
         raise WrongState(f"The merchant has no account of form {merchant.tax_info.form} for {day.year}.")
     changes = {
-        "config_snapshot": snapshot(merchant, account),
+        "config_snapshot": snapshot_configuration(merchant, account),
         "account": account,
         "provider": account.provider,
         "seller_tax_code": merchant.tax_info.tax_code,
