@@ -10,14 +10,13 @@ from config.base import clock
 from config.monitoring.counters import count_since
 from config.monitoring.gauges import Gauge, changelist_url, fetch_rows, scalar_gauge
 from config.monitoring.metrics import Totals, counter_family, counts_by_label, histogram_family, sum_by_parts
-from invoices.counters import CALL, COUNTED, DIFFERED, OPENED, RETRY, STEP, quantile
+from invoices.counters import BOOKS_DIFFERED, BUCKET_STEP, COUNTED_ENDS, OPENED, PROVIDER_CALL, RETRY, quantile
 from invoices.lifecycle import Reason, State
 from invoices.models import AuditVerification, Invoice, LegalRules, Partition, Payment
 from invoices.opening.conclude import PAYMENT_CONFLICT
 from invoices.providers import PROVIDERS
 from invoices.upkeep.reconcile import KINDS
-from invoices.worklists import OPEN_STATES
-from invoices.worklists import RECENT_FAILURES, worklist_condition
+from invoices.worklists import OPEN_STATES, RECENT_FAILURES, worklist_condition
 
 DAY = timedelta(days=1)
 LIST = "invoices_invoice"
@@ -83,8 +82,8 @@ def _open() -> Iterable[Gauge]:
 
 def _failed() -> Iterable[Gauge]:
     failed = fetch_rows("SELECT failure, count(*) FROM invoices_invoice WHERE state = 'FAILED' GROUP BY 1")
-    recent = count_since(clock.now() - RECENT_FAILURES, COUNTED)
-    ended = {state: sum(n for (name, _), n in recent.items() if name == state) for state in COUNTED}
+    recent = count_since(clock.now() - RECENT_FAILURES, COUNTED_ENDS)
+    ended = {state: sum(n for (name, _), n in recent.items() if name == state) for state in COUNTED_ENDS}
     reasons = [reason.value for reason in Reason]
     links = {(r,): changelist_url(LIST, state__exact=State.FAILED, failure__exact=r) for r in reasons}
     link = changelist_url(LIST, state__exact=State.FAILED)
@@ -114,14 +113,14 @@ def _failed() -> Iterable[Gauge]:
 
 def _today() -> Iterable[Gauge]:
     start = clock.at_vn(clock.today_vn())
-    counts = count_since(start, COUNTED)
-    ended = {state: sum(n for (name, _), n in counts.items() if name == state) for state in COUNTED}
+    counts = count_since(start, COUNTED_ENDS)
+    ended = {state: sum(n for (name, _), n in counts.items() if name == state) for state in COUNTED_ENDS}
     yield Gauge(
         "invoices_ended_today",
         "Invoices that ended since midnight in Việt Nam, by outcome. One that failed and was replayed counts twice.",
         ("outcome",),
         {(state.value,): count for state, count in ended.items()},
-        links={(state.value,): changelist_url(LIST, worklist=f"{state.value.lower()}-today") for state in COUNTED},
+        links={(state.value,): changelist_url(LIST, worklist=f"{state.value.lower()}-today") for state in COUNTED_ENDS},
     )
     seconds = {int(label): n for (name, label), n in counts.items() if name == State.ISSUED and label}
     yield Gauge(
@@ -134,7 +133,7 @@ def _today() -> Iterable[Gauge]:
 
 
 def _owed() -> Iterable[Gauge]:
-    counted = count_since(clock.now() - DAY, [PAYMENT_CONFLICT, DIFFERED])
+    counted = count_since(clock.now() - DAY, [PAYMENT_CONFLICT, BOOKS_DIFFERED])
     yield scalar_gauge(
         "payments_disagreeing",
         "Orders that got a second payment with another amount, in the last day.",
@@ -144,7 +143,7 @@ def _owed() -> Iterable[Gauge]:
         "books_differing",
         "Differences between our records and the providers', found in the last day by reconcile.",
         ("kind",),
-        {**{(kind,): 0 for kind in KINDS}, **{(kind,): n for (name, kind), n in counted.items() if name == DIFFERED}},
+        {**{(kind,): 0 for kind in KINDS}, **{(kind,): n for (name, kind), n in counted.items() if name == BOOKS_DIFFERED}},
     )
     parked = fetch_rows("SELECT parked, count(*), min(created_at) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
     now, reasons = clock.now(), [reason.value for reason in Payment.Parked]
@@ -229,7 +228,7 @@ def counters(totals: Totals) -> Iterable[Metric]:
     sources = [("webhook:internal",), ("webhook:merchant",), ("api",), ("sweep",)]
     opened = {(":".join(key),): count for key, count in counts_by_label(totals, OPENED).items()}
     yield counter_family("invoices_opened", "Invoices opened, by source.", ["by"], opened, sources)
-    ended: dict[tuple[str, ...], float] = {(s.value,): sum(counts_by_label(totals, s).values()) for s in COUNTED}
+    ended: dict[tuple[str, ...], float] = {(s.value,): sum(counts_by_label(totals, s).values()) for s in COUNTED_ENDS}
     yield counter_family(
         "invoices_ended",
         "Invoices that ended, by state. One that failed and was replayed counts twice.",
@@ -254,12 +253,12 @@ def counters(totals: Totals) -> Iterable[Metric]:
         [],
         {(): {int(at): count for (at,), count in counts_by_label(totals, State.ISSUED).items() if at}},
         TIME_TO_ISSUE_BOUNDS,
-        STEP,
+        BUCKET_STEP,
     )
 
 
 def _calls(totals: Totals) -> Iterable[Metric]:
-    calls = counts_by_label(totals, CALL)  # provider, kind, outcome, bucket
+    calls = counts_by_label(totals, PROVIDER_CALL)  # provider, kind, outcome, bucket
     every = [(p, kind, outcome) for p in PROVIDERS for kind, outcomes in CALL_OUTCOMES.items() for outcome in outcomes]
     yield counter_family(
         "provider_calls",
@@ -272,5 +271,5 @@ def _calls(totals: Totals) -> Iterable[Metric]:
     for (provider, kind, at), count in sum_by_parts(calls, 0, 1, 3).items():
         seconds.setdefault((provider, kind), {})[int(at)] = count
     yield histogram_family(
-        "provider_call_seconds", "Duration of calls to providers.", ["provider", "kind"], seconds, CALL_BOUNDS, STEP
+        "provider_call_seconds", "Duration of calls to providers.", ["provider", "kind"], seconds, CALL_BOUNDS, BUCKET_STEP
     )

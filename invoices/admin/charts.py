@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from invoices.counters import STEP
+from invoices.counters import BUCKET_STEP
 
 WIDTH, HEIGHT = 960, 200
 NARROW_WIDTH = 600  # of the duration chart
@@ -70,14 +70,14 @@ def stacked_bars(start: datetime, step: timedelta, counts: Counts, kinds: Sequen
 def duration_bars(counts: Mapping[int, int]) -> Chart:
     """Counts by bucket of seconds, on a logarithmic x axis."""
     first, last = min(counts, default=0), max(counts, default=0)
-    first, last = min(first, math.floor(math.log(1, STEP))), max(last, math.ceil(math.log(7200, STEP)))
+    first, last = min(first, math.floor(math.log(1, BUCKET_STEP))), max(last, math.ceil(math.log(7200, BUCKET_STEP)))
     width, top = NARROW_WIDTH / (last - first + 1), max(counts.values(), default=1)
     bars = []
     for at, count in sorted(counts.items()):
         height = max(count / top * HEIGHT, 1.5)
         block = Block((at - first) * width + 1, HEIGHT - height, width - 2, height)
-        bars.append(Bar([block], f"{format_duration(STEP**at)} to {format_duration(STEP ** (at + 1))}: {count:,}"))
-    marks = [Mark((math.log(s, STEP) - first) * width, text) for s, text in DURATION_MARKS.items()]
+        bars.append(Bar([block], f"{format_duration(BUCKET_STEP**at)} to {format_duration(BUCKET_STEP ** (at + 1))}: {count:,}"))
+    marks = [Mark((math.log(s, BUCKET_STEP) - first) * width, text) for s, text in DURATION_MARKS.items()]
     return Chart(bars, marks, [], NARROW_WIDTH)
 
 

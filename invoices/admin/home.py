@@ -12,7 +12,7 @@ from config.base import clock
 from config.monitoring import counters
 from config.monitoring.gauges import Gauge, Labels, collect_gauges
 from invoices.admin import charts
-from invoices.counters import COUNTED
+from invoices.counters import COUNTED_ENDS
 from invoices.lifecycle import State
 from invoices.worklists import OPEN_STATES
 
@@ -142,7 +142,7 @@ def level_of(value: float, warn: float | None, alarm: float | None) -> str:
 
 
 def ended_today(gauge: Gauge) -> list[tuple[str, str, str]]:
-    return [(state.lower(), f"{gauge.value_of(state):,.0f}", gauge.link_of(state)) for state in COUNTED]
+    return [(state.lower(), f"{gauge.value_of(state):,.0f}", gauge.link_of(state)) for state in COUNTED_ENDS]
 
 
 def vat_change(gauge: Gauge) -> VatChange | None:
@@ -156,7 +156,7 @@ def charts_context(quantiles: Gauge) -> dict[str, Any]:
     start = clock.at_vn(clock.today_vn())
     outcomes: dict[datetime, dict[str, int]] = {}
     seconds: dict[int, int] = {}
-    for at, state, label, count in counters.counts_by_time(start, CHART_STEP, COUNTED):
+    for at, state, label, count in counters.counts_by_time(start, CHART_STEP, COUNTED_ENDS):
         slot = outcomes.setdefault(at, {})
         slot[state] = slot.get(state, 0) + count
         if state == State.ISSUED and label:

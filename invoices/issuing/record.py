@@ -14,7 +14,7 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from config.monitoring import counters
-from invoices.counters import CALL, RETRY, bucket
+from invoices.counters import PROVIDER_CALL, RETRY, bucket
 from invoices.issuing.calls import AttemptRow, FinishedCall, LookupAnswer, SendAnswer, limits_of
 from invoices.issuing.decide import lookup, send
 from invoices.issuing.decide.conflicts import fail_as_conflict
@@ -125,7 +125,7 @@ def _decide_send(
 
 def _count_calls(finished: Iterable[FinishedCall], moves: Moves) -> None:
     """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
-    counts = Counter((CALL, f"{f.call.provider}:{f.call.kind}:{f.outcome}:{bucket(f.seconds)}") for f in finished)
+    counts = Counter((PROVIDER_CALL, f"{f.call.provider}:{f.call.kind}:{f.outcome}:{bucket(f.seconds)}") for f in finished)
     counts[RETRY, ""] += sum(row.state == State.QUEUED and source == State.SENDING for row, source in moves.moved)
     counters.count(+counts)
 

@@ -11,7 +11,7 @@ from structlog.stdlib import get_logger
 from config.base import clock
 from config.monitoring import counters
 from config.processes.shutdown import shutdown
-from invoices.counters import DIFFERED
+from invoices.counters import BOOKS_DIFFERED
 from invoices.issuing import wire
 from invoices.issuing.calls import build_account, limit_overrides
 from invoices.lifecycle import NUMBERED
@@ -83,7 +83,7 @@ def reconcile_yesterday() -> None:
 
     def report(difference: Difference) -> None:
         log.error("[reconcile]", day=day, kind=difference.kind, account=difference.account, why=difference.what)
-        counters.count({(DIFFERED, difference.kind): 1})
+        counters.count({(BOOKS_DIFFERED, difference.kind): 1})
 
     result = reconcile(day, on_difference=report)
     log.info("[reconcile]", day=day, accounts=result.accounts, ours=result.ours, theirs=result.theirs)

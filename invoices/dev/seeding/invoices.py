@@ -18,7 +18,7 @@ from config.base import clock
 from config.monitoring import counters
 from invoices import audit
 from invoices.audit import Event, Outcome, chain_hash
-from invoices.counters import COUNTED, bucket
+from invoices.counters import COUNTED_ENDS, bucket
 from invoices.dev.seeding.copy_rows import NULL, CopyRows
 from invoices.dev.seeding.sellers import MARK_DATE, MARK_REFERENCE, Buyer, Sale, Seller
 from invoices.issuing import documents
@@ -145,7 +145,7 @@ class SeededInvoice:
             else:
                 due = deadline
                 if due <= self.plan.now:
-                    self._audit(Event.CLAIM_EXPIRED, due, State.QUEUED, "nobody claimed it: issue to the consumer")
+                    self._audit(Event.CLAIM_EXPIRED, due, State.QUEUED, "not claimed: issue to the consumer")
         self.row["claim_deadline"] = deadline.isoformat() if deadline else NULL
         self._request("payment", paid, self.plan.buyers[0])
         body = f'{{"orderId":"{self.order}","paymentId":"pay-{self.order}","merchantId":"{seller.code}",'
@@ -222,7 +222,7 @@ class SeededInvoice:
             id=pk, invoice_id=self.pk, seq=self.seq, event_type=event.value, outcome=outcome.value, actor=actor,
             at=at.isoformat(), record=record, hash=self.hash,
         )  # fmt: skip
-        if state in COUNTED and state != self.state and at > self.plan.now - counters.RETENTION:
+        if state in COUNTED_ENDS and state != self.state and at > self.plan.now - counters.RETENTION:
             label = str(bucket((at - self.paid).total_seconds())) if state == State.ISSUED else ""
             label = (after or {}).get("failure", "late") if state == State.FAILED else label
             self.part.counts[counters.slot_start(at), state.value, label] += 1
