@@ -2,7 +2,7 @@
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.rest.permissions.BearerToken"],
-    "DEFAULT_PERMISSION_CLASSES": ["config.rest.permissions.HasDeclaredPermission"],  # deny what nobody opened
+    "DEFAULT_PERMISSION_CLASSES": ["config.rest.permissions.HasDeclaredPermission"],  # an undeclared action is denied
     "DEFAULT_THROTTLE_CLASSES": ["config.rest.permissions.PrincipalThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.rest.bodies.ExactJsonParser"],

@@ -146,8 +146,8 @@ def test_a_thousand_secrets_are_rotated_while_they_are_read_without_errors(
     caller = ApiClient("merchant.read", "credential.write")
 
     def the_api(pk: int) -> None:
-        answer = caller.call("GET", f"provider-accounts/{pk}")
-        assert answer.status_code in (200, 429), answer.content  # 429: more reads than the rate allows is no error
+        response = caller.call("GET", f"provider-accounts/{pk}")
+        assert response.status_code in (200, 429), response.content  # 429: more reads than the rate allows is no error
 
     readers = [
         threading.Thread(target=read, args=(accounts, the_api)),
