@@ -63,7 +63,7 @@ def save(console: Client, merchant: Merchant, **more: Any) -> Any:
         "is_active": "on",
         "claim_window": 120,
         "unclaimed": "consumer",
-        "reason": "asked to",
+        "reason": "requested",
     }
     return console.post(f"/admin/merchants/merchant/{merchant.pk}/change/", form | more)
 

@@ -109,9 +109,9 @@ def test_a_secret_is_changed_under_live_traffic_without_one_reject(receiver: Rec
         assert deliver_due() == 5
 
     traffic()  # before
-    fresh = row.rotate_secret("2", HOUR)
+    new_secret = row.rotate_secret("2", HOUR)
     traffic()  # the receiver knows the old one only
-    receiver.secrets = [fresh]
+    receiver.secrets = [new_secret]
     traffic()  # and now the new one only
     with clock.frozen(clock.now() + HOUR):
         traffic()  # the grace is over
@@ -126,14 +126,14 @@ def test_a_secret_may_change_while_deliveries_are_in_flight(receiver: Receiver) 
     for _ in range(3):
         write_test_delivery(row)
     calls = deliveries.take_deliveries(10)
-    fresh = row.rotate_secret("2", HOUR)
+    new_secret = row.rotate_secret("2", HOUR)
     done: Any = deliveries.queue.Queue()
     for call in calls:
         sending.start_sending(call, done)
     rotated.set()
     results.record_results([done.get(timeout=10) for _ in calls])
     write_test_delivery(row)
-    receiver.secrets.append(fresh)
+    receiver.secrets.append(new_secret)
     deliver_due()
     assert (receiver.rejected, len(receiver.received)) == (0, 4)
 
@@ -314,8 +314,8 @@ def test_a_success_restarts_the_five_days(receiver: Receiver) -> None:
             WebhookDelivery.objects.all().delete()
             write_test_delivery(endpoint)
             deliver_due()
-    kept = WebhookEndpoint.objects.get()
-    assert kept.disabled_reason == "" and kept.failing_since == start + 3 * DAY
+    endpoint = WebhookEndpoint.objects.get()
+    assert endpoint.disabled_reason == "" and endpoint.failing_since == start + 3 * DAY
 
 
 def test_a_redirect_is_a_failure_and_is_not_followed(receiver: Receiver) -> None:
