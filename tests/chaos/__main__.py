@@ -35,7 +35,7 @@ from django.db import connection  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 
-from invoices.dev.demo import stage  # noqa: E402
+from invoices.dev.demo import setup  # noqa: E402
 from invoices.dev.demo.books import OPEN, compare_books  # noqa: E402
 from invoices.dev.demo.day import Order, make_orders  # noqa: E402
 from invoices.dev.demo.platform import Platform  # noqa: E402
@@ -62,7 +62,7 @@ def run_round(seed: int, wanted: argparse.Namespace, console: Console) -> Report
         day = make_orders(wanted.orders, seed)
         random.Random(seed).shuffle(day)
         connection.close()
-        platform = Platform(stack.api, patience=SENDER_TIMEOUT)
+        platform = Platform(stack.api, retry_seconds=SENDER_TIMEOUT)
         injector = FaultInjector(
             processes, settings.LOCAL, settings.REDIS_URL, seed, lambda fault: console.print(f"[dim]{fault}")
         )
@@ -72,7 +72,7 @@ def run_round(seed: int, wanted: argparse.Namespace, console: Console) -> Report
             paid = progress.add_task("Orders are paid", total=len(day))
             injector.start()
             try:
-                platform.live(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=CONCURRENCY)
+                platform.play(day, lambda: progress.advance(paid), rate=wanted.rate, at_once=CONCURRENCY)
             finally:
                 injector.stop()
             if injector.error:
@@ -107,16 +107,16 @@ def _report(
     simulator = f"{stack.simulator}/simulator"
     return Report(
         seed=seed,
-        books=compare_books(day, stage.get_json(f"{simulator}/ledger")),
-        ledger=stage.get_json(f"{simulator}/ledger?summary"),
-        stats=stage.get_json(f"{simulator}/stats"),
+        books=compare_books(day, setup.get_json(f"{simulator}/ledger")),
+        ledger=setup.get_json(f"{simulator}/ledger?summary"),
+        stats=setup.get_json(f"{simulator}/stats"),
         accepted=sum(bool(order.answer.get("invoiceId")) for order in day),
         failed=failures(),
         sends=sends(),
         kills=injector.injected.pop("kill", 0),
         died=injector.unexpected_exits(),
         injected=dict(injector.injected),
-        resent=dict(platform.unheard),
+        resent=dict(platform.resent),
         seconds_to_recover=recovery,
     )
 

@@ -82,10 +82,10 @@ class FaultInjector(threading.Thread):
 
     def _kill(self) -> None:
         self._soon(self.dice.uniform(*BETWEEN_KILLS), self._unless_finished(self._kill))
-        alive = sorted(name for name in self.processes.running if name.startswith(("worker", "beat")))
-        if not alive:
+        running = sorted(name for name in self.processes.running if name.startswith(("worker", "beat")))
+        if not running:
             return
-        name = self.dice.choice(alive)
+        name = self.dice.choice(running)
         command, had_died = self.processes.running[name].args, self.processes.running[name].poll() is not None
         self.died += [name] * had_died
         self.processes.stop(name, signal.SIGKILL)

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from config.base import clock
 from config.processes.run_modes import api, beat, worker
-from invoices.dev.demo import stage
+from invoices.dev.demo import setup
 from invoices.dev.demo.processes import Processes, free_port
 from invoices.queues import BACKGROUND, expiry_queue, issuance_queue
 from tests import DAY, cast
@@ -41,14 +41,14 @@ class ChaosStack:
         clock.start_at(10, DAY)
         os.environ["PUBLIC_URL"] = settings.PUBLIC_URL = self.api
         os.environ["DATABASE_URL"] = self.database  # an earlier round changed it
-        stage.use_own_databases("hoadon_chaos")
+        setup.use_own_databases("hoadon_chaos")
         self.processes.start(
             PROVIDER, sys.executable, "-m", "tests.chaos.provider_process", str(self._ports[1]), str(self.seed)
         )
         self.processes.wait_for(PROVIDER, f"{self.simulator}/simulator/stats")
         # What a fault delays is visible within 4 s; our side waits 5.
-        stage.post_json(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
-        stage.create_tables()
+        setup.post_json(f"{self.simulator}/simulator/settings", {"settle": 4, "latency": self.latency * 1000})
+        setup.create_tables()
         self._add_merchants()
 
     def start_processes(self, workers_each: int = 2) -> None:
@@ -70,7 +70,7 @@ class ChaosStack:
             left = 100.0  # the provider applies the rules one after the other
             for mode, percent in modes.items():
                 rule = {"mode": mode, "endpoint": endpoint, "probability": percent / left}
-                stage.post_json(f"{self.simulator}/simulator/faults", rule)
+                setup.post_json(f"{self.simulator}/simulator/faults", rule)
                 left -= percent
 
     def _add_merchants(self) -> None:
@@ -86,4 +86,4 @@ class ChaosStack:
                 name=f"Cửa hàng số {at + 1}",
             )
             tenants.append(cast.tenant(merchant))
-        stage.post_json(f"{self.simulator}/simulator/tenants", tenants)
+        setup.post_json(f"{self.simulator}/simulator/tenants", tenants)
