@@ -143,7 +143,10 @@ def _owed() -> Iterable[Gauge]:
         "books_differing",
         "Differences between our records and the providers', found in the last day by reconcile.",
         ("kind",),
-        {**{(kind,): 0 for kind in KINDS}, **{(kind,): n for (name, kind), n in counted.items() if name == BOOKS_DIFFERED}},
+        {
+            **{(kind,): 0 for kind in KINDS},
+            **{(kind,): n for (name, kind), n in counted.items() if name == BOOKS_DIFFERED},
+        },
     )
     parked = fetch_rows("SELECT parked, count(*), min(created_at) FROM invoices_payment WHERE parked <> '' GROUP BY 1")
     now, reasons = clock.now(), [reason.value for reason in Payment.Parked]
@@ -271,5 +274,10 @@ def _calls(totals: Totals) -> Iterable[Metric]:
     for (provider, kind, at), count in sum_by_parts(calls, 0, 1, 3).items():
         seconds.setdefault((provider, kind), {})[int(at)] = count
     yield histogram_family(
-        "provider_call_seconds", "Duration of calls to providers.", ["provider", "kind"], seconds, CALL_BOUNDS, BUCKET_STEP
+        "provider_call_seconds",
+        "Duration of calls to providers.",
+        ["provider", "kind"],
+        seconds,
+        CALL_BOUNDS,
+        BUCKET_STEP,
     )

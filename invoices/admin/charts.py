@@ -76,7 +76,9 @@ def duration_bars(counts: Mapping[int, int]) -> Chart:
     for at, count in sorted(counts.items()):
         height = max(count / top * HEIGHT, 1.5)
         block = Block((at - first) * width + 1, HEIGHT - height, width - 2, height)
-        bars.append(Bar([block], f"{format_duration(BUCKET_STEP**at)} to {format_duration(BUCKET_STEP ** (at + 1))}: {count:,}"))
+        bars.append(
+            Bar([block], f"{format_duration(BUCKET_STEP**at)} to {format_duration(BUCKET_STEP ** (at + 1))}: {count:,}")
+        )
     marks = [Mark((math.log(s, BUCKET_STEP) - first) * width, text) for s, text in DURATION_MARKS.items()]
     return Chart(bars, marks, [], NARROW_WIDTH)
 

@@ -125,7 +125,9 @@ def _decide_send(
 
 def _count_calls(finished: Iterable[FinishedCall], moves: Moves) -> None:
     """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
-    counts = Counter((PROVIDER_CALL, f"{f.call.provider}:{f.call.kind}:{f.outcome}:{bucket(f.seconds)}") for f in finished)
+    counts = Counter(
+        (PROVIDER_CALL, f"{f.call.provider}:{f.call.kind}:{f.outcome}:{bucket(f.seconds)}") for f in finished
+    )
     counts[RETRY, ""] += sum(row.state == State.QUEUED and source == State.SENDING for row, source in moves.moved)
     counters.count(+counts)
 

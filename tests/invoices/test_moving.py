@@ -1,5 +1,6 @@
-"""The only writer of state: what it allows, what it writes down, and what the database refuses on top."""
+"""The only writer of state: what it allows, what it records, and what the database itself refuses."""
 
+import copy
 import json
 import threading
 from typing import Any
@@ -13,7 +14,7 @@ from config.base import clock
 from invoices.audit import Event, chain_hash
 from invoices.lifecycle import MOVES, State, WrongState, may
 from invoices.models import Invoice, InvoiceAuditTracing
-from invoices.moving import Step, invoices_moved, move, move_one
+from invoices.moving import Step, invoices_moved, move, move_one, open_invoices
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +40,7 @@ def test_one_row_that_may_not_move_raises() -> None:
         cast.move_to(cast.waiting(), State.ISSUED, Event.ISSUED, actor="worker")
 
 
-def test_what_may_be_known_to_a_provider_can_become_nothing_unexposed() -> None:
+def test_an_exposed_invoice_cannot_move_to_an_unexposed_state() -> None:
     with pytest.raises(WrongState, match="may be known to a provider"):
         cast.move_to(cast.sending(), State.QUEUED, Event.RETRY_SCHEDULED, actor="worker")
 
@@ -59,21 +60,37 @@ def test_a_move_of_any_size_costs_the_same_number_of_statements() -> None:
     assert statements(1) == statements(12) == 6  # savepoint, lock, update, audit, history, release
 
 
+def test_opening_any_number_of_invoices_costs_the_same_number_of_statements() -> None:
+    template = cast.waiting()
+
+    def statements(count: int) -> int:
+        new = [copy.copy(template) for _ in range(count)]
+        for at, invoice in enumerate(new):
+            invoice.order_id, invoice.claim_token = f"{count}-{at}", f"{count}-{at}"
+            invoice.audit_seq, invoice.audit_hash = 0, ""
+        with CaptureQueriesContext(connection) as captured:
+            open_invoices([(invoice, "test") for invoice in new], actor="test", at=clock.now())
+        assert all(invoice.tracings.get().content["after"]["state"] == State.WAITING for invoice in new)
+        return len(captured)
+
+    assert statements(1) == statements(12) == 5  # ids, insert, counter, audit, history
+
+
 def test_each_move_leaves_an_audit_row_and_a_history_row_without_personal_data() -> None:
     invoice = cast.waiting()
     move_one(
         invoice, lambda _: Step(to=State.QUEUED, event=Event.CLAIMED, changes={"buyer": cast.COMPANY}), actor="buyer"
     )
-    told = invoice.tracings.get(seq=2).content
-    assert (told["eventType"], told["actor"], told["outcome"]) == ("claimed", "buyer", "ok")
-    assert (told["before"]["state"], told["after"]["state"]) == ("WAITING", "QUEUED")
-    assert told["after"]["buyer"].startswith("•")
+    record = invoice.tracings.get(seq=2).content
+    assert (record["eventType"], record["actor"], record["outcome"]) == ("claimed", "buyer", "ok")
+    assert (record["before"]["state"], record["after"]["state"]) == ("WAITING", "QUEUED")
+    assert record["after"]["buyer"].startswith("•")
     everything = json.dumps(list(invoice.tracings.values("record"))) + str(list(invoice.history.values()))
     assert "0100109106" not in everything and "Hoa Sen" not in everything
     assert [row.state for row in invoice.history.order_by("history_id")] == ["WAITING", "QUEUED"]
 
 
-def test_the_audit_is_a_chain_whose_head_the_invoice_holds() -> None:
+def test_the_audit_is_a_chain_and_the_invoice_holds_its_head() -> None:
     invoice = cast.issued()
     previous = ""
     for seq, row in enumerate(invoice.tracings.order_by("seq"), start=1):
@@ -124,22 +141,22 @@ def test_a_legal_number_belongs_to_one_invoice() -> None:
         cast.issued(merchant, number="7")
 
 
-def test_who_listens_hears_of_a_move_inside_its_transaction() -> None:
-    invoice, heard = cast.waiting(), []
+def test_receivers_of_invoices_moved_run_inside_the_transaction() -> None:
+    invoice, received = cast.waiting(), []
 
-    def listen(moved: Any, **_: Any) -> None:
-        heard.extend((row.pk, source, row.state, connection.in_atomic_block) for row, source in moved)
+    def receive(moved: Any, **_: Any) -> None:
+        received.extend((row.pk, source, row.state, connection.in_atomic_block) for row, source in moved)
 
-    invoices_moved.connect(listen)
+    invoices_moved.connect(receive)
     try:
         cast.move_to(invoice, State.QUEUED, Event.CLAIM_EXPIRED, actor="beat")
     finally:
-        invoices_moved.disconnect(listen)
-    assert heard == [(invoice.pk, State.WAITING, State.QUEUED, True)]
+        invoices_moved.disconnect(receive)
+    assert received == [(invoice.pk, State.WAITING, State.QUEUED, True)]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_twenty_at_once_write_one_gap_free_chain() -> None:
+def test_twenty_moves_at_once_write_one_chain_without_gaps() -> None:
     invoice = cast.queued()
     barrier = threading.Barrier(20)
 
@@ -154,8 +171,8 @@ def test_twenty_at_once_write_one_gap_free_chain() -> None:
     assert list(invoice.tracings.order_by("seq").values_list("seq", flat=True)) == list(range(1, 23))
 
 
-def test_a_row_that_is_left_alone_comes_back_as_its_lock_found_it() -> None:
-    """A request that a take overtakes is marked too late by it."""
+def test_an_unchanged_row_is_returned_as_its_lock_found_it() -> None:
+    """A request is too late if a take came first, whatever the caller read before."""
     stale = cast.queued()
     Invoice.objects.filter(pk=stale.pk).update(document="{}", document_sha256="44136f")
     assert not stale.was_taken

@@ -1,4 +1,4 @@
-"""The slice of an order, as the platform computes it too."""
+"""The partition of an order, computed as the platform does."""
 
 import pytest
 from django.core.management import call_command
@@ -21,7 +21,7 @@ VECTORS = {
 
 
 def java_hash(units: list[int]) -> int:
-    """String.hashCode with plain unbounded arithmetic, brought into 32 bits at the end."""
+    """String.hashCode with unbounded arithmetic, reduced to 32 bits at the end."""
     whole = sum(unit * 31**power for power, unit in enumerate(reversed(units))) % 2**32
     return whole - 2**32 if whole >= 2**31 else whole
 
@@ -31,7 +31,7 @@ def test_the_vectors_of_the_contract_hold(order, partition):
     assert partition_of(order, 3) == partition
 
 
-def test_the_smallest_of_all_hashes_has_a_partition_too():
+def test_the_smallest_hash_has_a_partition():
     assert java_hash([ord(c) for c in "polygenelubricants"]) == -(2**31)  # its absolute value passes 32 bits
     assert partition_of("polygenelubricants", 7) == 2**31 % 7
 
@@ -54,6 +54,6 @@ def test_an_emoji_counts_as_its_two_surrogates():
     assert partition_of("🍜", 1000) == partition_of("\ud83c\udf5c", 1000)
 
 
-def test_the_command_prints_an_order_and_its_partition_a_line(capsys):
+def test_the_command_prints_one_line_an_order(capsys):
     call_command("partition", "order-1", "đơn-hàng-1")
     assert capsys.readouterr().out == "order-1\t2\nđơn-hàng-1\t1\n"

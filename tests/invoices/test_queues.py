@@ -45,7 +45,7 @@ def test_the_sweep_sends_a_wakeup_although_one_is_pending(valkey: Any) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("build", [cast.queued, cast.in_doubt])
+@pytest.mark.parametrize("build", [cast.queued, cast.uncertain])
 def test_the_sweep_wakes_only_partitions_in_which_something_is_due(valkey: Any, build: Any) -> None:
     due, later, issued = build(), build(), cast.issued()
     for partition, invoice in enumerate((later, due, issued)):

@@ -1,4 +1,4 @@
-"""Lanes: none that is full, blocked, parked, unreadable or far behind keeps another waiting, and no date runs back."""
+"""Accounts: one that is full, blocked or parked never delays another, and dates never run backwards."""
 
 from datetime import timedelta
 from itertools import count
@@ -26,7 +26,7 @@ from tests import cast
 from tests.invoices.provider_records import seller_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ORDERS = (order for at in count() if partition_of(order := f"lane-{at}", 3) == 0)  # all of one partition
+ORDERS = (order for at in count() if partition_of(order := f"account-{at}", 3) == 0)  # all of one partition
 
 
 def due(merchant: Any, **overrides: Any) -> Invoice:
@@ -37,18 +37,18 @@ def state_of(invoice: Invoice) -> str:
     return Invoice.objects.get(pk=invoice.pk).state
 
 
-def sealed_elsewhere(merchant: Any) -> ProviderAccount:
+def with_foreign_credentials(merchant: Any) -> ProviderAccount:
     account = merchant.accounts.get()
     foreign = cast.seller().accounts.get().encrypted_credentials
     ProviderAccount.objects.filter(pk=account.pk).update(encrypted_credentials=foreign)
     return account
 
 
-def test_a_login_that_does_not_open_parks_its_account_and_nobody_else_s(provider: Simulator) -> None:
+def test_a_login_that_cannot_be_decrypted_parks_its_own_account_only(provider: Simulator) -> None:
     merchant = seller_at(provider)
     locked, other = due(merchant), due(seller_at(provider))
     login = merchant.accounts.get().credentials
-    account = sealed_elsewhere(merchant)
+    account = with_foreign_credentials(merchant)
     issue_due(0)
     locked.refresh_from_db()
     assert (locked.state, locked.attempts, locked.exposed) == (State.QUEUED, 0, False)
@@ -66,19 +66,19 @@ def test_a_login_that_does_not_open_parks_its_account_and_nobody_else_s(provider
     assert state_of(locked) == State.ISSUED
 
 
-def test_a_look_up_whose_login_does_not_open_proves_nothing_and_stops_no_other(provider: Simulator) -> None:
+def test_a_look_up_without_a_readable_login_proves_nothing_and_stops_no_other(provider: Simulator) -> None:
     merchant = seller_at(provider)
     locked = cast.uncertain(merchant=merchant, orderId=next(ORDERS))
     other = due(seller_at(provider))
     Invoice.objects.filter(pk=locked.pk).update(not_before=clock.now())
-    sealed_elsewhere(merchant)
+    with_foreign_credentials(merchant)
     issue_due(0)
     locked.refresh_from_db()
     assert (locked.state, locked.lookups, locked.not_before > clock.now()) == (State.UNCERTAIN, 1, True)
     assert state_of(other) == State.ISSUED
 
 
-def test_lanes_that_are_full_or_owe_an_earlier_day_take_no_room_from_one_that_is_free() -> None:
+def test_accounts_that_are_full_or_owe_an_earlier_day_take_no_room_from_a_free_one() -> None:
     for _ in range(2):
         full = cast.seller()
         ProviderAccount.objects.filter(merchant=full).update(in_flight=1)
@@ -92,17 +92,17 @@ def test_lanes_that_are_full_or_owe_an_earlier_day_take_no_room_from_one_that_is
     assert [call.invoice_id for call in take(0, 2)] == [free.pk]
 
 
-def test_lanes_behind_the_last_that_was_served_come_before_those_that_just_had_their_turn() -> None:
+def test_accounts_after_the_last_one_served_come_before_those_that_were_just_freed() -> None:
     first, second, third = (cast.seller() for _ in range(3))
     for merchant in (first, second, third, first, second, third):
         due(merchant)
     ProviderAccount.objects.update(in_flight=1)
-    lanes = [ProviderAccount.objects.get(merchant=merchant).pk for merchant in (first, second, third)]
-    assert [call.account.id for call in take(0, 1, freed={lanes[0]}, after=lanes[0])] == [lanes[1]]
-    assert [call.account.id for call in take(0, 5, freed={lanes[0]}, after=lanes[0])] == [lanes[0], lanes[2]]
+    ids = [ProviderAccount.objects.get(merchant=merchant).pk for merchant in (first, second, third)]
+    assert [call.account.id for call in take(0, 1, freed={ids[0]}, after=ids[0])] == [ids[1]]
+    assert [call.account.id for call in take(0, 5, freed={ids[0]}, after=ids[0])] == [ids[0], ids[2]]
 
 
-def test_a_full_worker_goes_round_all_lanes(provider: Simulator, settings: Any) -> None:
+def test_a_full_worker_serves_all_accounts_in_turn(provider: Simulator, settings: Any) -> None:
     settings.BATCH = 2
     merchants = [seller_at(provider) for _ in range(4)]
     rows = [due(merchant) for _ in range(3) for merchant in merchants]
@@ -111,7 +111,7 @@ def test_a_full_worker_goes_round_all_lanes(provider: Simulator, settings: Any) 
     assert numbers == [State.ISSUED] * 12
 
 
-def test_a_worker_that_serves_one_partition_alone_has_no_end_of_its_turn(
+def test_the_turn_of_a_worker_that_serves_one_partition_alone_does_not_end(
     provider: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pump, "TURN_SECONDS", 0)
@@ -120,7 +120,7 @@ def test_a_worker_that_serves_one_partition_alone_has_no_end_of_its_turn(
     assert issue_due(0, alone=True) == 1
 
 
-def test_look_ups_of_a_lane_are_few_at_once_and_hide_no_other_lane_s() -> None:
+def test_look_ups_of_an_account_are_few_at_once_and_do_not_delay_those_of_another() -> None:
     crowd, quiet = cast.seller(), cast.seller()
     for _ in range(12):
         cast.uncertain(merchant=crowd, orderId=next(ORDERS))
@@ -133,8 +133,8 @@ def test_look_ups_of_a_lane_are_few_at_once_and_hide_no_other_lane_s() -> None:
     assert [call.invoice_id for call in take_lookups(0, 10, busy)] == [last.pk]
 
 
-@pytest.mark.parametrize("text", ["half a face \ud83d", "nothing \0 at all"])
-def test_an_answer_that_cannot_be_written_costs_its_neighbours_nothing(text: str) -> None:
+@pytest.mark.parametrize("text", ["a surrogate \ud83d", "a NUL \0 inside"])
+def test_an_answer_that_cannot_be_written_does_not_affect_the_others(text: str) -> None:
     for _ in range(2):
         due(cast.seller())
     good, bad = take(0, 10)
@@ -149,11 +149,11 @@ def test_an_answer_that_cannot_be_written_costs_its_neighbours_nothing(text: str
     assert row.issuances.get().code == "unwritable"
 
 
-def test_half_characters_and_nul_in_a_vendor_s_words_become_something_that_can_be_kept() -> None:
+def test_surrogates_and_nul_in_a_vendor_s_text_are_made_storable() -> None:
     assert redact("half a face \ud83d, nothing \0 at all") == "half a face ?, nothing  at all"
 
 
-def test_a_sale_of_yesterday_that_comes_after_one_of_today_was_sent_is_late_at_once(provider: Simulator) -> None:
+def test_a_sale_of_yesterday_fails_as_late_once_one_of_today_was_sent(provider: Simulator) -> None:
     merchant = seller_at(provider)
     first = due(merchant)
     issue_due(0)
@@ -169,7 +169,7 @@ def test_a_sale_of_yesterday_that_comes_after_one_of_today_was_sent_is_late_at_o
     assert state_of(today) == State.ISSUED
     assert provider.summary()["backwards"] == 0
 
-    for _ in range(9):  # more than the lane has slots: however many there are, they are ended together
+    for _ in range(9):  # more than the account has slots: all of them fail together
         due(merchant)
     Invoice.objects.filter(state=State.QUEUED).update(issue_date=yesterday)
     newest = due(merchant)

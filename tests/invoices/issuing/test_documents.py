@@ -1,4 +1,4 @@
-"""The printed buyer."""
+"""The buyer as it is printed."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ SALON = "Công ty TNHH Tóc Mây"
         ({"kind": "budget_unit", "name": "Trường Tiểu học Hoa Sen"}, "", "Trường Tiểu học Hoa Sen"),
     ],
 )
-def test_a_person_is_named_or_an_organisation_and_no_name_stands_twice(
+def test_a_person_or_an_organisation_is_named_and_no_name_is_printed_twice(
     details: dict[str, Any], name: str, legal_name: str
 ) -> None:
     buyer = printed_buyer(details, "Bán cho người tiêu dùng")
@@ -31,6 +31,6 @@ def test_a_person_is_named_or_an_organisation_and_no_name_stands_twice(
     assert buyer.is_consumer is (details == {})
 
 
-def test_what_identifies_a_buyer_is_printed_as_it_was_given() -> None:
+def test_identifiers_of_a_buyer_are_printed_as_given() -> None:
     assert printed_buyer(cast.COMPANY, "").tax_code == cast.COMPANY["taxCode"]
     assert isinstance(printed_buyer(cast.PERSON, ""), Buyer)

@@ -1,4 +1,4 @@
-"""PDF and XML arrive by a pump of their own, and the buyer who left an address gets them from us."""
+"""PDF and XML are fetched after the issue, and mailed to a buyer who left an address."""
 
 import hashlib
 from datetime import timedelta
@@ -26,7 +26,7 @@ def issued_at(provider: Simulator, buyer: Any = cast.COMPANY, **overrides: Any) 
     return Invoice.objects.get(pk=invoice.pk)
 
 
-def test_both_files_are_kept_with_their_hashes_and_mailed_to_the_buyer(provider: Simulator, media: Any) -> None:
+def test_both_files_are_stored_with_their_hashes_and_mailed_to_the_buyer(provider: Simulator, media: Any) -> None:
     invoice = issued_at(provider)
     assert fetch_files() == 1
     invoice.refresh_from_db()
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_ready_leaves_the_invoice_issued_and_is_fetched_later
 @pytest.mark.parametrize(
     ("buyer", "overrides"), [(None, {}), (cast.PERSON, {}), (cast.COMPANY, {"mails_buyer": False})]
 )
-def test_nobody_is_mailed_who_left_no_address_or_whose_merchant_does_not_want_it(
+def test_no_mail_is_sent_without_an_address_or_if_the_merchant_does_not_want_it(
     provider: Simulator, media: Any, buyer: Any, overrides: Any
 ) -> None:
     issued_at(provider, buyer, **overrides)

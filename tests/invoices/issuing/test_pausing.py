@@ -1,4 +1,4 @@
-"""What operators hold is not sent, and everything else is."""
+"""What operators pause is not sent; everything else is."""
 
 from typing import Any
 
@@ -23,19 +23,19 @@ def taken() -> set[int]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("what", ["merchant", "account", "partition"])
-def test_what_is_paused_is_not_taken_its_neighbours_are_and_it_is_once_resumed(what: str) -> None:
-    held, other = cast.queued(orderId="order-1"), cast.queued(orderId="order-2")
-    assert held.partition != other.partition
+def test_only_what_is_paused_is_not_taken_until_it_is_resumed(what: str) -> None:
+    paused, other = cast.queued(orderId="order-1"), cast.queued(orderId="order-2")
+    assert paused.partition != other.partition
     Partition.objects.bulk_create(Partition(number=p) for p in range(3))
-    row: Any = Partition.objects.get(pk=held.partition) if what == "partition" else getattr(held, what)
+    row: Any = Partition.objects.get(pk=paused.partition) if what == "partition" else getattr(paused, what)
     assert pause(row, **BY)
     assert taken() == {other.pk}
     assert resume(row, **BY)
-    assert taken() == {held.pk}
+    assert taken() == {paused.pk}
 
 
 @pytest.mark.django_db
-def test_the_slots_that_a_paused_merchants_invoices_free_are_not_used_again() -> None:
+def test_slots_freed_at_a_paused_merchant_are_not_used_again() -> None:
     merchant = cast.seller()
     first = cast.sending(merchant)
     cast.queued(merchant)
@@ -44,7 +44,7 @@ def test_the_slots_that_a_paused_merchants_invoices_free_are_not_used_again() ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_paused_merchants_doubts_are_still_cleared(provider: Simulator) -> None:
+def test_uncertain_invoices_of_a_paused_merchant_are_still_looked_up(provider: Simulator) -> None:
     merchant = cast.seller(url=provider.url)
     provider.add_tenants([cast.tenant(merchant)])
     provider.add_fault("5xx-after-issue", count=1)
@@ -57,7 +57,7 @@ def test_a_paused_merchants_doubts_are_still_cleared(provider: Simulator) -> Non
 
 
 @pytest.mark.django_db
-def test_the_history_tells_who_held_it_and_why_and_a_repeat_is_no_news() -> None:
+def test_the_history_shows_who_paused_it_and_why_and_a_repetition_adds_nothing() -> None:
     merchant = cast.seller()
     assert pause(merchant, **BY) and not pause(merchant, **BY)
     assert Merchant.objects.get().paused

@@ -30,7 +30,7 @@ def seller_at(provider: Simulator, **overrides: Any) -> Any:
 
 
 def in_threads(*works: Any) -> None:
-    """Run all at once, each with a connection of its own, and raise what any of them raised."""
+    """Run all at once, each with its own connection. Raises the first error of any."""
     barrier, errors = threading.Barrier(len(works)), []
 
     def run(work: Any) -> None:
@@ -52,7 +52,7 @@ def in_threads(*works: Any) -> None:
 
 
 def pump_all(seconds: float = 20) -> None:
-    """Let one worker a partition work until nothing is owed."""
+    """Run one worker a partition until nothing is owed."""
     until = time.monotonic() + seconds
     open_states = (State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
     while Invoice.objects.filter(state__in=open_states).exists() and time.monotonic() < until:
@@ -74,7 +74,7 @@ def test_a_due_invoice_is_issued_and_carries_what_the_provider_gave(provider: Si
     assert invoice.files_due is not None
 
 
-def test_two_hundred_invoices_of_forty_lanes_are_each_issued_once(provider: Simulator) -> None:
+def test_two_hundred_invoices_of_forty_accounts_are_each_issued_once(provider: Simulator) -> None:
     merchants = [seller_at(provider) for _ in range(40)]
     for at in range(200):
         cast.queued(merchants[at % 40])
@@ -95,7 +95,7 @@ def test_two_workers_on_one_partition_never_send_one_invoice_twice(provider: Sim
     assert provider.summary()["invoices"] == 60
 
 
-def test_a_lane_with_one_slot_never_has_two_sends_open_whoever_serves_it(provider: Simulator) -> None:
+def test_an_account_with_one_slot_never_has_two_open_sends(provider: Simulator) -> None:
     provider.settings(latency=15)
     merchant = seller_at(provider)
     ProviderAccount.objects.update(in_flight=1)
@@ -119,7 +119,7 @@ def test_a_lane_with_one_slot_never_has_two_sends_open_whoever_serves_it(provide
     assert Invoice.objects.filter(state=State.ISSUED).count() == 18
 
 
-def test_a_provider_that_hangs_for_one_merchant_delays_no_other(provider: Simulator) -> None:
+def test_a_provider_that_hangs_for_one_merchant_delays_no_other_merchant(provider: Simulator) -> None:
     quick = seller_at(provider)
     with running() as hung:
         hung.add_fault("hang", seconds=120, endpoint="create")
@@ -132,10 +132,10 @@ def test_a_provider_that_hangs_for_one_merchant_delays_no_other(provider: Simula
         started = time.monotonic()
         other = cast.queued(quick, orderId="1234567890123456789")  # the same partition, while the worker waits
         while Invoice.objects.get(pk=other.pk).state != State.ISSUED:
-            assert time.monotonic() < started + 30, "the neighbour waited for the slow one"
+            assert time.monotonic() < started + 30, "another merchant waited for the slow provider"
             time.sleep(0.02)
         assert Invoice.objects.get(pk=hanging.pk).state == State.SENDING
-    worker.join(60)  # the provider is gone: the hanging call ends, and so does the worker
+    worker.join(60)  # the provider has stopped: the hanging call ends, and so does the worker
     assert not worker.is_alive()
     assert Invoice.objects.get(pk=hanging.pk).state in (State.ISSUED, State.UNCERTAIN)
 
@@ -154,11 +154,11 @@ def test_a_batch_costs_the_same_number_of_queries_whatever_its_size(provider: Si
         return len([query for query in captured if "SAVEPOINT" not in query["sql"]])
 
     ProviderAccount.objects.update(in_flight=10)
-    assert queries_for(10) == 13  # the lanes' first sends of the day are remembered
+    assert queries_for(10) == 13  # the accounts' first sends of the day save their date
     assert queries_for(4) == queries_for(30) == 12
 
 
-def test_nothing_of_a_later_day_is_sent_while_its_lane_owes_an_earlier_one(provider: Simulator) -> None:
+def test_nothing_of_a_later_day_is_sent_while_its_account_owes_an_earlier_one(provider: Simulator) -> None:
     merchant = seller_at(provider)
     today, tomorrow = cast.queued(merchant), cast.queued(merchant)
     Invoice.objects.filter(pk=tomorrow.pk).update(issue_date=clock.today_vn() + timedelta(days=1))
@@ -166,7 +166,7 @@ def test_nothing_of_a_later_day_is_sent_while_its_lane_owes_an_earlier_one(provi
     assert [call.invoice_id for call in calls] == [today.pk]
 
 
-def test_a_parked_account_lets_nothing_through_and_then_exactly_one(provider: Simulator) -> None:
+def test_a_parked_account_sends_nothing_and_then_exactly_one_invoice(provider: Simulator) -> None:
     merchant = seller_at(provider)
     for _ in range(6):
         cast.queued(merchant)
@@ -176,7 +176,9 @@ def test_a_parked_account_lets_nothing_through_and_then_exactly_one(provider: Si
     assert len([call for p in range(3) for call in take(p, 200)]) == 1
 
 
-def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(provider: Simulator, short_delays: None) -> None:
+def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(
+    provider: Simulator, short_delays: None
+) -> None:
     provider.add_fault("issue-then-drop", count=1)
     invoice = cast.queued(seller_at(provider))
     pump_all()
@@ -187,7 +189,7 @@ def test_a_time_out_after_the_provider_issued_is_found_and_never_sent_again(prov
     assert "found" in invoice.tracings.values_list("event_type", flat=True)
 
 
-def test_a_5xx_is_written_down_as_uncertain_whatever_kind_of_it(provider: Simulator) -> None:
+def test_a_5xx_is_recorded_as_uncertain(provider: Simulator) -> None:
     provider.add_fault("5xx-after-issue", count=1)
     invoice = cast.queued(seller_at(provider))
     issue_due(invoice.partition)
@@ -208,7 +210,7 @@ def test_a_send_that_never_arrived_is_proven_absent_twice_before_it_is_sent_agai
     assert first.document_sha256 == second.document_sha256
 
 
-def test_a_refused_buyer_fails_with_the_vendor_s_own_words(provider: Simulator) -> None:
+def test_a_refused_buyer_fails_with_the_vendor_s_code_and_message(provider: Simulator) -> None:
     provider.add_fault("invalid-buyer-tax-code")
     invoice = cast.queued(seller_at(provider), buyer=cast.COMPANY)
     issue_due(invoice.partition)
@@ -217,7 +219,7 @@ def test_a_refused_buyer_fails_with_the_vendor_s_own_words(provider: Simulator) 
     assert invoice.failure_code and invoice.failure_message
 
 
-def test_an_account_without_quota_parks_and_burns_no_attempt(provider: Simulator) -> None:
+def test_an_account_without_quota_is_parked_and_no_attempt_is_used_up(provider: Simulator) -> None:
     provider.add_fault("out-of-quota")
     invoice = cast.queued(seller_at(provider))
     issue_due(invoice.partition)

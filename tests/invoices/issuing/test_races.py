@@ -1,4 +1,4 @@
-"""Facts that race each other and the pump: whoever wins, nothing is left parked and nothing is forgotten."""
+"""Facts that race each other and the pump: in any order nothing stays parked and nothing is lost."""
 
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def race(times: int, *sides: Callable[[int], Any]) -> None:
-    """Run the sides against each other, a barrier before every round."""
+    """Run the sides against each other, with a barrier before every round."""
     barrier, errors = threading.Barrier(len(sides)), []
 
     def run(side: Callable[[int], Any]) -> None:
@@ -29,7 +29,7 @@ def race(times: int, *sides: Callable[[int], Any]) -> None:
                 barrier.wait(30)
                 side(at)
         except threading.BrokenBarrierError:
-            pass  # another side failed, and says why
+            pass  # another side failed and reports why
         except BaseException as error:
             errors.append(error)
             barrier.abort()

@@ -1,4 +1,4 @@
-"""What a restored backup has lost: the provider has the invoice, and no attempt of it is known here."""
+"""A restored backup has lost an attempt: the provider has the invoice, and we know of no send."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,28 +22,28 @@ from tests.invoices.provider_records import issue_at_provider, seller_at
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "user:7", "reason": "a backup was restored"}
-FORGOTTEN = timedelta(days=4)  # by a provider that keeps keys for three
+FORGOTTEN = timedelta(days=4)  # the provider keeps keys for three
 
 
 @pytest.fixture
 def lost(provider: Simulator) -> Invoice:
-    """Late, for in these books it never was sent; issued all the same."""
+    """FAILED as late, because in our rows it was never sent; the provider has issued it."""
     invoice = cast.failed(seller_at(provider), failure="late")
     issue_at_provider(invoice)
     return Invoice.objects.get(pk=invoice.pk)
 
 
-def test_what_no_attempt_is_known_of_is_adopted_with_the_day_that_it_carries(lost: Invoice) -> None:
-    sold = lost.issue_date
+def test_an_invoice_without_a_known_attempt_is_adopted_with_its_date_at_the_provider(lost: Invoice) -> None:
+    sale_day = lost.issue_date
     with clock.frozen(clock.now() + FORGOTTEN):
         adopted = adopt(lost, **WHO)
-    assert (adopted.state, adopted.number, adopted.issue_date) == (State.ISSUED, "1", sold)
-    assert parse_document(adopted.document).issue_date == sold
+    assert (adopted.state, adopted.number, adopted.issue_date) == (State.ISSUED, "1", sale_day)
+    assert parse_document(adopted.document).issue_date == sale_day
     lost.refresh_from_db()
     assert (lost.exposed_by, lost.exposed) == (lost.issuances.get().pk, True)
 
 
-def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_it_was_asked(
+def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_a_look_up(
     lost: Invoice, provider: Simulator
 ) -> None:
     provider.settings(personality="forgetful", window=0)
@@ -61,7 +61,7 @@ def test_a_key_that_the_provider_may_have_forgotten_is_not_sent_before_it_was_as
     assert (lost.state, lost.number, len(provider.ledger())) == (State.ISSUED, "1", 1)
 
 
-def test_what_the_provider_does_not_know_is_sent_once_it_said_so(provider: Simulator) -> None:
+def test_what_the_provider_does_not_know_is_sent_after_a_look_up(provider: Simulator) -> None:
     invoice = cast.failed(seller_at(provider), failure="late")
     with clock.frozen(clock.now() + FORGOTTEN):
         assert look_up(invoice, **WHO).summary == "the provider does not know it"
@@ -71,21 +71,21 @@ def test_what_the_provider_does_not_know_is_sent_once_it_said_so(provider: Simul
     assert (invoice.state, invoice.issue_date) == (State.ISSUED, clock.day_vn(clock.now() + FORGOTTEN))
     with clock.frozen(clock.now() + 2 * FORGOTTEN), pytest.raises(WrongState, match="Look it up first"):
         Invoice.objects.filter(pk=invoice.pk).update(state="FAILED", failure="late", exposed_at=None)
-        replay(Invoice.objects.get(), **WHO)  # that answer is old by now
+        replay(Invoice.objects.get(), **WHO)  # that look-up is too old by now
 
 
-def test_what_was_dated_anew_since_is_adopted_under_the_provider_s_day(lost: Invoice) -> None:
-    sold = lost.issue_date
+def test_an_invoice_that_was_dated_again_is_adopted_with_the_provider_s_date(lost: Invoice) -> None:
+    sale_day = lost.issue_date
     with clock.frozen(clock.now() + timedelta(days=1)):
         replay(lost, **WHO)
         Invoice.objects.update(state="FAILED", failure="exhausted")
         redated = Invoice.objects.get()
-        assert redated.issue_date == sold + timedelta(days=1)
+        assert redated.issue_date == sale_day + timedelta(days=1)
         adopted = adopt(redated, **WHO)
-    assert (adopted.issue_date, parse_document(adopted.document).issue_date) == (sold, sold)
+    assert (adopted.issue_date, parse_document(adopted.document).issue_date) == (sale_day, sale_day)
 
 
-def test_another_sum_is_not_adopted_and_both_are_told(lost: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_total_is_not_adopted_and_the_error_names_both(lost: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
     def with_total(issuances: Any) -> Any:  # Viettel reports no total; another vendor may
         (finished,) = look_up_attempts(issuances)
         return [replace(finished, answer=replace(finished.answer, total=70000))]
@@ -96,7 +96,7 @@ def test_another_sum_is_not_adopted_and_both_are_told(lost: Invoice, monkeypatch
     assert Invoice.objects.get().state == State.FAILED
 
 
-def test_what_waits_or_is_due_was_never_sent() -> None:
+def test_a_waiting_or_queued_invoice_cannot_be_looked_up() -> None:
     for invoice in (cast.waiting(), cast.queued()):
         with pytest.raises(WrongState, match="never sent"):
             look_up(invoice, **WHO)

@@ -1,4 +1,4 @@
-"""No doubt lasts for ever, and no replay promises what will not happen."""
+"""Uncertainty always ends, and a replay says what holds an invoice up."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ WHO: dict[str, Any] = {"actor": "user:7", "reason": "the buyer called"}
 
 
 def proven_absent(invoice: Invoice, begin: Any, *, after: tuple[int, ...] = (5, 10)) -> Invoice:
-    """Asked about, each time after it has settled, and not there."""
+    """Looked up after each of these minutes, and not found."""
     for minutes in after:
         with clock.frozen(begin + timedelta(minutes=minutes)):
             (call,) = build_lookups([invoice.issuances.get().pk], clock.now())
@@ -36,8 +36,8 @@ def proven_absent(invoice: Invoice, begin: Any, *, after: tuple[int, ...] = (5, 
     return Invoice.objects.get(pk=invoice.pk)
 
 
-@pytest.mark.parametrize("days", [2, 4])  # within the memory of keys, and past it
-def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provider: Simulator, days: int) -> None:
+@pytest.mark.parametrize("days", [2, 4])  # while the provider keeps the key, and afterwards
+def test_a_final_look_up_that_was_made_while_exposed_is_made_again(provider: Simulator, days: int) -> None:
     invoice = skip(cast.uncertain(merchant=seller_at(provider)), **WHO)
     begin = clock.now()
     with clock.frozen(begin + timedelta(days=1, hours=1)):
@@ -47,7 +47,7 @@ def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provid
     later = begin + timedelta(days=days)
     with clock.frozen(later):
         replay(invoice, **WHO)
-    invoice = proven_absent(invoice, later, after=(5,))  # the last look was the first
+    invoice = proven_absent(invoice, later, after=(5,))  # the final look-up counted as the first
     assert (invoice.exposed, invoice.first_uncertain_at is not None) == (False, True)
     with clock.frozen(later + timedelta(hours=1)):
         if invoice.state == State.QUEUED:
@@ -58,7 +58,7 @@ def test_a_doubt_whose_last_look_was_made_while_it_was_exposed_still_ends(provid
         assert cancel(invoice, **WHO).state == State.CANCELLED
 
 
-def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulator) -> None:
+def test_a_conflict_whose_other_invoice_was_cancelled_can_be_ended(provider: Simulator) -> None:
     invoice = cast.uncertain(merchant=seller_at(provider))
     begin = clock.now()
     move_one(invoice, lambda row: fail_as_conflict(row, "the provider's differs"), actor="worker")
@@ -74,7 +74,7 @@ def test_a_conflict_whose_other_invoice_was_cancelled_ends_too(provider: Simulat
 
 
 @pytest.mark.parametrize("closed", [{"is_active": False}, {"deleted_at": clock.now()}])
-def test_nothing_is_queued_for_an_account_that_nobody_sends_from(closed: dict[str, Any]) -> None:
+def test_nothing_is_queued_for_a_closed_account(closed: dict[str, Any]) -> None:
     invoice = cast.failed(failure="late")
     ProviderAccount.objects.update(**closed)
     for dry_run in (True, False):
@@ -96,7 +96,7 @@ def test_nothing_is_queued_for_an_account_that_nobody_sends_from(closed: dict[st
         ({}, "a worker is woken"),
     ],
 )
-def test_a_replay_says_what_holds_up_an_invoice_that_is_due(held: dict[str, Any], why: str) -> None:
+def test_a_replay_says_what_holds_up_a_due_invoice(held: dict[str, Any], why: str) -> None:
     invoice = cast.queued()
     if "merchant" in held:
         type(invoice.merchant).objects.update(paused=True)
@@ -104,5 +104,5 @@ def test_a_replay_says_what_holds_up_an_invoice_that_is_due(held: dict[str, Any]
         Partition.objects.update_or_create(number=invoice.partition, defaults={"paused": True})
     elif held:
         ProviderAccount.objects.update(**held)
-    told = replay(Invoice.objects.get(), **WHO)
-    assert (told.acted, told.state) == (True, State.QUEUED) and why in told.why, told.why
+    result = replay(Invoice.objects.get(), **WHO)
+    assert (result.acted, result.state) == (True, State.QUEUED) and why in result.why, result.why

@@ -1,4 +1,4 @@
-"""What becomes of a sale that nobody claimed in time."""
+"""What becomes of a sale whose claim window has closed."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from invoices.models import Invoice
 from invoices.opening.claim_window import expire_claims
 from invoices.operations.claim import claim
 from tests import cast
-from tests.claims.stages import reload_invoice, event_types, overdue
+from tests.claims.stages import event_types, overdue, reload_invoice
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def test_an_unclaimed_sale_goes_to_the_consumer_now() -> None:
     assert expired.tracings.last().actor == "beat"
 
 
-def test_an_unclaimed_sale_lapses_where_the_merchant_wants_it() -> None:
+def test_an_unclaimed_sale_lapses_if_the_merchant_wants_it() -> None:
     invoice = overdue(unclaimed="lapse")
     assert expire_claims(invoice.partition) == 1
     assert reload_invoice(invoice).state == State.EXPIRED
@@ -40,7 +40,7 @@ def test_a_buyer_known_from_the_checkout_gets_the_invoice_whatever_the_policy() 
     assert (reload_invoice(invoice).state, reload_invoice(invoice).buyer) == (State.QUEUED, cast.PERSON)
 
 
-def test_the_policy_is_the_one_of_the_opening() -> None:
+def test_the_policy_is_that_of_the_time_of_opening() -> None:
     invoice = overdue(unclaimed="lapse")
     invoice.merchant.unclaimed = "consumer"
     invoice.merchant.save()
@@ -54,7 +54,11 @@ def test_expiry_leaves_other_partitions_open_windows_and_claims_alone() -> None:
     for partition in range(3):
         if partition != elsewhere.partition:
             expire_claims(partition)
-    assert [reload_invoice(i).state for i in (elsewhere, waiting, claimed)] == [State.WAITING, State.WAITING, State.QUEUED]
+    assert [reload_invoice(i).state for i in (elsewhere, waiting, claimed)] == [
+        State.WAITING,
+        State.WAITING,
+        State.QUEUED,
+    ]
 
 
 def test_expiring_twice_changes_nothing_more() -> None:

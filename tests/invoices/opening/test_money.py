@@ -107,7 +107,7 @@ def test_rates_without_vat_are_totalled_apart_from_each_other():
 
 @pytest.mark.parametrize("form", ["2", "9"])
 @pytest.mark.parametrize("included", [True, False])
-def test_a_sales_invoice_knows_no_vat_whatever_the_lines_say(form, included):
+def test_a_sales_invoice_has_no_vat_whatever_the_lines_say(form, included):
     made = bill(
         sold(35_000, rate="8%"), sold(7_000, rate=""), form=form, included=included, discount=2_000, total=40_000
     )
@@ -121,7 +121,7 @@ def test_a_vat_invoice_needs_a_rate_on_each_line():
     assert "line 2" in refused.message
 
 
-def test_a_wrong_total_is_told_with_the_difference():
+def test_the_error_of_a_wrong_total_names_the_difference():
     refused = refusal(sold(35_000), sold(1_200_000), total=1_234_000)
     assert refused.field == "total"
     assert refused.message == "the lines come to 1.235.000 đồng, the total says 1.234.000 đồng: 1.000 đồng too little"
@@ -165,7 +165,7 @@ quantities = st.one_of(st.integers(1, 1_000).map(Decimal), numbers)
 
 @st.composite
 def orders(draw):
-    """(lines, the order's discount), each discount within what it lowers."""
+    """(lines, the order's discount); no discount exceeds its amount."""
     lines, left = [], 0
     for _ in range(draw(st.integers(1, 6))):
         quantity, price = draw(quantities), draw(prices)

@@ -39,14 +39,14 @@ def test_names_lose_control_and_invisible_characters_and_become_nfc():
         *(Decimal("NaN"), Decimal("Infinity"), Decimal("-0.1"), Decimal("1E+3"), Decimal("1E-5")),
     ],
 )
-def test_what_is_no_plain_number_is_refused(field, odd):
+def test_anything_but_a_plain_number_is_refused(field, odd):
     refused = refusal([raw(), raw(**{field: odd})])
     assert refused.field == f"lines[1].{field}"
     assert refused.message.startswith("line 2: ")
 
 
 @pytest.mark.parametrize("zeros", ["1.50000000", Decimal("1.50000000")])
-def test_zeros_at_the_end_are_no_decimals(zeros):
+def test_trailing_zeros_do_not_count_as_decimals(zeros):
     assert parse_lines([raw(quantity=zeros)])[0].quantity == Decimal("1.5")
 
 

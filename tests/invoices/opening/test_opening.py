@@ -1,4 +1,4 @@
-"""Facts converge: what comes out depends on the set of facts, never on their order or repetition."""
+"""The invoice of an order depends on the set of its facts, never on their order or repetition."""
 
 import itertools
 from datetime import datetime, timedelta
@@ -61,14 +61,14 @@ def test_the_issue_date_is_the_sale_day_until_the_day_and_half_an_hour_are_over(
     assert invoice.issue_until == vn(*limit)
 
 
-def test_a_sale_whose_window_closed_before_we_heard_of_it_is_issued_or_lapses_by_the_merchant_s_policy() -> None:
+def test_a_sale_that_arrives_after_its_claim_window_is_issued_or_lapses_by_policy() -> None:
     at = clock.now() - timedelta(hours=3)
     assert paid(cast.seller(), at).state == State.QUEUED
     assert paid(cast.seller(unclaimed="lapse"), at).state == State.EXPIRED
     assert paid(cast.seller(unclaimed="lapse"), at, buyer=cast.COMPANY).state == State.QUEUED
 
 
-def test_a_request_that_comes_after_the_sale_lapsed_is_kept_as_too_late() -> None:
+def test_a_request_that_comes_after_the_sale_lapsed_is_stored_as_too_late() -> None:
     merchant = cast.seller(unclaimed="lapse")
     sale = cast.payment(merchant, paidAt=(clock.now() - timedelta(hours=3)).isoformat())
     apply_facts(*facts.parse_payment(sale), actor="test")
@@ -113,11 +113,11 @@ def test_a_merchant_that_cannot_issue_parks_the_payment_with_the_reason(missing:
 
 
 def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() -> None:
-    data = cast.payment("late-comer")
+    data = cast.payment("new-merchant")
     apply_facts(*facts.parse_payment(data), actor="test")
     revive_parked()
     assert Invoice.objects.count() == 0
-    cast.seller(code="late-comer")
+    cast.seller(code="new-merchant")
     revive_parked()
     invoice = Invoice.objects.get()
     assert (invoice.order_id, Payment.objects.get().parked) == (data["orderId"], "")
@@ -138,15 +138,17 @@ def of_last_year(merchant: Merchant) -> None:
 
 
 @pytest.mark.parametrize("missing", [without_credentials, of_another_form, of_last_year, lambda m: m.tax_info.delete()])
-def test_the_sweep_looks_at_no_payment_whose_merchant_still_cannot_issue(
+def test_the_sweep_reads_no_payment_whose_merchant_still_cannot_issue(
     missing: Any, django_assert_num_queries: Any
 ) -> None:
     merchant = cast.seller()
     missing(merchant)
 
     def pay(times: int) -> None:
-        told = [facts.parse_payment(cast.payment(merchant))[0] for _ in range(times)]
-        Payment.objects.bulk_create([setattr(p, "parked", "symbol_year") or p for p in told])
+        payments = [facts.parse_payment(cast.payment(merchant))[0] for _ in range(times)]
+        for payment in payments:
+            payment.parked = "symbol_year"
+        Payment.objects.bulk_create(payments)
 
     pay(1)
     with CaptureQueriesContext(connection) as with_one:
@@ -156,11 +158,13 @@ def test_the_sweep_looks_at_no_payment_whose_merchant_still_cannot_issue(
         sweep()
 
 
-def test_one_parked_payment_that_cannot_be_opened_stops_neither_the_others_nor_the_bells(
+def test_a_parked_payment_that_raises_stops_neither_the_others_nor_the_wakeups(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cast.queued()
-    stuck = cast.payment(cast.seller(symbol="C24TAA"), paidAt="2024-11-26T09:00:00+07:00")  # no law of 2024 is known
+    stuck = cast.payment(
+        cast.seller(symbol="C24TAA"), paidAt="2024-11-26T09:00:00+07:00"
+    )  # there are no legal rules for 2024
     for data in (stuck, cast.payment(cast.seller())):
         payment, _ = facts.parse_payment(data)
         payment.parked = Payment.Parked.ACCOUNT
@@ -172,7 +176,7 @@ def test_one_parked_payment_that_cannot_be_opened_stops_neither_the_others_nor_t
     assert "[parkedPaymentFailed]" in caplog.text and "LookupError" in caplog.text
 
 
-def test_a_parked_payment_that_turns_out_not_to_add_up_is_kept_for_an_operator() -> None:
+def test_a_parked_payment_that_does_not_add_up_is_kept_for_an_operator() -> None:
     refused_before_its_merchant()
     payment = Payment.objects.get()
     assert (payment.parked, Invoice.objects.count()) == ("refused", 0)
@@ -180,50 +184,50 @@ def test_a_parked_payment_that_turns_out_not_to_add_up_is_kept_for_an_operator()
 
 
 def refused_before_its_merchant() -> dict[str, Any]:
-    """A parked sale that turned out not to add up on its merchant's form."""
-    data = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
+    """A sale that was parked and does not add up on its merchant's form."""
+    data = cast.payment("new-merchant", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
     apply_facts(*facts.parse_payment(data), actor="test")
-    cast.seller(code="late-comer", form="1")
+    cast.seller(code="new-merchant", form="1")
     revive_parked()
     return data
 
 
-MENDED = {"lines": [{"name": "Trà", "quantity": 1, "unitPrice": 5400, "vatRate": "8%"}], "total": 5400}
+CORRECTED = {"lines": [{"name": "Trà", "quantity": 1, "unitPrice": 5400, "vatRate": "8%"}], "total": 5400}
 
 
 @pytest.mark.parametrize("swept", [True, False])
-def test_a_payment_that_does_not_add_up_holds_up_no_other_of_its_order(swept: bool) -> None:
-    first = cast.payment("late-comer", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
+def test_a_payment_that_does_not_add_up_does_not_hold_up_another_of_its_order(swept: bool) -> None:
+    first = cast.payment("new-merchant", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
     apply_facts(*facts.parse_payment(first), actor="test")
-    cast.seller(code="late-comer", form="1")
+    cast.seller(code="new-merchant", form="1")
     if swept:
         revive_parked()
-    opening = apply_facts(*facts.parse_payment({**first, "paymentId": "mended", **MENDED}), actor="test")
+    opening = apply_facts(*facts.parse_payment({**first, "paymentId": "corrected", **CORRECTED}), actor="test")
     assert opening.invoice
-    assert (opening.outcome, opening.invoice.total, opening.invoice.payment_id) == ("opened", 5400, "mended")
+    assert (opening.outcome, opening.invoice.total, opening.invoice.payment_id) == ("opened", 5400, "corrected")
     assert not opening.invoice.tracings.filter(event_type="payment_conflict").exists()
     assert list(Payment.objects.values_list("parked", "problem").order_by("id"))[1] == ("", "")
-    assert Payment.objects.exclude(parked="").count() == 0  # nobody waits: the order has its invoice
+    assert Payment.objects.exclude(parked="").count() == 0  # none waits: the order has its invoice
 
 
-def test_a_refused_payment_that_is_told_again_mended_opens() -> None:
+def test_a_refused_payment_opens_when_it_is_sent_again_corrected() -> None:
     data = refused_before_its_merchant()
     with pytest.raises(facts.Unacceptable, match="vatRate"), transaction.atomic():
         apply_facts(*facts.parse_payment(data), actor="test")
-    opening = apply_facts(*facts.parse_payment({**data, **MENDED, "buyer": cast.PERSON}), actor="test")
+    opening = apply_facts(*facts.parse_payment({**data, **CORRECTED, "buyer": cast.PERSON}), actor="test")
     assert opening.invoice
     assert (opening.outcome, opening.invoice.total, opening.invoice.buyer) == ("opened", 5400, cast.PERSON)
     assert (Payment.objects.get().parked, Payment.objects.get().problem) == ("", "")
 
 
-def test_a_refund_of_an_order_whose_payment_does_not_add_up_is_kept() -> None:
+def test_a_refund_of_an_order_whose_payment_does_not_add_up_is_stored() -> None:
     data = refused_before_its_merchant()
     assert apply_facts(facts.parse_refund(cast.refund(data)), actor="test").outcome == "stored"
-    apply_facts(*facts.parse_payment({**data, "paymentId": "mended", **MENDED}), actor="test")
+    apply_facts(*facts.parse_payment({**data, "paymentId": "corrected", **CORRECTED}), actor="test")
     assert Invoice.objects.get().state == State.CANCELLED
 
 
-def test_a_refused_payment_is_looked_at_again_when_its_merchant_s_tax_data_changes() -> None:
+def test_a_refused_payment_is_tried_again_when_its_merchant_s_tax_data_changes() -> None:
     refused_before_its_merchant()
     tax_info = Merchant.objects.get().tax_info
     tax_info.method = TaxInfo.Method.DIRECT
@@ -233,13 +237,13 @@ def test_a_refused_payment_is_looked_at_again_when_its_merchant_s_tax_data_chang
     assert (Invoice.objects.get().form, Payment.objects.get().problem) == ("2", "")
 
 
-def test_a_second_payment_with_other_money_is_told_whether_or_not_its_merchant_was_known() -> None:
+def test_a_second_payment_with_another_amount_is_reported_even_if_it_was_parked() -> None:
     for code, arrives_first in (("early", True), ("late", False)):
         if arrives_first:
             cast.seller(code=code)
         data = cast.payment(code)
         apply_facts(*facts.parse_payment(data), actor="test")
-        apply_facts(*facts.parse_payment({**data, "paymentId": f"other-{code}", **MENDED}), actor="test")
+        apply_facts(*facts.parse_payment({**data, "paymentId": f"other-{code}", **CORRECTED}), actor="test")
         if not arrives_first:
             cast.seller(code=code)
             revive_parked()
@@ -247,7 +251,7 @@ def test_a_second_payment_with_other_money_is_told_whether_or_not_its_merchant_w
         assert (invoice.total, invoice.tracings.filter(event_type="payment_conflict").count()) == (110000, 1)
 
 
-def test_a_second_payment_with_the_same_money_agrees_after_the_lines_were_amended_too() -> None:
+def test_a_second_payment_with_the_same_amount_is_no_conflict_after_an_amendment() -> None:
     data = cast.payment(cast.seller())
     apply_facts(*facts.parse_payment(data), actor="test")
     apply_facts(facts.parse_refund(cast.refund(data, amount=40000, full=False)), actor="test")
@@ -256,7 +260,7 @@ def test_a_second_payment_with_the_same_money_agrees_after_the_lines_were_amende
     assert not invoice.tracings.filter(event_type="payment_conflict").exists()
 
 
-def test_what_was_agreed_at_opening_does_not_change_with_the_merchant() -> None:
+def test_the_configuration_of_an_invoice_does_not_change_with_its_merchant() -> None:
     invoice = cast.waiting()
     invoice.merchant.tax_info.legal_name = "Another name"
     invoice.merchant.tax_info.save()
@@ -266,7 +270,7 @@ def test_what_was_agreed_at_opening_does_not_change_with_the_merchant() -> None:
 
 
 ARRIVES = "the merchant arrives"
-PAYMENTS = ("payment", "payment with other money")
+PAYMENTS = ("payment", "payment of another amount")
 FACTS = (ARRIVES, *PAYMENTS, "partial refund", "full refund", "checkout", "checkout later", "claim", "claim later")
 
 
@@ -274,10 +278,12 @@ FACTS = (ARRIVES, *PAYMENTS, "partial refund", "full refund", "checkout", "check
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data(), chosen=st.sets(st.sampled_from(FACTS)))
-def test_the_end_depends_on_the_set_of_facts_alone(data: st.DataObject, chosen: set[str]) -> None:
+def test_the_end_depends_only_on_the_set_of_facts(data: st.DataObject, chosen: set[str]) -> None:
     shuffled = _shuffled(data, chosen | {ARRIVES, "payment"})
     in_order = sorted(set(shuffled), key=FACTS.index)
-    if next(name for name in shuffled if name in PAYMENTS) != PAYMENTS[0]:  # of payments that disagree the first stands
+    if (
+        next(name for name in shuffled if name in PAYMENTS) != PAYMENTS[0]
+    ):  # of two different payments the first one counts
         in_order[1:3] = reversed(PAYMENTS)
     now = clock.now()
     with clock.frozen(now):
@@ -311,8 +317,8 @@ def _fact(name: str, data: dict[str, Any], now: datetime) -> Any:
     when = (now - timedelta(minutes=20 - at)).isoformat()
     if name == "payment":
         return facts.parse_payment(data)
-    if name == "payment with other money":
-        return facts.parse_payment({**data, "paymentId": f"{data['paymentId']}-too", **MENDED})
+    if name == "payment of another amount":
+        return facts.parse_payment({**data, "paymentId": f"{data['paymentId']}-too", **CORRECTED})
     if name == "partial refund":
         return (facts.parse_refund(cast.refund(data, refundId="part", amount=1000, full=False, refundedAt=when)),)
     if name == "full refund":

@@ -9,7 +9,7 @@ VALUES |= {"bảy": 7, "tám": 8, "chín": 9}
 
 
 def value(text: str) -> int:
-    """The amount that a reader makes of the words, strictly left to right."""
+    """The amount of the words, read strictly from left to right."""
     *words, currency = text.lower().split()
     assert currency == "đồng"
     sign = -1 if words[0] == "âm" else 1
