@@ -116,8 +116,7 @@ ALERTS = [
         "The nightly reconciliation found differences between our books and a provider's, or could not read one.",
         gauge="books_differing",
         threshold=1,
-        check="The log lines `[reconcile]` name account and number; `manage.py reconcile --date D` compares that day "
-        "again.",
+        check="The log lines `[reconcile]` name account and number; `manage.py reconcile --date D` repeats the day.",
         fix="`only_theirs`: look the order up in the console and adopt it. `only_ours` and `total`: look it up at the "
         "provider; nothing is sent again. `foreign`: ask the merchant who else issues under the symbol. `unread`: "
         "remove the cause, then compare again.",
@@ -141,8 +140,7 @@ ALERTS = [
         gauge="payments_disagreeing",
         threshold=1,
         check="The log line `[paymentConflict]` names the order; `manage.py inspect_invoice ORDER` shows both sums.",
-        fix="Ask the platform which is right. If the second one is: have the merchant correct the invoice at the "
-        "provider.",
+        fix="Ask the platform which is right. If it is the second, the merchant corrects the invoice at the provider.",
         escalate=TEAM,
     ),
     Alert(
@@ -173,8 +171,7 @@ ALERTS = [
         "Invoices that are overdue for sending pass their legal day within the hour.",
         gauge="issue_limit_near",
         threshold=1,
-        check="Console → Invoices, “overdue, near the issue limit”: is the account parked or paused, or the worker "
-        "down?",
+        check="Console → Invoices, “overdue, near the issue limit”: is the account parked or paused, the worker down?",
         fix="Reopen what is parked or paused, or move the waiting invoices to another account (docs/operations.md, "
         "“To another account”). What misses its day fails as `late`, and a replay is dated the day of the replay.",
         escalate=SRE,
@@ -199,8 +196,8 @@ ALERTS = [
         aggregate="max",
         threshold=1800,
         check="Console → Invoices, state UNCERTAIN; `manage.py inspect_invoice ORDER` shows each look-up.",
-        fix="It resolves itself once the provider answers again; `manage.py replay_issuance ORDER --reason TEXT` looks "
-        "it up now. It is never sent a second time before it is proven absent.",
+        fix="It resolves once the provider answers again; `manage.py replay_issuance ORDER --reason TEXT` looks it up "
+        "now. It is never sent a second time before it is proven absent.",
         escalate=SRE,
     ),
     Alert(
@@ -248,8 +245,8 @@ ALERTS = [
         gauge="tax_drift",
         threshold=1,
         check="`manage.py tax_drift` names merchants and fields.",
-        fix="`manage.py tax_drift --fix`, or `manage.py resync_merchant ID` for one. Data that cannot be used must be "
-        "corrected on the platform.",
+        fix="`manage.py tax_drift --fix`, or `manage.py resync_merchant ID` for one. The platform must correct data that "
+        "cannot be used.",
         escalate=TEAM,
     ),
     Alert(
@@ -277,8 +274,7 @@ ALERTS = [
         "Ten webhooks were rejected in the last hour: wrong signatures, or bodies that do not add up.",
         gauge="webhooks_rejected",
         threshold=10,
-        check="By route and reason on the console's home page; the log lines `[webhookRejected]` and "
-        "`[webhookRefused]`.",
+        check="By route and reason on the console's home page; the log lines `[webhookRejected]`, `[webhookRefused]`.",
         fix="`signature`: the sender's secret or clock is wrong, see docs/security.md. `refused`: the sender's data.",
         escalate=TEAM,
     ),

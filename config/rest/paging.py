@@ -30,7 +30,8 @@ class NewestFirst(BasePagination):
             "limit": serializers.IntegerField(min_value=1, max_value=settings.PAGE_MAX),
             "cursor": serializers.RegexField(rf"^[0-9]{{1,{self.digits}}}\Z"),
         }
-        errors, values = {}, {"limit": settings.PAGE, "cursor": None}
+        errors: dict[str, Any] = {}
+        values: dict[str, Any] = {"limit": settings.PAGE, "cursor": None}
         for name in fields.keys() & request.query_params.keys():
             try:
                 values[name] = fields[name].run_validation(request.query_params[name])
