@@ -245,8 +245,8 @@ ALERTS = [
         gauge="tax_drift",
         threshold=1,
         check="`manage.py tax_drift` names merchants and fields.",
-        fix="`manage.py tax_drift --fix`, or `manage.py resync_merchant ID` for one. The platform must correct data that "
-        "cannot be used.",
+        fix="`manage.py tax_drift --fix`, or `manage.py resync_merchant ID` for one. The platform must correct data "
+        "that cannot be used.",
         escalate=TEAM,
     ),
     Alert(
