@@ -21,7 +21,7 @@ from structlog.stdlib import get_logger
 log = get_logger(__name__)
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 REQUEST = re.compile(r"[\w.-]{1,64}", re.ASCII)
-UNLOGGED = ("/v1/api/health", "/metrics", "/static/")  # polled every second
+UNLOGGED = ("/v1/api/health", "/metrics", "/static/")  # requested very often
 
 
 def new_trace(traceparent: str = "", **names: Any) -> AbstractContextManager[None]:

@@ -17,9 +17,8 @@ class ReasonModelForm(forms.ModelForm):
         widget=forms.TextInput(attrs={"size": 80, "autocomplete": "off"}),
         help_text="Kept in the history with your name. Please enter no personal data.",
     )
-    seen = forms.CharField(
-        required=False, widget=forms.HiddenInput
-    )  # hash of the values that the page showed when it was opened
+    # A hash of the values that the page showed when it was opened.
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
