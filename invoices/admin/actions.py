@@ -111,11 +111,11 @@ class IssueNow(InvoiceAction):
 
     def preview(self, row: Invoice, **_: Any) -> SafeString:
         after = issue_now(row, actor="", reason="", dry_run=True)
-        return render_state_change(row, after, "due at once") + render_payload_comparison(row, after)
+        return render_state_change(row, after, "it is sent at once") + render_payload_comparison(row, after)
 
     def perform(self, row: Invoice, *, actor: str, reason: str, **_: Any) -> str:
         issue_now(row, actor=actor, reason=reason)
-        return "it is due at once"
+        return "it is sent at once"
 
 
 class Cancel(InvoiceAction):
@@ -148,4 +148,6 @@ class Skip(InvoiceAction):
 
 
 def render_comparison(then: dict[str, Any], now: dict[str, Any], left: str, right: str) -> SafeString:
-    return render_to_string("invoices/side_by_side.html", {"values": compare_trees(then, now), "left": left, "right": right})
+    return render_to_string(
+        "invoices/side_by_side.html", {"values": compare_trees(then, now), "left": left, "right": right}
+    )

@@ -14,7 +14,11 @@ from merchants.actions import Pause, Resume
 
 @admin.register(LegalRules)
 class LegalRulesAdmin(ReadOnlyAdmin):
-    list_display = ("effective_from", "source", "forms", "symbol_letters", "vat_rates", "consumer_text")
+    list_display = ("effective_from", "source", "forms", "rates", "consumer_text")
+
+    @admin.display(description="VAT rates")
+    def rates(self, row: LegalRules) -> str:
+        return ", ".join(row.vat_rates)
 
 
 @admin.register(Partition)

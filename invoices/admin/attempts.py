@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from config.console.admins import ReadOnlyAdmin
-from config.console.cells import badge
+from config.console.cells import badge, format_time
 from invoices.admin.actions import SEES_BUYERS
 from invoices.admin.document import printout_of_attempt
 from invoices.cells import as_json, file_link
@@ -26,7 +26,7 @@ class OfInvoiceAdmin(ReadOnlyAdmin):
 
 @admin.register(InvoiceIssuance)
 class InvoiceIssuanceAdmin(OfInvoiceAdmin):
-    list_display = ("id", "invoice", "provider", "attempt", "result", "scope", "code", "taken_at", "took", "number")
+    list_display = ("id", "invoice", "provider", "attempt", "result", "code", "taken", "took", "number")
     fields = (
         ("invoice", "attempt"),
         ("account", "provider", "tax_code"),
@@ -55,6 +55,10 @@ class InvoiceIssuanceAdmin(OfInvoiceAdmin):
     @admin.display(description="outcome")
     def result(self, row: InvoiceIssuance) -> SafeString:
         return badge(row.outcome)
+
+    @admin.display(description="taken at")
+    def taken(self, row: InvoiceIssuance) -> str:
+        return format_time(row.taken_at)
 
     @admin.display(description="seconds")
     def took(self, row: InvoiceIssuance) -> str:

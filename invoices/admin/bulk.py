@@ -17,6 +17,12 @@ from invoices.models import BulkItem, BulkRun, Invoice
 from invoices.operations import bulk
 from invoices.operations.bulk_verbs import VERBS
 
+OUTCOME_TITLES = {
+    BulkItem.Outcome.ACTED: "Done",
+    BulkItem.Outcome.DECLINED: "Rejected",
+    BulkItem.Outcome.FAILED: "Failed with an internal error",
+}
+
 
 def run_url(run: BulkRun) -> str:
     return reverse("admin:invoices_bulkrun_change", args=[run.pk])
@@ -81,7 +87,7 @@ class BulkRunAdmin(ReadOnlyAdmin):
             "will_act": bulk.count_reasons(will_act.filter(outcome="")),
             "skipped": bulk.count_reasons(run.items.filter(would_act=False)),
             "outcomes": [
-                (name, bulk.count_reasons(done_items.filter(outcome=name))) for name in BulkItem.Outcome.values
+                (t, bulk.count_reasons(done_items.filter(outcome=name))) for name, t in OUTCOME_TITLES.items()
             ],
             "form": ReasonForm(),
             "paused": "paused" in request.GET,

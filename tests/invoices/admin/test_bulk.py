@@ -62,7 +62,7 @@ def test_the_page_shows_the_preview_requires_a_reason_and_shows_what_happened(op
     assert "Stop run" in operator.get(url).text
     work_until(run, S.DONE)
     shown = operator.get(url).text
-    assert "Acted" in shown and WHY in shown and "Stop run" not in shown
+    assert "<caption>Done<" in shown and WHY in shown and "Stop run" not in shown
     log = LogEntry.objects.filter(object_id=str(run.pk)).order_by("id").values_list("change_message", flat=True)
     assert [line.partition(":")[0] for line in log] == ["Selected", "Confirmed"] and WHY in log[1]
     assert WHY in operator.get(reverse("admin:invoices_bulkrun_history", args=[run.pk])).text
