@@ -57,7 +57,7 @@ VERBS = {
 
 
 def attempt_to_look_up(invoice: Invoice) -> InvoiceIssuance:
-    """Raises WrongState, or CannotOpen where its account's login cannot be decrypted."""
+    """Raises WrongState, or DecryptionFailed where its account's login cannot be decrypted."""
     attempt = latest_attempt(invoice)
     _ = attempt.account.credentials
     return attempt

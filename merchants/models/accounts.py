@@ -87,7 +87,7 @@ class ProviderAccount(Record):
 
     @property
     def credentials(self) -> dict[str, str]:
-        """Decrypted. Raises crypto.CannotOpen."""
+        """Decrypted. Raises crypto.DecryptionFailed."""
         return json.loads(crypto.decrypt(self.encrypted_credentials, self.aad)) if self.encrypted_credentials else {}
 
     def set_credentials(self, credentials: dict[str, str]) -> None:

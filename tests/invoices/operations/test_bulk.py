@@ -129,17 +129,17 @@ def test_an_invoice_that_raises_does_not_stop_the_others(monkeypatch: Any) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_a_login_that_cannot_be_decrypted_declines_only_its_own_invoices(provider: Simulator) -> None:
-    there, later, foreseen = (cast.uncertain(merchant=seller_at(provider)) for _ in range(3))
-    break_login(foreseen)
+    there, later, previewed = (cast.uncertain(merchant=seller_at(provider)) for _ in range(3))
+    break_login(previewed)
     dead_letters(4)
     other = preview_run(state=State.FAILED)
-    lookups = start_run("look_up", pk__in=[there.pk, later.pk, foreseen.pk])
+    lookups = start_run("look_up", pk__in=[there.pk, later.pk, previewed.pk])
     break_login(later)  # after its dry run
     bulk.confirm(other, user_id=other.user_id, reason=WHY)
     work_until(lookups, S.DONE)
     work_until(other, S.DONE)
     why = "was encrypted with key x, which is not in the key ring."
-    for invoice, would, outcome in ((foreseen, False, ""), (later, True, "declined")):
+    for invoice, would, outcome in ((previewed, False, ""), (later, True, "declined")):
         item = lookups.items.get(invoice=invoice)
         assert (item.would_act, item.outcome) == (would, outcome) and item.why.endswith(why)
     assert (lookups.counts()["acted"], other.counts()["acted"]) == (1, 2)
