@@ -25,6 +25,7 @@ hypothesis.settings.load_profile("suite")
 
 
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # PBKDF2 takes half a second each time
+settings.WHITENOISE_AUTOREFRESH = True  # otherwise each test client reads the whole list of static files
 
 
 @pytest.fixture(scope="session")

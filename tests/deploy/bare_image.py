@@ -41,7 +41,7 @@ class BareImage:
 
 
 def build(folder: Path, environment: dict[str, str]) -> BareImage:
-    """Do what the Dockerfile does, without root: install the locked packages, copy the files, collect static files."""
+    """Do what the Dockerfile does, without root: install the locked packages, copy the files, collect and compile."""
     app = folder / "app"
     for path in _allowed_files():
         (app / path).parent.mkdir(parents=True, exist_ok=True)
@@ -49,8 +49,9 @@ def build(folder: Path, environment: dict[str, str]) -> BareImage:
     python = _packages() / "bin" / "python"
     own = {"PATH": f"{python.parent}:{os.environ['PATH']}", "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     collect = re.search(r"^RUN (env .+?collectstatic.+?) \\$", IMAGE.replace(" \\\n    /venv", " /venv"), re.MULTILINE)
-    assert collect
+    assert collect and "-m compileall -q /venv /app" in IMAGE
     subprocess.run(collect[1].replace("/venv/bin/python", str(python)).split(), cwd=app, env=own, check=True)
+    subprocess.run([python, "-m", "compileall", "-q", app], check=True)
     settings = dict(re.findall(r"\b(HOADON_ENV|MEDIA_ROOT|PYTHONUNBUFFERED)=(\S+)", IMAGE))
     return BareImage(python, app, {**own, **settings, "MEDIA_ROOT": str(folder / "files"), **environment})
 
