@@ -28,7 +28,8 @@ def refresh_configuration(invoice: Invoice, *, actor: str, reason: str, dry_run:
             raise WrongState(f"Order {row.order_id} is {row.state}. Only a failed invoice can get a new configuration.")
         check_document_may_change(row)
         changes = _read_configuration(row, issue_day_now(row))
-        names = [value.name for value in compare_trees(row.config_snapshot, changes["config_snapshot"]) if value.differs]
+        values = compare_trees(row.config_snapshot, changes["config_snapshot"])
+        names = [value.name for value in values if value.differs]
         if not names and row.account_id == changes["account"].pk:
             raise WrongState(f"Order {row.order_id} already has today's configuration.")
         return Step(

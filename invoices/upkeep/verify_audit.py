@@ -110,8 +110,8 @@ def verify_range(verification: AuditVerification, first: int, last: int) -> None
             if len(verification.first_broken) < MAX_NAMED:
                 verification.first_broken.append(broken._asdict())
         verification.digest = _extend_digest(verification.digest, rows, verification.until)
-        if verification.previous:
-            verification.repeated_digest = _extend_digest(verification.repeated_digest, rows, verification.previous.until)
+        if previous := verification.previous:
+            verification.repeated_digest = _extend_digest(verification.repeated_digest, rows, previous.until)
     verification.position = last
 
 
