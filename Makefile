@@ -35,6 +35,9 @@ simulate: .venv/ready ## Run seeds of the deterministic simulation (SEEDS=10000,
 simulate-breaks: .venv/ready ## Break the code on purpose and count the seeds until each break is found
 	$(BIN)/python -W ignore -m tests.simulation --breaks
 
+mutants: .venv/ready ## Change the deciding code in small ways and see which changes no test notices (ARGS="--mutants 400 --seed 1")
+	$(BIN)/python -W ignore -m tests.mutants $(ARGS)
+
 chaos: .venv/ready ## Kill, flush, restart and cut off real processes while orders arrive (ROUNDS=5)
 	$(BIN)/python -W ignore::RuntimeWarning -m tests.chaos --rounds $(or $(ROUNDS),1) $(ARGS)
 
@@ -84,4 +87,4 @@ clean: ## Stop the embedded servers and remove everything created here
 	@for program in chromium nginx; do command -v $$program >/dev/null || $(BIN)/python tests/install_program.py $$program; done
 	@touch $@
 
-.PHONY: help demo dev migrate test simulate simulate-breaks chaos bench bench-changes bench-console screenshots seed lint lint-fix lock rebuild clean
+.PHONY: help demo dev migrate test mutants simulate simulate-breaks chaos bench bench-changes bench-console screenshots seed lint lint-fix lock rebuild clean
