@@ -15,7 +15,7 @@ ORGANISATIONS = ("company", "budget_unit")
 ALL_KINDS = tuple(KINDS)
 KIND_LABEL = _("Who is this invoice for?")
 NUMBERS = {"taxCode", "personalId", "budgetCode"}
-LABEL = re.compile(r"^[^\d:]*:\s*")  # "MST: 0100109106", pasted from a business card
+LABEL_PREFIX = re.compile(r"^[^\d:]*:\s*")  # "MST: 0100109106", pasted from a business card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def read_buyer(values: Mapping[str, str], known: Mapping[str, str]) -> dict[str,
     kind = values.get("kind", "")
     buyer = {f.name: values.get(f.name, "").strip() for f in FIELDS if kind in f.kinds}
     for name in NUMBERS & buyer.keys():
-        buyer[name] = LABEL.sub("", buyer[name])
+        buyer[name] = LABEL_PREFIX.sub("", buyer[name])
     buyer |= {name: value for name, value in _personal(known).items() if kind == known["kind"] and not buyer[name]}
     if kind in ORGANISATIONS:
         buyer["name"] = buyer["legalName"]

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.safestring import mark_safe
 
-ResponseType = TypeVar("T", bound=HttpResponseBase)
+ResponseType = TypeVar("ResponseType", bound=HttpResponseBase)
 
 # Style and script are inline: one round trip on a slow line. The Content-Security-Policy allows them by hash.
 STYLE, SCRIPT = (mark_safe((Path(__file__).parent / name).read_text()) for name in ("page.css", "page.js"))  # noqa: S308  (our own files)

@@ -229,7 +229,7 @@ CALL_OUTCOMES = {"send": ("issued", "submitted", *ERRORS), "look_up": ("found", 
 
 def counters(totals: Totals) -> Iterable[Metric]:
     sources = [("webhook:internal",), ("webhook:merchant",), ("api",), ("sweep",)]
-    opened = {(":".join(key),): count for key, count in counts_by_label(totals, OPENED).items()}
+    opened: dict[tuple[str, ...], float] = {(":".join(key),): n for key, n in counts_by_label(totals, OPENED).items()}
     yield counter_family("invoices_opened", "Invoices opened, by source.", ["by"], opened, sources)
     ended: dict[tuple[str, ...], float] = {(s.value,): sum(counts_by_label(totals, s).values()) for s in COUNTED_ENDS}
     yield counter_family(

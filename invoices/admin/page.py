@@ -42,7 +42,7 @@ def invoice_page(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]
         "total": dong(invoice.total),
         "vat": dong(invoice.vat),
         "refunded": dong(invoice.refunded_amount) if invoice.refunded_amount else "",
-        "buyer": buyer_of(invoice, sees_buyer=sees_buyer),
+        "buyer": buyer_line(invoice, sees_buyer=sees_buyer),
         "sees_merchant": sees_merchant,
         "timeline": collect_entries(timeline_context(invoice, user)),
         "hidden_parts": [name for name, permission in PARTS.items() if not user.has_perm(permission)],
@@ -54,7 +54,7 @@ def invoice_page(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]
     }
 
 
-def buyer_of(invoice: Invoice, *, sees_buyer: bool) -> str:
+def buyer_line(invoice: Invoice, *, sees_buyer: bool) -> str:
     """The buyer in one line."""
     if not invoice.buyer:
         return "the consumer"

@@ -82,7 +82,8 @@ def _of_buyer(text: str) -> Iterator[Candidate]:
     if PHONE.fullmatch(digits := re.sub(r"[\s.()-]", "", text)):
         numbers.append(Candidate(Kind.PHONE, "0" + digits[3:] if digits.startswith("+84") else digits.lstrip("+")))
     if TAX_CODE.fullmatch(code := tax_codes.normalise(text)):
-        numbers.insert(0 if _is_sound(code) else 1, Candidate(Kind.TAX_CODE, code))  # ten digits may be a phone number too
+        # Ten digits may be a phone number or a tax code.
+        numbers.insert(0 if _is_valid(code) else 1, Candidate(Kind.TAX_CODE, code))
     yield from numbers
     if EMAIL.fullmatch(text):
         yield Candidate(Kind.EMAIL, text.lower())
@@ -90,7 +91,7 @@ def _of_buyer(text: str) -> Iterator[Candidate]:
         yield Candidate(Kind.NAME, text)
 
 
-def _is_sound(code: str) -> bool:
+def _is_valid(code: str) -> bool:
     try:
         tax_codes.check(code)
     except tax_codes.InvalidTaxCode:

@@ -14,7 +14,7 @@ from config.base.discovery import app_parts
 from config.console.search import Hit
 from invoices.models import BuyerTerms, Invoice, InvoiceIssuance, Payment
 from invoices.models.terms import Words
-from invoices.search.query import PERSONAL, Kind, Candidate, read_query
+from invoices.search.query import PERSONAL, Candidate, Kind, read_query
 
 LIMIT = 50  # hits per kind
 May = Callable[[str], bool]  # the reader's permissions

@@ -85,7 +85,7 @@ def test_the_twin_answers_422_to_json_that_is_not_a_buyer(client: Client, body: 
 
 def test_the_twin_of_an_unknown_token_is_404(client: Client) -> None:
     for response in (
-        client.get("/v1/api/claims/nobody"),
-        client.put("/v1/api/claims/nobody", {}, content_type="application/json"),
+        client.get("/v1/api/claims/unknown"),
+        client.put("/v1/api/claims/unknown", {}, content_type="application/json"),
     ):
         assert (response.status_code, response.json()["code"]) == (404, "not_found")

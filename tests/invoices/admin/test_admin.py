@@ -246,7 +246,8 @@ class TestProviderAccounts:
 
     def test_half_a_login_is_refused(self, console):
         account = cast.seller().accounts.get()
-        assert "both the username and the password" in page_text(console.post(change_url(account), self.form(account, username="only")))
+        half = self.form(account, username="only")
+        assert "both the username and the password" in page_text(console.post(change_url(account), half))
 
     def test_another_host_needs_the_login_again(self, console):
         account = cast.seller().accounts.get()
@@ -261,8 +262,8 @@ class TestProviderAccounts:
 
     def test_the_login_of_a_new_account_can_be_decrypted(self, console):
         merchant = cast.seller()
-        lane = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
-        new = {**lane, "base_url": "https://a.example", "username": "u", "password": "p", "reason": "r"}
+        key = {"merchant": merchant.pk, "provider": "viettel", "form": "1", "symbol": "C27TAA"}
+        new = {**key, "base_url": "https://a.example", "username": "u", "password": "p", "reason": "r"}
         assert console.post("/admin/merchants/provideraccount/add/", new).status_code == 302
         assert merchant.accounts.get(symbol="C27TAA").credentials == {"username": "u", "password": "p"}
         assert "already has an account" in page_text(console.post("/admin/merchants/provideraccount/add/", new))

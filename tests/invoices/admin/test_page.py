@@ -101,7 +101,8 @@ def test_an_order_with_a_closed_event_has_its_page(client: Client, root: User) -
 @pytest.mark.parametrize(
     ("words", "choices"),
     [
-        (webhooks_timeline.EVENT_RESULTS, WebhookEvent.Status), (webhooks_timeline.DELIVERY_RESULTS, WebhookDelivery.State),
+        (webhooks_timeline.EVENT_RESULTS, WebhookEvent.Status),
+        (webhooks_timeline.DELIVERY_RESULTS, WebhookDelivery.State),
         (invoices_timeline.REQUEST_SENTENCES, InvoiceRequest.Source),
         (invoices_timeline.OUTCOMES, InvoiceIssuance.Outcome),
     ],
