@@ -15,7 +15,6 @@ from config.console.actions import ReasonForm
 from config.console.admins import ReadOnlyAdmin
 from invoices.models import BulkItem, BulkRun, Invoice
 from invoices.operations import bulk
-from invoices.operations.bulk_verbs import VERBS
 
 OUTCOME_TITLES = {
     BulkItem.Outcome.ACTED: "Done",
@@ -34,7 +33,7 @@ class BulkAdmin(admin.ModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         runs = {
             f"bulk_{name}": (_list_action(name), f"bulk_{name}", f"{verb.label} selected invoices …")
-            for name, verb in VERBS.items()
+            for name, verb in bulk.VERBS.items()
             if request.user.has_perm(verb.permission)
         }
         return {**super().get_actions(request), **runs}
@@ -80,7 +79,7 @@ class BulkRunAdmin(ReadOnlyAdmin):
         will_act, done_items = run.items.filter(would_act=True), run.items.exclude(outcome="")
         context |= {
             "run": run,
-            "verb": VERBS[run.verb],
+            "verb": bulk.VERBS[run.verb],
             "counts": counts,
             "total": total,
             "done": done,
@@ -91,8 +90,8 @@ class BulkRunAdmin(ReadOnlyAdmin):
             ],
             "form": ReasonForm(),
             "paused": "paused" in request.GET,
-            "may_act": request.user.has_perm(VERBS[run.verb].permission),
-            "title": f"{VERBS[run.verb].label}: {counts['total']:,} invoices",
+            "may_act": request.user.has_perm(bulk.VERBS[run.verb].permission),
+            "title": f"{bulk.VERBS[run.verb].label}: {counts['total']:,} invoices",
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -116,6 +115,6 @@ class BulkRunAdmin(ReadOnlyAdmin):
 
     def _posted_run(self, request: HttpRequest, pk: int) -> BulkRun:
         run = get_object_or_404(BulkRun, pk=pk)
-        if not request.user.has_perm(VERBS[run.verb].permission) or request.method != "POST":
+        if not request.user.has_perm(bulk.VERBS[run.verb].permission) or request.method != "POST":
             raise PermissionDenied
         return run

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from config.base import clock
 from config.processes.shutdown import shutdown
 from invoices.models import BulkItem, BulkRun, Invoice
-from invoices.operations.bulk_verbs import REJECTIONS, VERBS, attempt_to_look_up, generalize
+from invoices.operations.bulk import REJECTIONS, VERBS, attempt_to_look_up, generalize
 from invoices.operations.look_up import LookupResult, look_up_attempts, record_lookups
 from invoices.providers.base import Found
 
