@@ -83,7 +83,7 @@ def move(invoices: Iterable[int], decide: Decide, *, actor: str) -> Moves:
             except WrongState as error:
                 result.refused.append((invoice, str(error)))
                 continue
-            written.append(_write(invoice, step, actor=actor, at=now))
+            written.append(_write(invoice, step, invoice.tracing_id, actor=actor, at=now))
             result.moved.append((invoice, source))
         if now and written:
             _save(result.moved, written, actor=actor, at=now)
@@ -134,12 +134,12 @@ def _check(invoice: Invoice, source: State, step: Step) -> None:
         raise WrongState(f"Order {invoice.order_id} has no number; it cannot become {step.to}.")
 
 
-def _write(invoice: Invoice, step: Step, *, actor: str, at: datetime) -> _Written:
+def _write(invoice: Invoice, step: Step, tracing_id: int, *, actor: str, at: datetime) -> _Written:
     """Write the step onto the object, and draw up its audit row."""
     sha256, document = invoice.document_sha256, invoice.document
     columns, before, after = _apply(invoice, step, at)
     tracing = audit.draw_up(
-        invoice, pk=invoice.tracing_id, event=step.event, outcome=step.outcome, actor=actor, reason=step.reason,
+        invoice, pk=tracing_id, event=step.event, outcome=step.outcome, actor=actor, reason=step.reason,
         before=before, after=after, at=at,
     )  # fmt: skip
     replaced = None

@@ -47,7 +47,7 @@ def take(partition: int, room: int, *, freed: Collection[int] = (), after: int =
     with transaction.atomic(), connection.cursor() as cursor:
         now = clock.now()
         paused = list(Partition.objects.filter(paused=True).values_list("number", flat=True))
-        shared = {"now": now, "room": room, "paused": paused}
+        shared: dict[str, Any] = {"now": now, "room": room, "paused": paused}
         cursor.execute(
             LOCK_ACCOUNTS,
             {

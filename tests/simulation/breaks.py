@@ -14,6 +14,7 @@ from unittest.mock import patch
 from django.db import connection, transaction
 
 from config.base.records import Rows
+from invoices.audit import Event
 from invoices.issuing import final_lookups, lookups, record, take
 from invoices.issuing.decide import lookup, send
 from invoices.issuing.decide.lookup import after_lookup
@@ -159,7 +160,7 @@ def cancel_on_unavailable(changed: Changed) -> Iterator[None]:
         if step.to != State.QUEUED or answer.code == send.NOT_SENT:
             return step
         changed()
-        return replace(step, to=State.CANCELLED, event="cancelled")
+        return replace(step, to=State.CANCELLED, event=Event.CANCELLED)
 
     with patch.object(send, "_unavailable", cancelled):
         yield

@@ -143,7 +143,7 @@ def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
             reason=why,
             changes={**unexposed_changes(row), "not_before": now},
         )
-    reason = Reason.LATE if answer.scope == Scope.LANE else Reason.REFUSED
+    reason = Reason.LATE if answer.scope == Scope.DATE_ORDER else Reason.REFUSED
     return Step(
         to=State.FAILED,
         event=Event.REFUSED,
