@@ -33,7 +33,7 @@ def beat_schedule(
         # Each minute from midnight to 05:00, until the round is over.
         "verify-audit": at(crontab(hour="17-21"), "invoices.verify_nightly", expires=60),
         **{
-            f"expire-claims-{p}": every(expire, "invoices.expire_claims", f"claim-expiry-{p}", p)
+            f"close-claim-windows-{p}": every(expire, "invoices.close_claim_windows", f"claim-expiry-{p}", p)
             for p in range(partitions)
         },
     }

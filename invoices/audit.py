@@ -25,7 +25,7 @@ class Event(models.TextChoices):
     OPENED = "opened", "The invoice was opened"
     BUYER_CHANGED = "buyer_changed", "The buyer's details changed"
     CLAIMED = "claimed", "The buyer claimed the invoice"
-    CLAIM_EXPIRED = "claim_expired", "The claim window closed"
+    CLAIM_WINDOW_CLOSED = "claim_window_closed", "The claim window closed"
     ISSUED_NOW = "issued_now", "Queued without waiting for the claim window"
     FACT_NOTED = "fact_noted", "A new fact about the order was noted"
     REFUND_NOTED = "refund_noted", "A refund was noted"

@@ -64,7 +64,7 @@ class Reason(StrEnum):
     REJECTED = "rejected"  # by the tax authority
     LATE = "late"  # not sent before its day was over
     CONFLICT = "conflict"  # the provider's invoice differs from ours, or there are two
-    STALE_KEY = "stale_key"  # absent, but the key no longer protects against a second invoice
+    STALE_KEY = "stale_key"  # absent, but the reference no longer protects against a second invoice
     SKIPPED = "skipped"  # an operator let the account go on without it
     AMENDED = "amended"  # partly refunded before it was issued
     BUG = "bug"

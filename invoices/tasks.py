@@ -23,9 +23,9 @@ def sweep() -> None:
     sweeping.sweep()
 
 
-@shared_task(name="invoices.expire_claims")
-def expire_claims(partition: int) -> None:
-    claim_window.expire_claims(partition)
+@shared_task(name="invoices.close_claim_windows")
+def close_claim_windows(partition: int) -> None:
+    claim_window.close_claim_windows(partition)
 
 
 @shared_task(name="invoices.run_final_lookups")

@@ -19,7 +19,7 @@ RECENT_FAILURES = timedelta(minutes=15)  # rounded to the beginning of a counter
 OPEN_STATES = (State.WAITING, State.QUEUED, State.SENDING, State.UNCERTAIN, State.SUBMITTED)
 
 WORKLISTS = {  # name and title
-    "claimable": "claims open",
+    "claimable": "claimable",
     "closing": "claims closing soon",
     "limit": "overdue, near the issue limit",
     "uncertain": "uncertain",

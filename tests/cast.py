@@ -150,7 +150,7 @@ def queued(merchant: Merchant | None = None, **overrides: Any) -> Invoice:
     invoice = waiting(merchant, **overrides)
     if invoice.state == State.QUEUED:
         return invoice
-    return move_to(invoice, State.QUEUED, Event.CLAIM_EXPIRED, actor="test", not_before=clock.now())
+    return move_to(invoice, State.QUEUED, Event.CLAIM_WINDOW_CLOSED, actor="test", not_before=clock.now())
 
 
 def sending(merchant: Merchant | None = None, **overrides: Any) -> Invoice:

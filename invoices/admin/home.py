@@ -66,7 +66,7 @@ TILES = {
         TileSpec("files_missing", "Files missing", warn=600, alarm=7200, judged_by="files_oldest_seconds"),
     ],
     "Buyers and merchants": [
-        TileSpec("claims_open", "Claims open"),
+        TileSpec("claims_open", "Claimable"),
         TileSpec("claims_closing", "Claims closing soon"),
         TileSpec("deliveries_pending", "Webhooks to send", warn=300, alarm=3600, judged_by="deliveries_oldest_seconds"),
         TileSpec("deliveries_dead", "Dead deliveries", warn=1),

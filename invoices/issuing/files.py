@@ -40,7 +40,7 @@ RETURNING id
 
 
 def fetch_files() -> int:
-    """Fetch what is due; returns how many invoices got their files."""
+    """Fetch the files that are due. Returns how many invoices got theirs."""
     fetched = 0
     while not shutdown.is_set() and (ids := _take()):
         invoices = list(Invoice.objects.select_related("account").filter(pk__in=ids))
@@ -90,7 +90,7 @@ def xml_difference(invoice: Invoice, xml: bytes) -> str:
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314  (expat resolves nothing external and bounds expansion)
     except ElementTree.ParseError:
-        return "an XML that cannot be read"
+        return "unreadable XML"
     document = parse_document(invoice.document)
     printed = {
         "number": (_text(root, ".//{*}TTChung/{*}SHDon").lstrip("0"), invoice.number.lstrip("0")),
@@ -107,8 +107,8 @@ def _text(root: ElementTree.Element, path: str) -> str:
 
 
 def _record_conflict(invoice: Invoice, difference: str) -> None:
-    """What was issued is not what we sent: it is not mailed, and an operator sees it."""
-    why = f"the provider's XML differs from our document in {difference}"
+    """The issued invoice is not the one that we sent: it is not mailed, and an operator sees it."""
+    why = f"the provider's XML does not match our document: {difference}"
     with transaction.atomic():
         log_failures(move([invoice.pk], lambda row: fail_as_conflict(row, why), actor="worker"))
         Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
@@ -126,7 +126,7 @@ def _store_files(invoice: Invoice, files: Files) -> None:
                 file.save()
     mail.send_invoice(invoice, files)
     Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
-    log.info("[filesKept]", tries=invoice.files_tries, **invoice.about)
+    log.info("[filesStored]", tries=invoice.files_tries, **invoice.about)
 
 
 def _fetch_later(invoice: Invoice, error: ProviderError) -> None:

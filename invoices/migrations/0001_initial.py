@@ -610,7 +610,7 @@ class Migration(migrations.Migration):
                         max_length=11,
                     ),
                 ),
-                ("scope", models.CharField(blank=True, max_length=7)),
+                ("scope", models.CharField(blank=True, max_length=10)),
                 ("code", models.CharField(blank=True, max_length=80)),
                 ("message", models.TextField(blank=True)),
                 ("response", models.JSONField(blank=True, null=True)),

@@ -14,7 +14,7 @@ from simple_history.models import HistoricalRecords
 from config.base.records import Record
 from invoices.lifecycle import AWAITING_LOOKUP, NUMBERED, OWED, UNEXPOSED, Reason, State
 
-REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of provider-side keys: never change it
+REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of references: never change it
 
 # Left out by simple-history: personal data, secrets, and what never changes.
 NOT_IN_HISTORY = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message", "trace"]
@@ -227,7 +227,7 @@ class Invoice(Record):
 
 
 def reference_of(merchant_code: str, order_id: str, document_no: int) -> uuid.UUID:
-    """The provider-side key. It is derived, so it is the same for ever and after a restored backup."""
+    """The id that we give the provider, which uses it as its duplicate key. Derived: the same even after a restore."""
     return uuid.uuid5(REFERENCES, f"{merchant_code}\n{order_id}\n{document_no}")
 
 

@@ -29,7 +29,7 @@ class InvoiceIssuance(Record):
     last_byte_by = models.DateTimeField()  # no byte of the send can leave us after this
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=11, choices=Outcome.choices, default=Outcome.OPEN)
-    scope = models.CharField(max_length=7, blank=True)
+    scope = models.CharField(max_length=10, blank=True)
     code = models.CharField(max_length=80, blank=True)  # the vendor's own
     message = models.TextField(blank=True)
     response = models.JSONField(null=True, blank=True)  # redacted

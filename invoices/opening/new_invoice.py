@@ -12,7 +12,7 @@ from invoices.models.invoice import new_claim_token, reference_of
 from invoices.models.rules import issue_limit
 from invoices.moving import open_invoices
 from invoices.opening import money, parking
-from invoices.opening.claim_window import close_window_to
+from invoices.opening.claim_window import state_after_window
 from invoices.opening.facts import Unacceptable, winning_request
 from invoices.opening.snapshots import snapshot_configuration
 from invoices.queues import partition_of
@@ -97,4 +97,4 @@ def _first_state(
         return State.QUEUED, "no claim window: issue at once"
     if deadline > now:
         return State.WAITING, f"the buyer may claim until {deadline.isoformat()}"
-    return close_window_to(merchant.unclaimed, buyer_known)
+    return state_after_window(merchant.unclaimed, buyer_known)

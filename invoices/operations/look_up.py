@@ -83,16 +83,17 @@ def _lost_attempt(invoice: Invoice) -> InvoiceIssuance:
     )
 
 
-def check_key_remembered(row: Invoice) -> None:
-    """A key may be sent only while the provider would refuse it if an attempt that a restored backup lost had used it.
+def check_reference_remembered(row: Invoice) -> None:
+    """A reference may be sent only while the provider would refuse one that an attempt lost by a restore has used.
 
-    The provider remembers keys for `Limits.key_unique_for`: the sale, or the last proven "not found", must be
+    It remembers references for `Limits.key_unique_for`: the sale, or the last proven "not found", must be
     younger. Raises WrongState.
     """
     since = clock.now() - limits_of(row.provider).key_unique_for
     if row.paid_at <= since and not row.issuances.filter(not_found_at__gt=since).exists():
         raise WrongState(
-            f"The provider may have forgotten the key of order {row.order_id} and issue it twice. Look it up first."
+            f"The provider may have forgotten the reference of order {row.order_id} and issue it twice. "
+            "Look it up first."
         )
 
 

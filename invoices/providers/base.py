@@ -96,7 +96,7 @@ class Related:
 class Document:
     """Everything that the law requires on the invoice. The same document always gives the same bytes for a vendor."""
 
-    reference: str  # the provider-side key, a UUID in 36 characters, the same for ever
+    reference: str  # a UUID in 36 characters, the same for ever; the vendor's duplicate key
     kind: str  # "original", "replacement", "adjustment"
     form: str
     symbol: str
@@ -171,7 +171,7 @@ class Files:
 class Scope(StrEnum):
     ORDER = "order"  # this order's data: an amendment may fix it
     ACCOUNT = "account"  # login, quota, certificate, permission: every invoice of the account
-    LANE = "lane"  # the symbol's order of dates
+    DATE_ORDER = "date_order"  # the symbol has already issued on a later day
 
 
 class ProviderError(Exception):

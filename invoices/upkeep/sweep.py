@@ -1,4 +1,4 @@
-"""What falls due by time alone. Rows are found by partial indexes and handled in batches; database work only.
+"""Periodic work on overdue rows. They are found by partial indexes and moved in batches; no calls to providers.
 
 Two sweeps may run at once.
 """
@@ -26,8 +26,9 @@ from invoices.opening.conclude import conclude, lock_order
 from invoices.operations.amend import fall_back_to_consumer
 
 log = get_logger(__name__)
-BATCH = 1000  # rows of one transaction
-FALLBACK_BEFORE = timedelta(minutes=10)  # the issue limit
+Outcome = InvoiceIssuance.Outcome
+BATCH = 1000  # rows in one transaction
+FALLBACK_BEFORE = timedelta(minutes=10)  # how long before the issue limit the consumer replaces a refused buyer
 
 DUE = """
 SELECT own.number FROM unnest(%(partitions)s::smallint[]) AS own (number)
@@ -42,18 +43,18 @@ def sweep() -> None:
     mark_abandoned()
     fall_back_to_consumers()
     fail_late()
-    revive_parked()
+    open_parked_payments()
 
 
 def mark_abandoned() -> None:
     """SENDING past the longest possible call → UNCERTAIN: the provider may have it."""
     for ids in _batches(Invoice.objects.filter(state=State.SENDING, not_before__lte=clock.now())):
         with transaction.atomic():
-            open_attempts = InvoiceIssuance.objects.filter(invoice__in=ids, outcome=InvoiceIssuance.Outcome.OPEN)
+            open_attempts = InvoiceIssuance.objects.filter(invoice__in=ids, outcome=Outcome.OPEN)
             attempts = {attempt.invoice_id: attempt for attempt in open_attempts}
             moved = [row for row, _ in move(ids, partial(_abandon, attempts=attempts), actor="sweep").moved]
-            InvoiceIssuance.objects.filter(pk__in=[row.exposed_by for row in moved], outcome="open").update(
-                outcome=InvoiceIssuance.Outcome.ABANDONED
+            InvoiceIssuance.objects.filter(pk__in=[row.exposed_by for row in moved], outcome=Outcome.OPEN).update(
+                outcome=Outcome.ABANDONED
             )
 
 
@@ -84,7 +85,7 @@ def fall_back_to_consumers() -> None:
         move(ids, fall_back_to_consumer, actor="sweep")
 
 
-def revive_parked() -> None:
+def open_parked_payments() -> None:
     """Open the invoices of parked payments whose merchant can issue now."""
     last = 0
     while not shutdown.is_set() and (payments := parking.find_ready(after=last, limit=BATCH)):
@@ -101,7 +102,7 @@ def revive_parked() -> None:
 
 
 def wake_due_partitions() -> None:
-    """Wake the workers of partitions with due rows: wake-ups can get lost, rows cannot."""
+    """Wake the workers of partitions with due rows: a wake-up may have been lost."""
     with connection.cursor() as cursor:
         cursor.execute(DUE, {"partitions": list(range(settings.PARTITIONS)), "now": clock.now()})
         for (partition,) in cursor.fetchall():

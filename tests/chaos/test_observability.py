@@ -60,7 +60,7 @@ def test_an_orders_id_or_trace_finds_its_log_lines_in_all_processes(cluster: Clu
     cluster.provider.add_fault("429", count=1, endpoint="create")
     order = cluster.pay().json()["sourceId"]
     wait_until(all_issued)
-    wait_until(lambda: log_lines(cluster, f" order={order} ", "marker=filesKept"))
+    wait_until(lambda: log_lines(cluster, f" order={order} ", "marker=filesStored"))
     flow = log_lines(cluster, f" order={order} ")
     assert [(line["part"], line["marker"]) for line in flow] == [
         ("api", "handlePaymentSuccess"),
@@ -69,7 +69,7 @@ def test_an_orders_id_or_trace_finds_its_log_lines_in_all_processes(cluster: Clu
         ("worker", "_handleIssuanceFailure"),
         ("worker", "enqueueIssuance"),
         ("worker", "providerCall"),
-        ("worker", "filesKept"),
+        ("worker", "filesStored"),
     ]
     refused, retry, issued = flow[2], flow[3], flow[5]
     assert (refused["outcome"], refused["code"], refused["attempt"]) == ("unavailable", "http_429", "1")

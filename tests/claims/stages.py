@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 
 from config.base import clock
 from invoices.models import Invoice, InvoiceFile
-from invoices.opening.claim_window import expire_claims
+from invoices.opening.claim_window import close_claim_windows
 from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import parse_refund
 from invoices.operations.claim import claim
@@ -52,7 +52,7 @@ def twin_path(invoice: Invoice) -> str:
 
 def expired() -> Invoice:
     invoice = overdue(unclaimed="lapse")
-    expire_claims(invoice.partition)
+    close_claim_windows(invoice.partition)
     return reload_invoice(invoice)
 
 

@@ -12,7 +12,7 @@ from config.base import clock
 from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.opening.claim_window import expire_claims
+from invoices.opening.claim_window import close_claim_windows
 from invoices.operations.claim import Closed, Taken, claim
 from tests import cast
 from tests.claims.stages import event_types, reload_invoice
@@ -58,14 +58,14 @@ def test_of_twenty_concurrent_claims_one_is_first_and_the_rest_are_edits() -> No
 def test_a_claim_that_races_expiry_is_accepted_or_refused_completely(attempt: int) -> None:
     invoice = cast.waiting()
     Invoice.objects.filter(pk=invoice.pk).update(claim_deadline=clock.now() + timedelta(milliseconds=30))
-    beats = [lambda: expire_claims(invoice.partition)] * 3
+    beats = [lambda: close_claim_windows(invoice.partition)] * 3
     claimed, *_ = at_once([lambda: claim(invoice.claim_token, cast.COMPANY), *beats, *beats])
     with clock.frozen(clock.now() + timedelta(seconds=1)):
-        expire_claims(invoice.partition)
+        close_claim_windows(invoice.partition)
     row = reload_invoice(invoice)
     assert row.state == State.QUEUED
     if isinstance(claimed, Closed):
-        assert (row.buyer, row.claimed_at, event_types(row)) == ({}, None, ["opened", "claim_expired"])
+        assert (row.buyer, row.claimed_at, event_types(row)) == ({}, None, ["opened", "claim_window_closed"])
     else:
         assert (row.buyer, event_types(row)) == (cast.COMPANY, ["opened", "claimed"])
 
@@ -87,8 +87,8 @@ def test_concurrent_expiry_decides_each_sale_once() -> None:
     opened = [cast.waiting(merchant) for _ in range(30)]
     past = clock.now() - timedelta(seconds=1)
     Invoice.objects.filter(pk__in=[i.pk for i in opened]).update(claim_deadline=past, partition=0)
-    assert sum(at_once([lambda: expire_claims(0)] * 4)) == 30
-    assert all(event_types(invoice) == ["opened", "claim_expired"] for invoice in opened)
+    assert sum(at_once([lambda: close_claim_windows(0)] * 4)) == 30
+    assert all(event_types(invoice) == ["opened", "claim_window_closed"] for invoice in opened)
 
 
 def test_a_claim_checks_the_row_again_after_waiting_for_its_lock() -> None:

@@ -54,7 +54,7 @@ def test_a_move_of_any_size_costs_the_same_number_of_statements() -> None:
     def statements(count: int) -> int:
         ids = [cast.waiting().pk for _ in range(count)]
         with CaptureQueriesContext(connection) as captured:
-            move(ids, cast.step_to(State.QUEUED, Event.CLAIM_EXPIRED), actor="beat")
+            move(ids, cast.step_to(State.QUEUED, Event.CLAIM_WINDOW_CLOSED), actor="beat")
         return len(captured)
 
     assert statements(1) == statements(12) == 6  # savepoint, lock, update, audit, history, release
@@ -149,7 +149,7 @@ def test_receivers_of_invoices_moved_run_inside_the_transaction() -> None:
 
     invoices_moved.connect(receive)
     try:
-        cast.move_to(invoice, State.QUEUED, Event.CLAIM_EXPIRED, actor="beat")
+        cast.move_to(invoice, State.QUEUED, Event.CLAIM_WINDOW_CLOSED, actor="beat")
     finally:
         invoices_moved.disconnect(receive)
     assert received == [(invoice.pk, State.WAITING, State.QUEUED, True)]

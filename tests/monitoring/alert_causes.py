@@ -28,10 +28,10 @@ from invoices.operations.adopt import adopt
 from invoices.operations.skip import skip
 from invoices.upkeep import numbers_left
 from invoices.upkeep.reconcile import reconcile_yesterday
-from invoices.upkeep.sweep import revive_parked
+from invoices.upkeep.sweep import open_parked_payments
 from invoices.upkeep.verify_audit import verify_nightly
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
-from merchants.sync import changes, drift, following, lag
+from merchants.sync import apply_changes, drift, following, lag
 from merchants.sync.messages import Message
 from tests import cast
 from tests.console.action_pages import perform
@@ -155,7 +155,7 @@ def no_account(provider: Simulator) -> Scenario:
         account.save()
         apply_facts(*facts.parse_payment(cast.payment(merchant)), actor="test")
         with later(minutes=61):
-            revive_parked()
+            open_parked_payments()
             yield
 
 
@@ -222,7 +222,7 @@ def new_rates(provider: Simulator) -> Scenario:
 def drifting(provider: Simulator) -> Scenario:
     tax = {"taxCode": "0100109106", "legalName": "Công ty A", "address": "1 Lê Lợi", "method": "deduction"}
     row = {"id": "a", "name": "A", "status": "active", "metadata": {"tax": tax}}
-    changes.apply_envelope({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
+    apply_changes.apply_envelope({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
     TaxInfo.objects.update(address="1 Nơi Khác")
     drift.save_drifts()
     yield

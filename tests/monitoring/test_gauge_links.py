@@ -46,7 +46,7 @@ def yesterday(build: Callable[[], Any]) -> None:
 
 
 def expired() -> Invoice:
-    return cast.move_to(cast.waiting(), State.EXPIRED, Event.CLAIM_EXPIRED, actor="worker")
+    return cast.move_to(cast.waiting(), State.EXPIRED, Event.CLAIM_WINDOW_CLOSED, actor="worker")
 
 
 def account(**values: Any) -> None:

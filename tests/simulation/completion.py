@@ -44,7 +44,7 @@ def run_all_work(world: World) -> None:
     world.execute(Operation("the sweep", sweep.sweep))
     rows = world.rows
     if any(row.state == State.WAITING for row in rows):
-        world.execute(Operation("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done"))
+        world.execute(Operation("expiry", lambda: [claim_window.close_claim_windows(p) for p in range(3)] and "done"))
     if any(row.final_lookup_at and row.final_lookup_at <= world.now for row in rows):
         world.execute(Operation("final look-ups", final_lookups.run_final_lookups))
     if ProviderAccount.objects.filter(merchant__in=world.merchants.values(), parked_for_login=True).exists():

@@ -161,7 +161,7 @@ def draw_upkeep(world: World, free: list[Worker]) -> Operation:
     name, work = world.dice.pick(
         [
             (4, ("the sweep", sweep.sweep)),
-            (2, ("expiry", lambda: [claim_window.expire_claims(p) for p in range(3)] and "done")),
+            (2, ("expiry", lambda: [claim_window.close_claim_windows(p) for p in range(3)] and "done")),
             (1, ("final look-ups", final_lookups.run_final_lookups)),
             (1, ("probes", parked_accounts.probe_parked)),
         ]

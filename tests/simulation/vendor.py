@@ -80,7 +80,7 @@ class Vendor:
         if self.strict and any(p.reference == reference for p in self.pending):
             return Uncertain("TRANSACTION_IS_BEING_PROCESSED")
         if self._last_date(account) > _date(document):
-            return Refused("INVOICE_ISSUED_DATE_INVALID", "date before last", scope=Scope.LANE)
+            return Refused("INVOICE_ISSUED_DATE_INVALID", "date before last", scope=Scope.DATE_ORDER)
         if late is not None:
             self.pending.append(Pending(account, reference, document, call.issuance_id, now + late))
             return Uncertain("late")

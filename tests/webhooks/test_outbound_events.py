@@ -19,7 +19,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.moving import move
 from invoices.opening import facts
-from invoices.opening.claim_window import expire_claims
+from invoices.opening.claim_window import close_claim_windows
 from invoices.opening.conclude import apply_facts
 from invoices.operations.claim import claim
 from merchants.models import Merchant
@@ -78,7 +78,7 @@ def refunded(invoice: Invoice) -> Invoice:
 def expired(_: Simulator) -> Invoice:
     invoice = cast.waiting(cast.seller(unclaimed="lapse"))
     with clock.frozen(invoice.claim_deadline):
-        expire_claims(invoice.partition)
+        close_claim_windows(invoice.partition)
     return Invoice.objects.get(pk=invoice.pk)
 
 

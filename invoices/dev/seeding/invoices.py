@@ -118,7 +118,7 @@ class SeededInvoice:
         elif failure == "late" and self.limit > self.plan.now:
             end, failure = State.QUEUED, ""
         if end in (State.CANCELLED, State.EXPIRED):
-            self._audit(Event.CANCELLED if end == State.CANCELLED else Event.CLAIM_EXPIRED, due, end, "seeded")
+            self._audit(Event.CANCELLED if end == State.CANCELLED else Event.CLAIM_WINDOW_CLOSED, due, end, "seeded")
         elif end not in (State.WAITING, State.QUEUED) and failure != "late":
             self._send(due, end, failure, code, message, buyer)
         elif failure:
@@ -145,7 +145,7 @@ class SeededInvoice:
             else:
                 due = deadline
                 if due <= self.plan.now:
-                    self._audit(Event.CLAIM_EXPIRED, due, State.QUEUED, "not claimed: issue to the consumer")
+                    self._audit(Event.CLAIM_WINDOW_CLOSED, due, State.QUEUED, "not claimed: issue to the consumer")
         self.row["claim_deadline"] = deadline.isoformat() if deadline else NULL
         self._request("payment", paid, self.plan.buyers[0])
         body = f'{{"orderId":"{self.order}","paymentId":"pay-{self.order}","merchantId":"{seller.code}",'

@@ -28,7 +28,7 @@ class Mode(StrEnum):
     BEING_PROCESSED = "being-processed"  # answers so, and issues `seconds` later
     COMMIT_LATE = "commit-late"  # answers 5xx or cuts the connection, and issues `seconds` later
     FORGET_KEY = "forget-key"  # treats a known key as a new one
-    DUPLICATE_KEY = "duplicate-key"  # issues, and answers that the key is known
+    DUPLICATE_KEY = "duplicate-key"  # issues, and answers that the reference is known
     CODE_DELAYED = "code-delayed"  # the tax authority's code comes `seconds` later
     REJECTED_BY_TAX_AUTHORITY = "cqt-rejected"  # the tax authority rejects it `seconds` later
     DATE_BEFORE_LAST = "date-before-last"

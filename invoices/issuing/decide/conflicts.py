@@ -1,4 +1,8 @@
-"""When a look-up's result is a conflict, and what a conflict does to the invoice."""
+"""Conflicts between the provider's records and ours.
+
+Here: another document, a second number. `send` and `lookup` also fail as a conflict what they find issued after we had
+ended it, `record` a number that another invoice of ours has, and `files` an XML that differs from our document.
+"""
 
 from typing import Any
 
@@ -7,11 +11,11 @@ from invoices.issuing.decide.steps import failure_changes
 from invoices.lifecycle import Reason, State
 from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step
-from invoices.providers.base import Document, Found
+from invoices.providers.base import Document, Found, Issued, Submitted
 
 
 def mismatch(found: Found, document: Document) -> str:
-    """The first field that the provider reports and that differs from ours; "" where none does."""
+    """The first field that the provider reports and that differs from ours; "" if none does."""
     fields = {
         "symbol": (found.symbol, document.symbol),
         "issue date": (found.issued_on, document.issue_date),
@@ -20,6 +24,13 @@ def mismatch(found: Found, document: Document) -> str:
         "total": (found.total, document.total),
     }
     return next((name for name, (theirs, ours) in fields.items() if theirs is not None and theirs != ours), "")
+
+
+def second_number(row: Invoice, answer: Issued | Submitted | Found) -> str:
+    """The conflict, if the invoice already has another number than the one reported; "" if it does not."""
+    if not row.number or (row.symbol, row.number) == (answer.symbol, answer.number):
+        return ""
+    return f"a second number, {answer.symbol} {answer.number}, for one document"
 
 
 def fail_as_conflict(row: Invoice, why: str, reported_by: InvoiceIssuance | None = None) -> Step:

@@ -1,4 +1,4 @@
-"""What becomes of an invoice after a look-up."""
+"""The next step of an invoice after a look-up."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from django.conf import settings
 
 from invoices.audit import Event, Outcome
 from invoices.issuing import documents
-from invoices.issuing.decide.conflicts import fail_as_conflict, mismatch
+from invoices.issuing.decide.conflicts import fail_as_conflict, mismatch, second_number
 from invoices.issuing.decide.retries import lookup_delay
 from invoices.issuing.decide.steps import (
     FINAL_LOOKUP_AFTER,
@@ -50,7 +50,7 @@ def after_lookup(
 def _after_final_lookup(
     row: Invoice, issuance: InvoiceIssuance, answer: Found | ProviderError | None, begun: datetime, now: datetime
 ) -> Step | None:
-    """For an invoice that ended without a number, and of which a send was once uncertain."""
+    """For an invoice that ended without a number after an uncertain send."""
     if row.number or row.failure == Reason.CONFLICT or row.state not in (State.FAILED, State.CANCELLED):
         return None
     if isinstance(answer, Found):
@@ -77,14 +77,14 @@ def _after_final_lookup(
 def _found(row: Invoice, found: Found, now: datetime) -> Step:
     if difference := mismatch(found, documents.parse_document(row.document)):
         return fail_as_conflict(row, f"the provider's invoice differs from ours in {difference}")
-    if row.number and (row.symbol, row.number) != (found.symbol, found.number):
-        return fail_as_conflict(row, f"a second number, {found.symbol} {found.number}, for one document")
+    if why := second_number(row, found):
+        return fail_as_conflict(row, why)
     if found.rejected:
         return Step(
             to=State.FAILED,
             event=Event.REJECTED,
             outcome=Outcome.FAILED,
-            reason="the tax authority refused it",
+            reason="the tax authority rejected it",
             changes={**number_changes(found), **failure_changes(Reason.REJECTED, "", found.rejected)},
         )
     step = accept_number(row, found, now, event=None if row.number else Event.FOUND)
@@ -99,7 +99,7 @@ def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     if row.open_refund:
         return end_by_refund(row, unexposed_changes(row))
     if row.first_uncertain_at and now > row.first_uncertain_at + limits.key_unique_for:
-        why = "the provider no longer promises to refuse a second send under this key"
+        why = "the provider no longer promises to refuse a second send with this reference"
         return Step(
             to=State.FAILED,
             event=Event.FAILED,

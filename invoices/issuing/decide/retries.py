@@ -1,4 +1,4 @@
-"""How long until a failed send is tried again, and until the next look-up."""
+"""The time until the next retry of a send, and until the next look-up."""
 
 import random
 from datetime import timedelta

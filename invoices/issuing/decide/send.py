@@ -1,4 +1,4 @@
-"""What becomes of an invoice after a send."""
+"""The next step of an invoice after a send."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 
 from invoices.audit import Event, Outcome
-from invoices.issuing.decide.conflicts import fail_as_conflict
+from invoices.issuing.decide.conflicts import fail_as_conflict, second_number
 from invoices.issuing.decide.retries import retry_delay
 from invoices.issuing.decide.steps import (
     FINAL_LOOKUP_AFTER,
@@ -42,7 +42,7 @@ def after_send(
     if isinstance(answer, Unavailable):
         return _unavailable(row, answer, now)
     if row.state == State.UNCERTAIN:
-        return None  # it already is
+        return None  # the earlier uncertain answer holds
     look_up_now = isinstance(answer, Uncertain) and answer.look_up_now
     due = now if look_up_now else now + timedelta(seconds=limits.settle)
     return Step(
@@ -106,9 +106,8 @@ def _uncertain_changes(row: Invoice, issuance: InvoiceIssuance, now: datetime) -
 
 def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitted, now: datetime) -> Step | None:
     if row.number:
-        if (row.symbol, row.number) == (answer.symbol, answer.number):
-            return None
-        return fail_as_conflict(row, f"a second number, {answer.symbol} {answer.number}, for one document", issuance)
+        why = second_number(row, answer)
+        return fail_as_conflict(row, why, issuance) if why else None
     if row.state == State.SENDING and row.exposed_by != issuance.pk:
         why = f"an earlier attempt was issued as {answer.number}"
         return Step(to=State.SENDING, event=Event.LATE_RESPONSE, reason=why)

@@ -14,7 +14,7 @@ FINAL_LOOKUP_AFTER = timedelta(days=1)  # after the last send; the providers' ow
 
 
 def accept_number(row: Invoice, answer: Issued | Submitted | Found, now: datetime, event: Event | None = None) -> Step:
-    """ISSUED, or SUBMITTED while the tax authority's code is missing. `event`: if it is not that of the new state."""
+    """ISSUED, or SUBMITTED while the tax authority's code is missing. `event`: the default is that of the new state."""
     changes = number_changes(answer)
     if row.open_refund:
         changes["correction_owed"] = True
@@ -49,7 +49,7 @@ def unexposed_changes(row: Invoice) -> dict[str, Any]:
 
 
 def fail_as_exhausted(row: Invoice, code: str, message: str, attempts: int | None = None) -> Step:
-    """Every retry was used. `attempts`: where this attempt is not counted on the row yet."""
+    """Every retry was used. `attempts`: the number with this attempt, if the row does not count it yet."""
     return Step(
         to=State.FAILED,
         event=Event.DEAD_LETTER,

@@ -27,10 +27,10 @@ from invoices.providers.base import (
     Uncertain,
 )
 from invoices.providers.http import LAST_EXCHANGE, MEGABYTE, Http, HttpAnswer, ServerFault, read_only, redact
-from invoices.providers.viettel.files import extract_xml
 from invoices.providers.viettel.login import Login
 from invoices.providers.viettel.payload import build_payload, encode_json
 from invoices.providers.viettel.refusals import ERRORS, Verdict, read_fault
+from invoices.providers.viettel.zip_archive import extract_xml
 
 API = "/services/einvoiceapplication/api/InvoiceAPI"
 JSON = "application/json"

@@ -33,9 +33,9 @@ def _uncertain(*, look_up_now: bool = False) -> Verdict:
 _ACCOUNT = _refused(Scope.ACCOUNT)
 
 ERRORS: Mapping[str, Verdict] = {
-    # The vendor is still processing the same key: a look-up now would prove nothing.
+    # The vendor is still processing the same reference: a look-up now would prove nothing.
     "TRANSACTION_IS_BEING_PROCESSED": _uncertain(),
-    # The key was used: "Transaction Uuid đã được lập hóa đơn".
+    # The reference was used: "Transaction Uuid đã được lập hóa đơn".
     "TRANSACTION_UUID_INVALID": _uncertain(look_up_now=True),
     # The vendor gave a number twice at the same moment: nothing was stored, and a minute later it succeeds.
     "INVOICE_NO_DUPLICATED": _unavailable(60),
@@ -44,7 +44,7 @@ ERRORS: Mapping[str, Verdict] = {
     # Our clock is ahead of the vendor's: it succeeds later.
     "INVOICE_ISSUED_DATE_OVER_CURRENT_TIME": _unavailable(60),
     # Earlier than the symbol's last date.
-    "INVOICE_ISSUED_DATE_INVALID": _refused(Scope.LANE),
+    "INVOICE_ISSUED_DATE_INVALID": _refused(Scope.DATE_ORDER),
     "INVALID_USER_PASSWORD": _refused(Scope.ACCOUNT, login=True),
     "DONOT_HAVE_PERMISSION": _ACCOUNT,
     "OUT_OF_INVOICE_NO": _ACCOUNT,

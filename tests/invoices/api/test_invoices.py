@@ -13,7 +13,7 @@ from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, Payment
 from invoices.opening.conclude import conclude
-from invoices.upkeep.sweep import revive_parked
+from invoices.upkeep.sweep import open_parked_payments
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.api.client import ApiClient, problem
@@ -123,7 +123,7 @@ def test_a_parked_sale_that_does_not_add_up_is_refused_and_may_be_posted_again()
     assert caller.call("post", "invoices", wrong).status_code == 202
     ProviderAccount.objects.update(is_active=True)
     assert problem(caller.call("post", "invoices", wrong))[0] == 422
-    revive_parked()
+    open_parked_payments()
     assert problem(caller.call("post", "invoices", wrong))[0] == 422
     assert caller.call("post", "invoices", body).status_code == 201
 

@@ -87,7 +87,7 @@ def test_dates_never_decrease_within_a_symbol(simulator: Simulator) -> None:
             await provider.issue(document(reference=reference(2), issue_date=today))
             error = await failure(provider, document(reference=reference(3), issue_date=today - timedelta(days=1)))
             assert isinstance(error, Refused)
-            assert error.scope is Scope.LANE
+            assert error.scope is Scope.DATE_ORDER
             error = await failure(provider, document(reference=reference(4), issue_date=today + timedelta(days=1)))
             assert isinstance(error, Unavailable)
 

@@ -70,7 +70,7 @@ def test_a_due_invoice_is_issued_and_carries_what_the_provider_gave(provider: Si
     issuance = invoice.issuances.get()
     assert (issuance.outcome, issuance.number, issuance.attempt) == ("issued", invoice.number, 1)
     events = list(invoice.tracings.values_list("event_type", flat=True))
-    assert events == ["opened", "claim_expired", "taken", "issued"]
+    assert events == ["opened", "claim_window_closed", "taken", "issued"]
     assert invoice.files_due is not None
 
 

@@ -13,7 +13,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, Payment
 from invoices.opening import facts
 from invoices.opening.conclude import apply_facts
-from invoices.upkeep.sweep import revive_parked
+from invoices.upkeep.sweep import open_parked_payments
 from tests import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +50,7 @@ def test_a_payment_that_races_its_merchant_a_thousand_times_is_never_left_parked
         apply_facts(*facts.parse_payment(cast.payment(f"racer-{at}")), actor="test")
 
     race(times, pay, lambda at: cast.seller(f"racer-{at}"))
-    revive_parked()
+    open_parked_payments()
     assert Payment.objects.exclude(parked="").count() == 0
     assert Invoice.objects.count() == times
 

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from invoices.opening.claim_window import expire_claims
+from invoices.opening.claim_window import close_claim_windows
 from invoices.operations.claim import claim
 from tests import cast
 from tests.claims.stages import event_types, overdue, reload_invoice
@@ -20,23 +20,23 @@ pytestmark = pytest.mark.django_db
 def test_an_unclaimed_sale_goes_to_the_consumer_now() -> None:
     invoice = overdue(unclaimed="consumer")
     with clock.frozen(clock.now()):
-        assert expire_claims(invoice.partition) == 1
+        assert close_claim_windows(invoice.partition) == 1
         expired = reload_invoice(invoice)
         assert (expired.state, expired.buyer, expired.not_before) == (State.QUEUED, {}, clock.now())
-    assert event_types(invoice) == ["opened", "claim_expired"]
+    assert event_types(invoice) == ["opened", "claim_window_closed"]
     assert expired.tracings.last().actor == "beat"
 
 
 def test_an_unclaimed_sale_lapses_if_the_merchant_wants_it() -> None:
     invoice = overdue(unclaimed="lapse")
-    assert expire_claims(invoice.partition) == 1
+    assert close_claim_windows(invoice.partition) == 1
     assert reload_invoice(invoice).state == State.EXPIRED
 
 
 def test_a_buyer_known_from_the_checkout_gets_the_invoice_whatever_the_policy() -> None:
     invoice = overdue(unclaimed="lapse")
     Invoice.objects.filter(pk=invoice.pk).update(buyer=cast.PERSON, buyer_source="checkout")
-    assert expire_claims(invoice.partition) == 1
+    assert close_claim_windows(invoice.partition) == 1
     assert (reload_invoice(invoice).state, reload_invoice(invoice).buyer) == (State.QUEUED, cast.PERSON)
 
 
@@ -44,7 +44,7 @@ def test_the_policy_is_that_of_the_time_of_opening() -> None:
     invoice = overdue(unclaimed="lapse")
     invoice.merchant.unclaimed = "consumer"
     invoice.merchant.save()
-    expire_claims(invoice.partition)
+    close_claim_windows(invoice.partition)
     assert reload_invoice(invoice).state == State.EXPIRED
 
 
@@ -53,7 +53,7 @@ def test_expiry_leaves_other_partitions_open_windows_and_claims_alone() -> None:
     claim(claimed.claim_token, cast.COMPANY)
     for partition in range(3):
         if partition != elsewhere.partition:
-            expire_claims(partition)
+            close_claim_windows(partition)
     assert [reload_invoice(i).state for i in (elsewhere, waiting, claimed)] == [
         State.WAITING,
         State.WAITING,
@@ -63,8 +63,8 @@ def test_expiry_leaves_other_partitions_open_windows_and_claims_alone() -> None:
 
 def test_expiring_twice_changes_nothing_more() -> None:
     invoice = overdue()
-    assert [expire_claims(invoice.partition), expire_claims(invoice.partition)] == [1, 0]
-    assert event_types(invoice) == ["opened", "claim_expired"]
+    assert [close_claim_windows(invoice.partition), close_claim_windows(invoice.partition)] == [1, 0]
+    assert event_types(invoice) == ["opened", "claim_window_closed"]
 
 
 def test_a_hundred_expire_in_as_many_statements_as_one() -> None:
@@ -76,6 +76,6 @@ def test_a_hundred_expire_in_as_many_statements_as_one() -> None:
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            assert expire_claims(0) == count
+            assert close_claim_windows(0) == count
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 10

@@ -17,7 +17,7 @@ from invoices.models import Invoice, InvoiceRequest, LegalRules, Payment
 from invoices.opening import facts
 from invoices.opening.conclude import apply_facts
 from invoices.operations.amend import amend
-from invoices.upkeep.sweep import revive_parked, sweep
+from invoices.upkeep.sweep import open_parked_payments, sweep
 from merchants.models import Merchant, ProviderAccount, TaxInfo
 from tests import cast
 
@@ -115,13 +115,13 @@ def test_a_merchant_that_cannot_issue_parks_the_payment_with_the_reason(missing:
 def test_a_parked_payment_is_revived_by_the_sweep_once_its_merchant_can_issue() -> None:
     data = cast.payment("new-merchant")
     apply_facts(*facts.parse_payment(data), actor="test")
-    revive_parked()
+    open_parked_payments()
     assert Invoice.objects.count() == 0
     cast.seller(code="new-merchant")
-    revive_parked()
+    open_parked_payments()
     invoice = Invoice.objects.get()
     assert (invoice.order_id, Payment.objects.get().parked) == (data["orderId"], "")
-    revive_parked()
+    open_parked_payments()
     assert Invoice.objects.count() == 1
 
 
@@ -188,7 +188,7 @@ def refused_before_its_merchant() -> dict[str, Any]:
     data = cast.payment("new-merchant", lines=[{"name": "Trà", "quantity": 1, "unitPrice": 5000}], total=5000)
     apply_facts(*facts.parse_payment(data), actor="test")
     cast.seller(code="new-merchant", form="1")
-    revive_parked()
+    open_parked_payments()
     return data
 
 
@@ -201,7 +201,7 @@ def test_a_payment_that_does_not_add_up_does_not_hold_up_another_of_its_order(sw
     apply_facts(*facts.parse_payment(first), actor="test")
     cast.seller(code="new-merchant", form="1")
     if swept:
-        revive_parked()
+        open_parked_payments()
     opening = apply_facts(*facts.parse_payment({**first, "paymentId": "corrected", **CORRECTED}), actor="test")
     assert opening.invoice
     assert (opening.outcome, opening.invoice.total, opening.invoice.payment_id) == ("opened", 5400, "corrected")
@@ -233,7 +233,7 @@ def test_a_refused_payment_is_tried_again_when_its_merchant_s_tax_data_changes()
     tax_info.method = TaxInfo.Method.DIRECT
     tax_info.save()
     cast.account(tax_info.merchant, form="2")
-    revive_parked()
+    open_parked_payments()
     assert (Invoice.objects.get().form, Payment.objects.get().problem) == ("2", "")
 
 
@@ -246,7 +246,7 @@ def test_a_second_payment_with_another_amount_is_reported_even_if_it_was_parked(
         apply_facts(*facts.parse_payment({**data, "paymentId": f"other-{code}", **CORRECTED}), actor="test")
         if not arrives_first:
             cast.seller(code=code)
-            revive_parked()
+            open_parked_payments()
         invoice = Invoice.objects.get(merchant__code=code)
         assert (invoice.total, invoice.tracings.filter(event_type="payment_conflict").count()) == (110000, 1)
 
@@ -302,7 +302,7 @@ def _end(order: list[str], now: datetime) -> tuple[Any, ...]:
             apply_facts(*_fact(name, data, now), actor="test")
         elif not Merchant.objects.filter(code=data["merchantId"]).exists():
             cast.seller(code=data["merchantId"])
-            revive_parked()
+            open_parked_payments()
     invoice = Invoice.objects.get(merchant__code=data["merchantId"])
     return (
         invoice.state, invoice.failure, invoice.buyer, invoice.buyer_source, invoice.refunded_amount, invoice.total,

@@ -10,7 +10,7 @@ from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import LegalRules
 from invoices.models.rules import issue_limit
-from invoices.opening.claim_window import _close_window, close_window_to
+from invoices.opening.claim_window import _close_window, state_after_window
 from invoices.opening.new_invoice import _first_state
 from merchants.models import Merchant
 from tests import DAY
@@ -57,7 +57,7 @@ def test_a_sale_may_be_issued_until_its_day_is_over_and_for_half_an_hour_at_leas
 
 def test_when_its_window_is_over_a_sale_goes_to_a_known_buyer_else_to_the_consumer_or_lapses() -> None:
     for (policy, known), state in CLOSED.items():
-        assert close_window_to(policy, known)[0] == state
+        assert state_after_window(policy, known)[0] == state
 
 
 def test_only_a_waiting_sale_whose_deadline_has_come_leaves_its_window() -> None:
@@ -73,7 +73,7 @@ def test_only_a_waiting_sale_whose_deadline_has_come_leaves_its_window() -> None
         expected: dict[str, Any] = NOTHING
         if state == State.WAITING and deadline in ("past", "now"):
             to = CLOSED[policy, known]
-            expected = {"state": to, "audit": ("claim_expired", "ok")} | (
+            expected = {"state": to, "audit": ("claim_window_closed", "ok")} | (
                 {"not_before": NOW} if to == State.QUEUED else {}
             )
         check((state, deadline, policy, known), before, step, expected)

@@ -12,7 +12,7 @@ from invoices.issuing.take import take
 from invoices.lifecycle import State
 from invoices.models import Invoice, InvoiceRequest, LegalRules
 from invoices.opening.buyers import InvalidBuyer
-from invoices.opening.claim_window import expire_claims
+from invoices.opening.claim_window import close_claim_windows
 from invoices.opening.conclude import apply_facts
 from invoices.opening.facts import parse_payment as payment_fact
 from invoices.opening.facts import parse_refund as refund_fact
@@ -103,7 +103,7 @@ def test_the_deadline_itself_is_too_late() -> None:
 
 def test_an_invoice_queued_for_the_consumer_is_closed_before_it_is_taken() -> None:
     invoice = overdue()
-    expire_claims(invoice.partition)
+    close_claim_windows(invoice.partition)
     with pytest.raises(Closed):
         claim(invoice.claim_token, cast.COMPANY)
     assert not InvoiceRequest.objects.filter(source="claim").exists()

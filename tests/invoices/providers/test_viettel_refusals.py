@@ -6,7 +6,7 @@ from invoices.providers.base import ProviderError, Refused, Scope, Unavailable, 
 from invoices.providers.viettel.refusals import ERRORS
 from tests.invoices.providers.wire import Scripted, http, refusal, run
 
-ORDER, ACCOUNT, LANE = Scope.ORDER, Scope.ACCOUNT, Scope.LANE
+ORDER, ACCOUNT, DATE_ORDER = Scope.ORDER, Scope.ACCOUNT, Scope.DATE_ORDER
 BUYER_TAX = (Refused, ORDER, "buyer.tax_code")
 EXPECTED: dict[str, tuple[type[ProviderError], object, object]] = {
     "TRANSACTION_IS_BEING_PROCESSED": (Uncertain, False, None),
@@ -15,7 +15,7 @@ EXPECTED: dict[str, tuple[type[ProviderError], object, object]] = {
     "47": (Unavailable, 60, None),
     "1521": (Unavailable, 60, None),
     "INVOICE_ISSUED_DATE_OVER_CURRENT_TIME": (Unavailable, 60, None),
-    "INVOICE_ISSUED_DATE_INVALID": (Refused, LANE, ""),
+    "INVOICE_ISSUED_DATE_INVALID": (Refused, DATE_ORDER, ""),
     "INVALID_USER_PASSWORD": (Refused, ACCOUNT, ""),
     "DONOT_HAVE_PERMISSION": (Refused, ACCOUNT, ""),
     "OUT_OF_INVOICE_NO": (Refused, ACCOUNT, ""),

@@ -48,7 +48,7 @@ def test_an_unchanged_audit_is_whole() -> None:
         ("record = left(record, -1)", 2, "its record or its time cannot be parsed"),
         ("record = '[]'", 2, "its record or its time cannot be parsed"),
         ("hash = reverse(hash)", 2, "its hash does not match"),
-        ("event_type = 'claim_expireD'", 2, 'its event_type is "claim_expireD", its record has "claim_expired"'),
+        ("event_type = 'late'", 2, 'its event_type is "late", its record has "claim_window_closed"'),
         ("outcome = 'failed'", 2, 'its outcome is "failed", its record has "ok"'),
         ("actor = 'user:1'", 2, 'its actor is "user:1", its record has "test"'),
         ("at = at + interval '1 microsecond'", 2, "its at is"),
@@ -223,7 +223,7 @@ def test_the_digest_of_a_moment_is_stable_while_invoices_move_and_finds_a_rewrit
 
     then = digest()
     with clock.frozen(start + timedelta(seconds=2)):
-        assert cast.move_to(moved, State.QUEUED, Event.CLAIM_EXPIRED, actor="test").audit_seq == 2
+        assert cast.move_to(moved, State.QUEUED, Event.CLAIM_WINDOW_CLOSED, actor="test").audit_seq == 2
         cast.waiting()
     assert digest() == then
     rewrite(rewritten)

@@ -34,7 +34,7 @@ FAILURES = {
     "order refused": Refused("TAX_CODE_INVALID", "unknown", scope=Scope.ORDER, field="buyer.tax_code"),
     "account refused": Refused("OUT_OF_INVOICE_NO", "no numbers", scope=Scope.ACCOUNT),
     "login refused": Refused("INVALID_USER_PASSWORD", "wrong", scope=Scope.ACCOUNT, login=True),
-    "date refused": Refused("INVOICE_ISSUED_DATE_INVALID", "earlier than the last", scope=Scope.LANE),
+    "date refused": Refused("INVOICE_ISSUED_DATE_INVALID", "earlier than the last", scope=Scope.DATE_ORDER),
     "unavailable": Unavailable("refused", "no connection"),
     "too many requests": Unavailable("http_429", "too many requests", retry_after=1000),
     "not sent": Unavailable("not_sent", "too late to start this call"),
