@@ -10,7 +10,7 @@ from config.console.actions import OperatorAction, Rejected
 from config.console.history import differences
 from merchants.models import Merchant, MerchantChange, Quarantine, TaxInfo
 from merchants.pause import pause, resume
-from merchants.sync import changes, quarantine
+from merchants.sync import apply_changes, quarantine
 
 
 class Pause(OperatorAction):
@@ -69,9 +69,9 @@ class Resync(OperatorAction):
     def perform(self, row: Merchant, *, actor: str, reason: str, **_: Any) -> str:
         return str(self._resync(row, f"resync: {reason}").value)
 
-    def _resync(self, row: Merchant, source: str) -> changes.Outcome:
+    def _resync(self, row: Merchant, source: str) -> apply_changes.Outcome:
         try:
-            return changes.resync(row.code, source=source)
+            return apply_changes.resync(row.code, source=source)
         except MerchantChange.DoesNotExist:
             raise Rejected("The platform has sent no data of this merchant.") from None
 

@@ -2,9 +2,9 @@
 
 from django.conf import settings
 
-from merchants.sync import changes
+from merchants.sync import apply_changes
 from merchants.sync.messages import Reader
 
 
 def streams() -> dict[str, Reader]:
-    return {settings.KAFKA_MERCHANT_TOPIC: changes.apply_batch}
+    return {settings.KAFKA_MERCHANT_TOPIC: apply_changes.apply_batch}

@@ -1,4 +1,4 @@
-"""Timeline entries of an invoice's merchant, tax data and account, from the invoice's own time."""
+"""Timeline entries for changes of an invoice's merchant, tax data and provider account during the invoice's life."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +24,7 @@ def entries(context: TimelineContext) -> list[TimelineEntry]:
 
 
 def edit_entries(model: Any, context: TimelineContext, what: str, **filters: Any) -> list[TimelineEntry]:
-    """The versions of a row within the context's time, each with its difference from the version before."""
+    """The versions of a row between `since` and `until`, each with its differences from the previous version."""
     history = model.history.filter(**filters, history_date__lte=context.until)
     versions = list(history.order_by("-history_date", "-history_id")[: MAX_ENTRIES + 1])
     edits = list(_edit_entries(versions, context, what))[::-1]
@@ -47,7 +47,7 @@ def _edit_entries(newest_first: list[Any], context: TimelineContext, what: str) 
             at=version.history_date,
             kind="edit",
             sentence=f"{what} {verb}",
-            why=version.history_change_reason or "",
+            reason=version.history_change_reason or "",
             actor=actor_of(version),
             details={change.field: f"{change.old} → {change.new}" for change in changed},
         )

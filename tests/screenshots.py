@@ -27,7 +27,7 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from config.base import clock  # noqa: E402
 from config.processes.run_modes import api  # noqa: E402
 from invoices.audit import Event, Outcome  # noqa: E402
-from invoices.dev.demo import stage  # noqa: E402
+from invoices.dev.demo import setup  # noqa: E402
 from invoices.dev.demo.processes import Processes, free_port  # noqa: E402
 from invoices.lifecycle import State  # noqa: E402
 from invoices.models import Invoice  # noqa: E402
@@ -44,8 +44,8 @@ def main() -> int:
     if not CHROMIUM:
         sys.exit("No Chromium on this machine: apt-get install chromium")
     clock.start_at(10, DAY)
-    stage.use_own_databases("hoadon_screenshots")
-    stage.create_tables()
+    setup.use_own_databases("hoadon_screenshots")
+    setup.create_tables()
     call_command("seed", invoices=20_000, merchants=40, verbosity=0)
     waiting, refused, run = cast.waiting(cast.seller(name="Cà phê Sương Mai")), refused_yesterday(), dry_run()
     with Processes(settings.LOCAL / "logs") as processes:

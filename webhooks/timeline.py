@@ -1,4 +1,4 @@
-"""Timeline entries of an invoice's webhooks: events of its order that came in, and deliveries that went out."""
+"""Timeline entries for an invoice's webhooks: incoming events of its order, and outgoing deliveries."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from webhooks.models import WebhookDelivery, WebhookEvent
 EVENT_RESULTS = {
     WebhookEvent.Status.DONE: "applied",
     WebhookEvent.Status.REFUSED: "refused",
-    WebhookEvent.Status.FAILED: "failed with an internal error; it is applied again automatically",
+    WebhookEvent.Status.FAILED: "failed with an internal error; retried automatically",
     WebhookEvent.Status.CLOSED: "refused, and closed by an operator",
 }
 DELIVERY_RESULTS = {
@@ -32,13 +32,13 @@ def entries(context: TimelineContext) -> list[TimelineEntry]:
         order = {"merchant_code": context.merchant_code, "order_id": context.order_id}
         events = list(WebhookEvent.objects.filter(**order).order_by("-id")[: MAX_ENTRIES + 1])
         link = changelist_url("webhooks_webhookevent", **order)
-        parts += newest_entries(events, _event_entry, what="webhooks in", link=link)
+        parts += newest_entries(events, _event_entry, what="incoming webhooks", link=link)
         parts += _action_entries(WebhookEvent, events[:MAX_ENTRIES], link)
     if context.has_perm("webhooks.view_webhookdelivery"):
         rows = WebhookDelivery.objects.filter(invoice=context.invoice_id).select_related("endpoint")
         deliveries = list(rows.order_by("-id")[: MAX_ENTRIES + 1])
         link = changelist_url("webhooks_webhookdelivery", invoice__id__exact=context.invoice_id)
-        parts += newest_entries(deliveries, _delivery_entry, what="webhooks out", link=link)
+        parts += newest_entries(deliveries, _delivery_entry, what="outgoing webhooks", link=link)
         parts += _action_entries(WebhookDelivery, deliveries[:MAX_ENTRIES], link)
     return parts
 
@@ -48,7 +48,7 @@ def _event_entry(row: WebhookEvent) -> TimelineEntry:
         at=row.created_at,
         kind="webhook-in",
         sentence=f"Webhook {row.type} received: {EVENT_RESULTS[WebhookEvent.Status(row.status)]}",
-        why=row.error,
+        reason=row.error,
         outcome="" if row.status == WebhookEvent.Status.DONE else row.status,
         actor=f"webhook:{row.route}",
         details={
@@ -66,7 +66,7 @@ def _delivery_entry(row: WebhookDelivery) -> TimelineEntry:
         at=row.created_at,
         kind="webhook-out",
         sentence=f"Webhook {row.type}: {DELIVERY_RESULTS[WebhookDelivery.State(row.state)]}",
-        why=row.last_error,
+        reason=row.last_error,
         outcome="" if row.state == WebhookDelivery.State.DELIVERED else row.state,
         details={
             "endpoint": row.endpoint.url,
@@ -81,7 +81,7 @@ def _delivery_entry(row: WebhookDelivery) -> TimelineEntry:
 
 
 def _action_entries(model: type[WebhookEvent | WebhookDelivery], rows: list[Any], link: str) -> list[TimelineEntry]:
-    """What operators did to the rows, which hold only their latest state."""
+    """The operator actions on these rows. The rows themselves have only their latest state."""
     types = {row.pk: row.type for row in rows}
 
     def action_entry(line: LogEntry) -> TimelineEntry:
@@ -90,7 +90,7 @@ def _action_entries(model: type[WebhookEvent | WebhookDelivery], rows: list[Any]
             at=action.at,
             kind="edit",
             sentence=": ".join(filter(None, (f"Webhook {types[action.row]}", action.label, action.result))),
-            why=action.reason,
+            reason=action.reason,
             actor=f"user:{action.user_id}",
             link=reverse(f"admin:webhooks_{model._meta.model_name}_history", args=[action.row]),
         )

@@ -1,6 +1,6 @@
-"""An invoice's timeline, put together from many tables. Each app adds its part in its `timeline.py`.
+"""An invoice's timeline, assembled from the tables of all apps.
 
-A part is a function `entries(context)`. It returns its entries, without those that the reader may not see.
+Each app's `timeline.py` has a function `entries(context)`, which omits entries that the reader has no permission to see.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 
 from config.base.discovery import app_parts
 
-MAX_ENTRIES = 100  # from one table; the oldest beyond that are replaced by a link
+MAX_ENTRIES = 100  # per table, the newest; a link replaces the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineContext:
-    """An invoice, for apps that cannot import its model."""
+    """The invoice and its reader, for apps that cannot import the invoice's model."""
 
     invoice_id: int
     order_id: str
@@ -37,7 +37,7 @@ class TimelineEntry:
     at: datetime
     kind: str  # "audit", "attempt", "request" …; "gap" is a link to older entries
     sentence: str
-    why: str = ""
+    reason: str = ""
     outcome: str = ""
     actor: str = ""
     details: dict[str, Any] = field(default_factory=dict)  # name and text, shown when the entry is expanded
@@ -49,7 +49,7 @@ class TimelineEntry:
 
 
 def collect_entries(context: TimelineContext) -> list[TimelineEntry]:
-    """All apps' entries in the order of time. The number of queries does not depend on their number."""
+    """The entries of all apps in chronological order, with a constant number of queries."""
     entries = [entry for entries_of_app in app_parts("timeline", "entries") for entry in entries_of_app(context)]
     return _with_user_names(sorted(entries, key=lambda entry: entry.at))
 
@@ -57,14 +57,15 @@ def collect_entries(context: TimelineContext) -> list[TimelineEntry]:
 def newest_entries(
     rows: QuerySet[Any] | list[Any], to_entry: Callable[[Any], TimelineEntry], *, what: str, link: str
 ) -> list[TimelineEntry]:
-    """Entries of the first MAX_ENTRIES `rows`, which are sorted newest first; older ones become a gap with `link`."""
+    """The newest MAX_ENTRIES of `rows`, which are sorted newest first, in chronological order. `link` leads to the rest."""
     newest = list(rows[: MAX_ENTRIES + 1])
     entries = [to_entry(row) for row in reversed(newest[:MAX_ENTRIES])]
     return [gap_entry(entries[0].at, what, link), *entries] if len(newest) > MAX_ENTRIES else entries
 
 
 def gap_entry(at: datetime, what: str, link: str) -> TimelineEntry:
-    return TimelineEntry(at=at, kind="gap", sentence=f"Earlier {what} are not shown here: see all.", link=link)
+    """The link that replaces older entries. `what` is their name in the plural."""
+    return TimelineEntry(at=at, kind="gap", sentence=f"Earlier {what} are not shown. See all.", link=link)
 
 
 def _with_user_names(entries: list[TimelineEntry]) -> list[TimelineEntry]:
@@ -73,7 +74,7 @@ def _with_user_names(entries: list[TimelineEntry]) -> list[TimelineEntry]:
 
 
 def user_names(actors: Iterable[str]) -> dict[str, str]:
-    """User names by actor ("user:7"). Actors that are no users are left out."""
+    """User names by actor ("user:7"). Actors that are not users are omitted."""
     ids = {actor.removeprefix("user:") for actor in actors if actor.startswith("user:")}
     users = User.objects.filter(pk__in=[pk for pk in ids if pk.isdecimal()]).values_list("pk", "username")
     return {f"user:{pk}": name for pk, name in users}

@@ -1,4 +1,4 @@
-"""Serializer fields that accept only the JSON type they name: no number as text, no "yes" as true."""
+"""Serializer fields with strict JSON types: a number is not accepted as text, nor "yes" as true."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from rest_framework import serializers
 class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
-            raise serializers.ValidationError("This must be a string.")
+            raise serializers.ValidationError("This must be text.")
         return super().to_internal_value(data)
 
 
@@ -17,7 +17,7 @@ class Pattern(Text, serializers.RegexField):
 
 
 class Identifier(Text):
-    """An identifier of the platform: 1 to 64 printable characters, stored unchanged."""
+    """An identifier of the platform: 1 to 64 characters, none of them a control character. Stored unchanged."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=64, trim_whitespace=False, **options)
@@ -25,7 +25,7 @@ class Identifier(Text):
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         if any(ord(letter) < 32 for letter in text):
-            raise serializers.ValidationError("This must be 1 to 64 printable characters.")
+            raise serializers.ValidationError("This must have no control characters.")
         return text
 
 
@@ -54,9 +54,9 @@ class NullableText(serializers.CharField):
 
 
 class Body(serializers.Serializer):
-    """An object whose unknown fields are errors, so that a misspelled one is not ignored."""
+    """An object that refuses unknown fields, so that a misspelled one is not ignored."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
-            raise serializers.ValidationError({str(name): "There is no such field." for name in sorted(unknown)})
+            raise serializers.ValidationError({str(name): "Unknown field." for name in sorted(unknown)})
         return super().to_internal_value(data)

@@ -39,7 +39,7 @@ class ScopedViewSet(viewsets.GenericViewSet):
     def check_may_act_for(self, merchant_code: str | None) -> None:
         """Call before creating something for a merchant. The error does not reveal whether the merchant exists."""
         if not self.principal.may_act_for(merchant_code):
-            raise Problem(403, "other_merchant", "Your token does not speak for this merchant.")
+            raise Problem(403, "other_merchant", "Your token may not act for this merchant.")
 
     def save_row(self, row: Any) -> None:
         """Save a row. Its history names the caller."""

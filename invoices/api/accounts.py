@@ -1,4 +1,4 @@
-"""Provider accounts: a login at a vendor. Logins can be written, never read."""
+"""Provider accounts: a login at a provider. Logins are write-only."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from invoices.issuing.parked_accounts import probe
 from invoices.providers import PROVIDERS
 from merchants.models import Merchant, ProviderAccount
 
-SHOWN = 4  # last characters of a user name, and only where it is at least twice as long
+SHOWN = 4  # last characters of a username; none if it is shorter than twice that
 
 
 class Credentials(Body):
@@ -27,12 +27,12 @@ class Credentials(Body):
     password = Text(max_length=200, trim_whitespace=False)
 
 
-class CredentialsShown(serializers.Serializer):
-    lastFour = serializers.CharField(allow_null=True, help_text="Of the user name.")
+class MaskedCredentials(serializers.Serializer):
+    lastFour = serializers.CharField(allow_null=True, help_text="Of the username.")
     fingerprint = serializers.CharField(help_text="Differs when the login changes, without revealing it.")
 
 
-class AccountChange(Body):
+class AccountPatch(Body):
     baseUrl = serializers.URLField(source="base_url", max_length=200, help_text="Scheme and host.")
     template = Text(max_length=20, allow_blank=True, default="", help_text="The vendor's name of the form: 1/001.")
     credentials = Credentials()
@@ -40,7 +40,7 @@ class AccountChange(Body):
         source="in_flight", min_value=1, max_value=1000, allow_null=True, default=None, help_text="Sends open at once."
     )
     isActive = Boolean(source="is_active", default=True)
-    paused = Boolean(default=False, help_text="Paused by an operator.")
+    paused = Boolean(default=False, help_text="If true, nothing is sent.")
 
     def validate_baseUrl(self, url: str) -> str:
         parts = urlsplit(url)
@@ -50,7 +50,7 @@ class AccountChange(Body):
         return url.rstrip("/")
 
 
-class NewAccount(AccountChange):
+class NewAccount(AccountPatch):
     merchantId = Identifier(source="merchant_code")
     provider = serializers.ChoiceField(sorted(PROVIDERS))
     form = Pattern(r"^[1-9]\Z")
@@ -74,7 +74,7 @@ class AccountShape(serializers.Serializer):
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
 
-    @extend_schema_field(CredentialsShown)
+    @extend_schema_field(MaskedCredentials)
     def get_credentials(self, row: ProviderAccount) -> dict[str, str | None]:
         try:
             username = row.credentials.get("username", "")
@@ -84,7 +84,7 @@ class AccountShape(serializers.Serializer):
         return {"lastFour": ends, "fingerprint": row.credentials_fingerprint}
 
 
-class Probed(serializers.Serializer):
+class ProbeResult(serializers.Serializer):
     ok = serializers.BooleanField()
     problem = serializers.CharField(allow_null=True)
 
@@ -106,7 +106,7 @@ class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
 
     @extend_schema(request=NewAccount, responses={201: AccountShape})
     def create(self, request: Request) -> Response:
-        """Add an account: one login, one form, one symbol. 409 `exists` where the merchant already has it."""
+        """Add an account: one login, one form, one symbol. 409 `exists` if the merchant already has it."""
         shape = NewAccount(data=request.data)
         shape.is_valid(raise_exception=True)
         values = shape.validated_data
@@ -124,11 +124,11 @@ class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
             raise Problem(409, "exists", "The merchant has an account with this form and symbol.") from None
         return Response(AccountShape(row).data, status=201)
 
-    @extend_schema(request=AccountChange, responses={200: AccountShape})
+    @extend_schema(request=AccountPatch, responses={200: AccountShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
-        """Change the given fields. A new host needs the login again: a login is sent only to its own host."""
+        """Change the given fields. Changing the host requires entering the login again: a login is sent only to its own host."""
         row = self.get_object()
-        shape = AccountChange(data=request.data, partial=True)
+        shape = AccountPatch(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
         values = shape.validated_data
         credentials = values.pop("credentials", None)
@@ -139,11 +139,11 @@ class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
             changed = ("encrypted_credentials", "credentials_fingerprint")
             values |= {name: getattr(row, name) for name in changed}
         elif values.get("base_url", row.base_url) != row.base_url:
-            raise field_problem("credentials", "A new host needs the login again.")
+            raise field_problem("credentials", "Changing the host requires entering the login again.")
         self.update_row(row, values)
         return Response(AccountShape(row).data)
 
-    @extend_schema(request=None, responses={200: Probed})
+    @extend_schema(request=None, responses={200: ProbeResult})
     @action(detail=True, methods=["post"])
     def probe(self, request: Request, **_: Any) -> Response:
         """Test the login and the symbol at the provider, read-only. 409 `not_ready` without a login or tax data."""

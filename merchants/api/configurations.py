@@ -14,12 +14,12 @@ from config.rest.problems import Problem
 from config.rest.scoping import PLATFORM, ScopedViewSet
 
 
-class ConfigurationChange(Body):
+class ConfigurationPatch(Body):
     value = Text(max_length=10_000, allow_blank=True, trim_whitespace=False)
     description = Text(max_length=1000, allow_blank=True, default="")
 
 
-class NewConfiguration(ConfigurationChange):
+class NewConfiguration(ConfigurationPatch):
     key = Pattern(r"^[A-Za-z0-9._-]{1,100}\Z", max_length=100)
     isSecret = Boolean(source="is_secret", default=False, help_text="Cannot be changed later.")
 
@@ -64,10 +64,10 @@ class Configurations(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedVie
             raise Problem(409, "exists", "A setting with this key exists already.") from None
         return Response(ConfigurationShape(row).data, status=201)
 
-    @extend_schema(request=ConfigurationChange, responses={200: ConfigurationShape})
+    @extend_schema(request=ConfigurationPatch, responses={200: ConfigurationShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change the value, the description, or both."""
-        shape = ConfigurationChange(data=request.data, partial=True)
+        shape = ConfigurationPatch(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
         values = shape.validated_data
         with transaction.atomic():

@@ -17,7 +17,7 @@ from merchants import tax_codes
 from merchants.models import CLAIM_WINDOW_MAX, AdministrativeUnit, Merchant, TaxInfo
 
 
-class MerchantChange(Body):
+class MerchantPatch(Body):
     name = Text(max_length=200)
     isActive = Boolean(source="is_active", default=True)
     claimWindow = Integer(
@@ -28,7 +28,7 @@ class MerchantChange(Body):
     mailsBuyer = Boolean(source="mails_buyer", default=True)
 
 
-class MerchantShape(MerchantChange):
+class MerchantShape(MerchantPatch):
     merchantId = Identifier(source="code")
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)
@@ -88,11 +88,11 @@ class Merchants(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet)
             raise Problem(409, "exists", "A merchant with this code exists already.") from None
         return Response(MerchantShape(merchant).data, status=201)
 
-    @extend_schema(request=MerchantChange, responses={200: MerchantShape})
+    @extend_schema(request=MerchantPatch, responses={200: MerchantShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change the given fields. Invoices that exist already keep the policy that they were opened with."""
         merchant = self.get_object()
-        shape = MerchantChange(data=request.data, partial=True)
+        shape = MerchantPatch(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
         self.update_row(merchant, shape.validated_data)
         return Response(MerchantShape(merchant).data)

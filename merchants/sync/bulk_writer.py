@@ -6,13 +6,13 @@ from config.base import clock
 from config.base.ids import new_ids
 from config.base.records import update_rows
 from merchants.models import Merchant, TaxInfo
-from merchants.sync import tax_data
+from merchants.sync import parse_tax_data
 
 ROWS_PER_STATEMENT = 1000
 # Only what the platform decides: operators may be changing the other fields at the same time.
 PLATFORM_FIELDS: dict[type, list[str]] = {
     Merchant: ["name", "is_active", "tax_problem", "deleted_at", "updated_at"],
-    TaxInfo: [*(name.removesuffix("_id") for name in tax_data.FIELDS.values()), "deleted_at", "updated_at"],
+    TaxInfo: [*(name.removesuffix("_id") for name in parse_tax_data.FIELDS.values()), "deleted_at", "updated_at"],
 }
 # Looked up once: simple-history's lookup is slow.
 HISTORY: dict[type, Any] = {kind: kind.history.model for kind in PLATFORM_FIELDS}  # type: ignore[attr-defined]

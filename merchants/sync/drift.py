@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from merchants.models import Merchant, MerchantChange
-from merchants.sync import tax_data
+from merchants.sync import parse_tax_data
 from merchants.sync.envelopes import tax_of
 
 
@@ -16,7 +16,7 @@ class Drift(NamedTuple):
 
 def find_drifts() -> Iterator[Drift]:
     """Of all merchants of which a change has come and that are not deleted, 1,000 at a time."""
-    communes = tax_data.Communes()
+    communes = parse_tax_data.Communes()
     changes: list[MerchantChange] = []
     for row in MerchantChange.objects.exclude(ts_ms=None).exclude(op="d").order_by("code").iterator(1000):
         changes.append(row)
@@ -36,7 +36,7 @@ def save_drifts() -> int:
     return len(drifts)
 
 
-def _drifts_of(changes: list[MerchantChange], communes: tax_data.Communes) -> Iterator[Drift]:
+def _drifts_of(changes: list[MerchantChange], communes: parse_tax_data.Communes) -> Iterator[Drift]:
     codes = [change.code for change in changes]
     merchants = Merchant.objects.not_deleted().select_related("tax_info").in_bulk(codes, field_name="code")
     for change in changes:
@@ -46,11 +46,11 @@ def _drifts_of(changes: list[MerchantChange], communes: tax_data.Communes) -> It
             yield Drift(change.code, [], "we have no such merchant")
         elif isinstance(tax, dict):
             try:
-                fields = tax_data.differing_fields(info, tax_data.read_tax_data(tax, communes))
-            except tax_data.BadTaxData as error:
+                fields = parse_tax_data.differing_fields(info, parse_tax_data.parse_fields(tax, communes))
+            except parse_tax_data.BadTaxData as error:
                 yield Drift(change.code, [], str(error))
                 continue
             if fields:
                 yield Drift(change.code, fields)
         elif info:
-            yield Drift(change.code, list(tax_data.FIELDS), "the platform sends no tax data")
+            yield Drift(change.code, list(parse_tax_data.FIELDS), "the platform sends no tax data")

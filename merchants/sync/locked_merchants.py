@@ -9,7 +9,7 @@ from structlog.stdlib import get_logger
 
 from config.base import clock
 from merchants.models import Merchant, MerchantChange, TaxInfo
-from merchants.sync import tax_data
+from merchants.sync import parse_tax_data
 from merchants.sync.bulk_writer import BulkWriter
 from merchants.sync.envelopes import UNAVAILABLE, Change, fill_unavailable, tax_of
 
@@ -40,7 +40,7 @@ class LockedMerchants:
         merchants = Merchant.objects.filter(code__in=wanted).select_related("tax_info")
         self.merchants = {merchant.code: merchant for merchant in merchants}
         self.infos: dict[str, TaxInfo] = {m.code: m.tax_info for m in merchants if hasattr(m, "tax_info")}
-        self.communes = tax_data.Communes()
+        self.communes = parse_tax_data.Communes()
         self._noted: dict[str, MerchantChange] = {}
         self._writer = BulkWriter()
 
@@ -101,12 +101,12 @@ class LockedMerchants:
             tax, wanted["tax_problem"] = tax_of(row), ""
             try:
                 if isinstance(tax, dict):
-                    tax_fields = tax_data.read_tax_data(tax, self.communes)
+                    tax_fields = parse_tax_data.parse_fields(tax, self.communes)
                 elif info:
                     wanted["tax_problem"] = "The platform no longer sends tax data."
-            except tax_data.BadTaxData as error:
+            except parse_tax_data.BadTaxData as error:
                 wanted["tax_problem"] = str(error)[:400]
-        if tax_fields and not tax_data.differing_fields(info, tax_fields):
+        if tax_fields and not parse_tax_data.differing_fields(info, tax_fields):
             tax_fields = {}
         values = {name: value for name, value in wanted.items() if merchant is None or getattr(merchant, name) != value}
         return values, tax_fields
@@ -114,7 +114,7 @@ class LockedMerchants:
     def _row(self, code: str) -> dict[str, Any]:
         """Our data as the platform would send it: for merchants that are older than our first change."""
         info = self.infos.get(code)
-        return {"metadata": {"tax": tax_data.platform_row(info)}} if info else {}
+        return {"metadata": {"tax": parse_tax_data.platform_row(info)}} if info else {}
 
 
 def _text(row: dict[str, Any], name: str) -> str:

@@ -19,7 +19,7 @@ from config.processes import embedded
 from config.settings import ROOT
 from invoices.lifecycle import State
 from invoices.models import Invoice
-from merchants.sync import changes
+from merchants.sync import apply_changes
 from tests import cast
 from tests.config.test_deployment import GOOD
 from tests.deploy import manifests
@@ -42,7 +42,9 @@ def shell(transactional_db: None, real_clock: None, provider: Any, settings: Any
     info = merchant.tax_info
     tax = {"taxCode": info.tax_code, "legalName": info.legal_name, "address": info.address, "method": info.method}
     row = {"id": "first-cafe", "name": merchant.name, "status": "active", "metadata": {"tax": tax}}
-    changes.apply_envelope({"op": "r", "before": None, "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
+    apply_changes.apply_envelope(
+        {"op": "r", "before": None, "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test"
+    )
     ours, name = urlsplit(os.environ["DATABASE_URL"]), connection.settings_dict["NAME"]
     environment = {
         **os.environ,

@@ -15,7 +15,7 @@ from invoices.moving import Step, move_one
 from invoices.operations.claim import claim
 from invoices.providers.base import Refused, Scope
 from merchants.models import Merchant
-from merchants.sync import changes
+from merchants.sync import apply_changes
 from tests import cast
 from webhooks.inbound.receiving import receive_event
 from webhooks.models import WebhookEndpoint
@@ -45,7 +45,7 @@ def eventful_invoice(by: User) -> Invoice:
     partition = Partition(number=invoice.partition)
     edit(partition, by, "the provider is being repaired", paused=True)
     edit(partition, by, "repaired", paused=False)
-    changes.apply_envelope(
+    apply_changes.apply_envelope(
         {"op": "u", "after": {"id": merchant.code, "name": "Sương Mai Coffee", "status": "active"},
          "source": {"lsn": 7, "ts_ms": 1}}, source="test",
     )  # fmt: skip

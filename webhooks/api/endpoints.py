@@ -42,7 +42,7 @@ class Secret(Text):
         return secret
 
 
-class EndpointChange(Body):
+class EndpointPatch(Body):
     url = serializers.URLField(max_length=500)
     eventTypes = serializers.ListField(
         source="event_types", child=serializers.ChoiceField(TYPES), default=list, help_text="Empty: all types."
@@ -63,7 +63,7 @@ class EndpointChange(Body):
         return url
 
 
-class NewEndpoint(EndpointChange):
+class NewEndpoint(EndpointPatch):
     merchantId = Identifier(
         source="merchant_code",
         allow_null=True,
@@ -139,11 +139,11 @@ class WebhookEndpoints(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
             secret = row.add_secret(FIRST, value=given)
         return Response({**EndpointShape(row).data, "secret": secret}, status=201)
 
-    @extend_schema(request=EndpointChange, responses={200: EndpointShape})
+    @extend_schema(request=EndpointPatch, responses={200: EndpointShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Change the given fields."""
         row = self.get_object()
-        shape = EndpointChange(data=request.data, partial=True)
+        shape = EndpointPatch(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)
         values = shape.validated_data
         if values.get("disabled_reason") == "":

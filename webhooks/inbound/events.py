@@ -7,7 +7,7 @@ from config.base import clock
 from invoices.opening import facts
 from invoices.opening.conclude import OpeningResult, apply_facts
 from invoices.opening.facts import Unacceptable
-from merchants.sync import changes
+from merchants.sync import apply_changes
 
 Data = dict[str, Any]
 
@@ -27,8 +27,8 @@ def invoice_request_created(data: Data, actor: str) -> OpeningResult:
 
 def merchant_changed(data: Data, actor: str) -> OpeningResult:
     try:
-        changes.apply_envelope(data, source=actor)
-    except changes.Unreadable as error:
+        apply_changes.apply_envelope(data, source=actor)
+    except apply_changes.Unreadable as error:
         raise Unacceptable("invalid", error.field, error.message) from None
     return OpeningResult("stored")
 

@@ -23,7 +23,7 @@ Response = tuple[int, dict[str, Any]]  # status and body
 ACCEPTED = "accepted"  # the counter's name
 COUNTED_AT_OPENING = ("opened", "not_required")  # the statement that opens the invoice counts these
 SAVED_FIELDS = ["status", "answer_status", "answer", "error", "not_before", "tries", "updated_at"]
-RETRY_STEPS = [10, 60, 300, 900, 3600]  # seconds until the sweep applies a failed event again
+EVENT_RETRY_STEPS = [10, 60, 300, 900, 3600]  # seconds until the sweep applies a failed event again
 
 
 class Malformed(ValueError):
@@ -116,7 +116,7 @@ def _apply(row: WebhookEvent, event: dict[str, Any]) -> Response:
         raise  # the database is going away: nothing is stored, so the response must not say so
     except Exception as error:  # an internal error: the event is stored and shown, and the sweep applies it again
         log.exception("[webhookFailed]", **row.about)
-        delay = RETRY_STEPS[min(row.tries, len(RETRY_STEPS)) - 1]
+        delay = EVENT_RETRY_STEPS[min(row.tries, len(EVENT_RETRY_STEPS)) - 1]
         row.status, row.answer_status, row.error = WebhookEvent.Status.FAILED, 202, type(error).__name__
         row.not_before = clock.now() + timedelta(seconds=delay)
         row.answer = events.response_body(row.pk, OpeningResult("stored"), row.order_id)

@@ -3,20 +3,18 @@
 Locks are taken in the same order as by `take_deliveries`: endpoints by id, then deliveries by id.
 """
 
-import random
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import connection, transaction
 from structlog.stdlib import get_logger
 
 from config.base import clock
 from webhooks.models import WebhookDelivery
 from webhooks.outbound.endpoint_health import update_endpoints
+from webhooks.outbound.retries import retry_delay
 from webhooks.outbound.sending import Result
 
 log = get_logger(__name__)
-JITTER = 0.1  # of the wait, at most
 
 # Fenced by `taken_at`: a replay, or another worker after the lease, may have taken the delivery meanwhile.
 WRITE = """
@@ -38,21 +36,20 @@ def record_results(results: list[Result]) -> None:
         deliveries = WebhookDelivery.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
         list(deliveries.values_list("pk", flat=True))
         now = clock.now()
-        rows = [_row(result, now) for result in results]
+        rows = [_new_values(result, now) for result in results]
         with connection.cursor() as cursor:
             cursor.execute(WRITE, [now, *(list(column) for column in zip(*rows, strict=True))])
 
 
-def _row(result: Result, now: datetime) -> tuple[object, ...]:
+def _new_values(result: Result, now: datetime) -> tuple[object, ...]:
     """The columns of `new` in WRITE."""
     call, state, due, delivered_at = result.call, WebhookDelivery.State.DELIVERED, now, None
     if result.ok:
         delivered_at = now
-    elif call.attempt > len(settings.WEBHOOK_STEPS):
+    elif (delay := retry_delay(call.attempt)) is None:
         state = WebhookDelivery.State.DEAD
         log.error("[webhookDead]", delivery=call.delivery_id, endpoint=call.endpoint_id, why=result.error)
     else:
         state = WebhookDelivery.State.PENDING
-        wait = settings.WEBHOOK_STEPS[call.attempt - 1] * random.uniform(1, 1 + JITTER)
-        due = now + timedelta(seconds=max(wait, result.retry_after or 0))
+        due = now + timedelta(seconds=max(delay, result.retry_after or 0))
     return call.delivery_id, call.taken_at, state.value, due, result.status, result.error[:200], delivered_at

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from merchants.models import Merchant, MerchantChange
-from merchants.sync import changes
+from merchants.sync import apply_changes
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
-            outcome = changes.resync(options["id"], source="resync_merchant")
+            outcome = apply_changes.resync(options["id"], source="resync_merchant")
         except MerchantChange.DoesNotExist:
             raise CommandError(f"The platform has sent no data of the merchant {options['id']}.") from None
         merchant = Merchant.objects.filter(code=options["id"]).first()

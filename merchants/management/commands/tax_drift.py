@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from merchants.sync import changes
+from merchants.sync import apply_changes
 from merchants.sync.drift import find_drifts, save_drifts
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         drifts = list(find_drifts())
         if options["fix"]:
             for drift in drifts:
-                changes.resync(drift.code, source="tax_drift --fix")
+                apply_changes.resync(drift.code, source="tax_drift --fix")
             before, drifts = len(drifts), list(find_drifts())
             self.stdout.write(f"{before - len(drifts)} fixed")
         save_drifts()

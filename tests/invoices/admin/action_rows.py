@@ -15,7 +15,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.operations.skip import skip
 from merchants.models import Merchant, Quarantine
-from merchants.sync import changes
+from merchants.sync import apply_changes
 from tests import cast
 from tests.invoices.provider_records import issue_at_provider, seller_at
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
@@ -62,7 +62,7 @@ def member_of(group: str) -> User:
 
 def rows(provider: Simulator) -> dict[tuple[str, str], Any]:
     merchant = seller_at(provider)
-    changes.apply_envelope(
+    apply_changes.apply_envelope(
         {"op": "c", "after": {"id": "known", "name": "Sương Mai", "status": "active"}, "source": {"ts_ms": 1}},
         source="test",
     )

@@ -22,7 +22,7 @@ from invoices.operations.amend import amend
 from invoices.operations.refresh_configuration import refresh_configuration
 from invoices.operations.skip import skip
 from merchants.models import Merchant, ProviderAccount, Quarantine, TaxInfo
-from merchants.sync import changes
+from merchants.sync import apply_changes
 from tests import cast
 from tests.console.action_pages import REASON, action_url, perform, preview
 from tests.invoices.provider_records import issue_at_provider, seller_at
@@ -356,7 +356,7 @@ def test_a_probe_shows_what_is_wrong_and_reopens_an_account_parked_for_its_login
 
 def test_a_resync_shows_and_restores_the_platforms_last_data(operator: Any) -> None:
     row = {"id": "m-1", "name": "Sương Mai", "status": "active"}
-    changes.apply_envelope({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
+    apply_changes.apply_envelope({"op": "c", "after": row, "source": {"lsn": 1, "ts_ms": 1}}, source="test")
     merchant = Merchant.objects.get(code="m-1")
     text, _ = preview(operator, "resync", merchant)
     assert "our data is the platform's latest" in text

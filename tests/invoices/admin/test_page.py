@@ -50,7 +50,7 @@ def test_the_timeline_has_every_source_in_the_order_of_time(root: User) -> None:
         "payment", "request", "claim", "audit", "attempt", "webhook-in", "webhook-out", "merchant", "edit",
     }  # fmt: skip
     assert [m.at for m in entries] == sorted(m.at for m in entries)
-    edits = {(m.actor, m.why) for m in entries if m.kind == "edit"}
+    edits = {(m.actor, m.reason) for m in entries if m.kind == "edit"}
     assert {("thu", "moved to another street"), ("thu", "the vendor asked for it"), ("system", "test")} <= edits
 
 
@@ -61,7 +61,7 @@ def test_the_timeline_has_refunds_files_and_look_ups(root: User, media: Any) -> 
     invoice.issuances.update(lookups=3, not_founds=2, not_found_at=invoice.issued_at)
     entries = timeline_of(invoice, root)
     assert {"refund", "file"} <= {m.kind for m in entries}
-    assert [m.why for m in entries if m.kind == "refund"] == ["cold coffee"]
+    assert [m.reason for m in entries if m.kind == "refund"] == ["cold coffee"]
     (attempt,) = [m for m in entries if m.kind == "attempt"]
     assert attempt.details["look-ups"].startswith("3 times; 2 × not found")
 
@@ -78,7 +78,7 @@ def test_the_timeline_has_nothing_of_other_invoices(root: User) -> None:
 def test_the_timeline_has_no_merchant_edits_after_the_end(root: User) -> None:
     invoice = cast.issued()
     invoice_history.edit(invoice.merchant, root, "later", name="Later")
-    assert "edit" not in {m.kind for m in timeline_of(invoice, root) if m.why == "later"}
+    assert "edit" not in {m.kind for m in timeline_of(invoice, root) if m.reason == "later"}
 
 
 def test_the_timeline_hides_the_buyer_from_every_reader(client: Client, root: User) -> None:
@@ -125,7 +125,7 @@ def test_the_timeline_has_actions_on_the_events_and_deliveries(client: Client, g
     for action, row in (("replay", replayed), ("close", closed), ("replay", delivery)):
         perform(client, action, row)
     edits = [m for m in timeline_of(invoice, operator) if m.kind == "edit" and m.actor == operator.username]
-    assert [(m.sentence, m.why) for m in edits] == [
+    assert [(m.sentence, m.reason) for m in edits] == [
         ("Webhook payment.succeeded: Replay: done", REASON),
         ("Webhook payment.succeeded: Close: closed", REASON),
         ("Webhook invoice.cancelled: Send again: due now", REASON),
@@ -173,7 +173,7 @@ def test_a_long_timeline_is_cut_and_links_to_the_rest(client: Client, root: User
     client.force_login(root)
     page = page_text(client.get(change_url(invoice)))
     all_rows = f"/admin/invoices/invoiceaudittracing/?invoice__id__exact={invoice.pk}"
-    assert f'<a href="{all_rows}">Earlier audit rows are not shown here: see all.</a>' in page
+    assert f'<a href="{all_rows}">Earlier audit rows are not shown. See all.</a>' in page
     assert "fact 104" in page and "The invoice was opened" not in page
     assert page_text(client.get(all_rows)).count("fact_noted") >= 50
 

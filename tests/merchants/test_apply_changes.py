@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from merchants.models import AdministrativeUnit, Merchant, MerchantChange, Quarantine, TaxInfo
-from merchants.sync import changes, quarantine, tax_data
-from merchants.sync.changes import Outcome, Unreadable
+from merchants.sync import apply_changes, parse_tax_data, quarantine
+from merchants.sync.apply_changes import Outcome, Unreadable
 from merchants.sync.messages import Message
 from tests import cast
 from tests.console.action_pages import perform
@@ -45,7 +45,7 @@ def message(name: str, offset: int = 0) -> Message:
 
 
 def apply_sample(name: str, *, at: int | None = None) -> Outcome:
-    return changes.apply_envelope(sample(name, at=at), source="test")
+    return apply_changes.apply_envelope(sample(name, at=at), source="test")
 
 
 def envelope_at(at: int, op: str = "u", **more: Any) -> dict[str, Any]:
@@ -120,14 +120,14 @@ def test_a_truncate_is_refused() -> None:
 
 
 def test_a_tombstone_and_a_heartbeat_change_nothing() -> None:
-    assert changes.apply_batch([message("tombstone"), message("heartbeat", 1)]) == []
+    assert apply_changes.apply_batch([message("tombstone"), message("heartbeat", 1)]) == []
     assert apply_sample("heartbeat") == Outcome.IGNORED
     assert rows() == (0, 0, 0, 0)
 
 
 def test_a_kafka_batch_applies_every_sample_and_returns_the_poison() -> None:
     names = ["create", "update", "update_unavailable", "delete", "tombstone", "truncate", "heartbeat", "wrapped"]
-    poison = changes.apply_batch([message(name, at) for at, name in enumerate(names)])
+    poison = apply_changes.apply_batch([message(name, at) for at, name in enumerate(names)])
     assert [(p.message.offset, p.error.split(":")[0]) for p in poison] == [(5, "op")]
     assert stored()[0].deleted_at is None  # `wrapped` came after the delete
 
@@ -136,8 +136,10 @@ def test_a_delete_without_before_uses_the_message_key() -> None:
     apply_sample("create", at=1)
     value = {"op": "d", "before": None, "after": None, "source": {"lsn": 2, "ts_ms": 2}}
     with pytest.raises(Unreadable):
-        changes.apply_envelope(value, source="test")
-    assert changes.apply_envelope(value, source="test", key=b'{"payload": {"id": "tra-sen-vang"}}') == Outcome.STORED
+        apply_changes.apply_envelope(value, source="test")
+    assert (
+        apply_changes.apply_envelope(value, source="test", key=b'{"payload": {"id": "tra-sen-vang"}}') == Outcome.STORED
+    )
     assert stored()[0].deleted_at
 
 
@@ -149,7 +151,8 @@ def test_an_update_with_the_same_data_writes_nothing_and_logs_a_skip(caplog: pyt
     before, seen = rows(), stored()[0].updated_at
     with caplog.at_level(logging.INFO):
         assert (
-            changes.apply_envelope(envelope_at(2, updatedAt="2026-11-24T00:00:00Z"), source="test") == Outcome.UNCHANGED
+            apply_changes.apply_envelope(envelope_at(2, updatedAt="2026-11-24T00:00:00Z"), source="test")
+            == Outcome.UNCHANGED
         )
     assert SKIP in caplog.text
     assert (rows(), stored()[0].updated_at) == (before, seen)
@@ -159,7 +162,7 @@ def test_the_difference_is_from_our_data_not_from_before() -> None:
     merchant = cast.seller(CODE)
     envelope = envelope_at(1, name=merchant.name)
     envelope["before"] = envelope["after"]  # the platform sees no change, but our data differs
-    assert changes.apply_envelope(envelope, source="test") == Outcome.STORED
+    assert apply_changes.apply_envelope(envelope, source="test") == Outcome.STORED
     assert stored()[1].tax_code == "0312345673"
 
 
@@ -183,14 +186,14 @@ def test_an_unavailable_value_keeps_data_that_an_operator_entered() -> None:
 )
 def test_older_and_equal_positions_never_overwrite_newer(source: dict[str, int], outcome: Outcome) -> None:
     apply_sample("create", at=10)
-    assert changes.apply_envelope({**envelope_at(0, name="Khác"), "source": source}, source="test") == outcome
+    assert apply_changes.apply_envelope({**envelope_at(0, name="Khác"), "source": source}, source="test") == outcome
     assert (stored()[0].name == "Khác") is (outcome == Outcome.STORED)
 
 
 def test_a_skipped_change_still_moves_the_position() -> None:
     apply_sample("create", at=10)
-    changes.apply_envelope(envelope_at(20), source="test")
-    assert changes.apply_envelope(envelope_at(15, name="Khác"), source="test") == Outcome.STALE
+    apply_changes.apply_envelope(envelope_at(20), source="test")
+    assert apply_changes.apply_envelope(envelope_at(15, name="Khác"), source="test") == Outcome.STALE
 
 
 def test_the_position_of_a_delete_of_an_unknown_merchant_is_stored() -> None:
@@ -201,9 +204,9 @@ def test_the_position_of_a_delete_of_an_unknown_merchant_is_stored() -> None:
 
 def test_a_status_other_than_active_deactivates_the_merchant() -> None:
     apply_sample("create", at=1)
-    changes.apply_envelope(envelope_at(2, status="SUSPENDED"), source="test")
+    apply_changes.apply_envelope(envelope_at(2, status="SUSPENDED"), source="test")
     assert not stored()[0].is_active
-    changes.apply_envelope(envelope_at(3, status="ACTIVE"), source="test")
+    apply_changes.apply_envelope(envelope_at(3, status="ACTIVE"), source="test")
     assert stored()[0].is_active
 
 
@@ -224,30 +227,30 @@ def test_a_status_other_than_active_deactivates_the_merchant() -> None:
 )
 def test_bad_tax_data_is_reported_and_replaces_nothing(tax: dict[str, Any], field: str) -> None:
     apply_sample("create", at=1)
-    assert changes.apply_envelope(envelope_at(2, tax=tax, name="Trà mới"), source="test") == Outcome.STORED
+    assert apply_changes.apply_envelope(envelope_at(2, tax=tax, name="Trà mới"), source="test") == Outcome.STORED
     merchant, info = stored()
     assert merchant.tax_problem.startswith(f"{field}: ")
     assert not any(str(value) in merchant.tax_problem for value in tax.values() if value)
     assert (merchant.name, info.tax_code, info.history.count()) == ("Trà mới", "0312345673", 1)
-    assert changes.apply_envelope(envelope_at(3, tax=tax, name="Trà mới"), source="test") == Outcome.UNCHANGED
-    changes.apply_envelope(envelope_at(4), source="test")
+    assert apply_changes.apply_envelope(envelope_at(3, tax=tax, name="Trà mới"), source="test") == Outcome.UNCHANGED
+    apply_changes.apply_envelope(envelope_at(4), source="test")
     assert stored()[0].tax_problem == ""
 
 
 def test_a_change_without_tax_data_keeps_the_old_tax_data() -> None:
     apply_sample("create", at=1)
-    changes.apply_envelope(envelope_at(2, metadata=None), source="test")
+    apply_changes.apply_envelope(envelope_at(2, metadata=None), source="test")
     merchant, info = stored()
     assert merchant.tax_problem and info.tax_code == "0312345673"
 
 
 def test_a_merchant_with_only_bad_tax_data_has_none() -> None:
-    changes.apply_envelope(envelope_at(1, tax={"taxCode": "1"}), source="test")
+    apply_changes.apply_envelope(envelope_at(1, tax={"taxCode": "1"}), source="test")
     assert Merchant.objects.get().tax_problem and not TaxInfo.objects.exists()
 
 
 def test_the_console_shows_the_tax_problem(admin_client: Client) -> None:
-    changes.apply_envelope(envelope_at(1, tax={"communeCode": "99999"}), source="test")
+    apply_changes.apply_envelope(envelope_at(1, tax={"communeCode": "99999"}), source="test")
     for page in ("", f"{Merchant.objects.get().pk}/change/"):
         assert "There is no commune with this code" in admin_client.get(f"/admin/merchants/merchant/{page}").text
 
@@ -276,25 +279,25 @@ POISON = [
 
 @pytest.mark.parametrize("value", POISON, ids=range(len(POISON)))
 def test_poison_is_returned_and_the_other_messages_are_applied(value: bytes) -> None:
-    poison = changes.apply_batch([message("create"), Message("t", 0, 1, None, value), message("update", 2)])
+    poison = apply_changes.apply_batch([message("create"), Message("t", 0, 1, None, value), message("update", 2)])
     assert [p.message.offset for p in poison] == [1]
     assert Merchant.objects.get().name == "Trà Sen Vàng Sài Gòn"
 
 
 def test_an_internal_error_affects_only_its_own_message(monkeypatch: Any) -> None:
-    real = tax_data.differing_fields
+    real = parse_tax_data.differing_fields
 
     def broken(info: TaxInfo | None, fields: dict[str, str | None]) -> list[str]:
         if fields["address"] == "20 Nguyễn Huệ":
             raise RuntimeError("a bug")
         return real(info, fields)
 
-    monkeypatch.setattr(tax_data, "differing_fields", broken)
-    poison = changes.apply_batch([message("create"), message("update", 1)])
+    monkeypatch.setattr(parse_tax_data, "differing_fields", broken)
+    poison = apply_changes.apply_batch([message("create"), message("update", 1)])
     assert [(p.message.offset, p.error) for p in poison] == [(1, "RuntimeError")]
     assert stored()[0].name == "Trà Sen Vàng"
     quarantine.store(poison)
-    monkeypatch.setattr(tax_data, "differing_fields", real)
+    monkeypatch.setattr(parse_tax_data, "differing_fields", real)
     out = StringIO()
     call_command("replay_quarantined", all=True, stdout=out)
     assert (stored()[0].name, stored()[1].address) == ("Trà Sen Vàng Sài Gòn", "20 Nguyễn Huệ")
@@ -304,7 +307,7 @@ def test_an_internal_error_affects_only_its_own_message(monkeypatch: Any) -> Non
 def test_a_message_is_quarantined_once_and_can_be_replayed_in_the_console(admin_client: Client) -> None:
     bad = Message(settings.KAFKA_MERCHANT_TOPIC, 0, 7, b"k\xff", b"\xff")
     for _ in range(2):
-        quarantine.store(changes.apply_batch([bad]))
+        quarantine.store(apply_changes.apply_batch([bad]))
     row = Quarantine.objects.get()
     assert (bytes(row.key), bytes(row.value), row.error) == (b"k\xff", b"\xff", "This is not JSON.")
     with pytest.raises(SystemExit):
@@ -353,7 +356,7 @@ def test_tax_drift_names_fields_without_values_and_fixes_them() -> None:
 
 def test_tax_drift_that_cannot_be_fixed_stays_an_error() -> None:
     apply_sample("create", at=1)
-    changes.apply_envelope(envelope_at(2, tax={"taxCode": "0312345674"}), source="test")
+    apply_changes.apply_envelope(envelope_at(2, tax={"taxCode": "0312345674"}), source="test")
     out = StringIO()
     with pytest.raises(SystemExit):
         call_command("tax_drift", fix=True, stdout=out)
@@ -378,5 +381,5 @@ def test_resync_applies_the_latest_change_again() -> None:
 def test_the_order_and_repetition_of_envelopes_do_not_matter() -> None:
     envelopes = [envelope_at(at, name=f"Tên {at}", tax={"address": f"{at} Lê Lợi"}) for at in range(1, 8)]
     for envelope in [*envelopes[3:], *envelopes, *envelopes[::-1]]:
-        changes.apply_envelope(copy.deepcopy(envelope), source="test")
+        apply_changes.apply_envelope(copy.deepcopy(envelope), source="test")
     assert (stored()[0].name, stored()[1].address) == ("Tên 7", "7 Lê Lợi")

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from merchants import tax_codes
 from merchants.models import AdministrativeUnit, TaxInfo
 
-_checked = lru_cache(maxsize=10_000)(tax_codes.check)  # most changes repeat a known code
+_check_tax_code = lru_cache(maxsize=10_000)(tax_codes.check)  # most changes repeat a known code
 FIELDS = {  # the platform's name: ours
     "taxCode": "tax_code",
     "legalName": "legal_name",
@@ -47,7 +47,7 @@ class Communes:
         return self._known[code]
 
 
-def read_tax_data(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
+def parse_fields(tax: dict[str, Any], communes: Communes) -> dict[str, str | None]:
     """The fields of a TaxInfo. Raises BadTaxData."""
     fields: dict[str, str | None] = {}
     for platform_name, name in FIELDS.items():
@@ -56,7 +56,7 @@ def read_tax_data(tax: dict[str, Any], communes: Communes) -> dict[str, str | No
             raise BadTaxData(platform_name, "This must be text.")
         fields[name] = (value or "").strip()
     try:
-        fields["tax_code"] = _checked(fields["tax_code"] or "")
+        fields["tax_code"] = _check_tax_code(fields["tax_code"] or "")
     except tax_codes.InvalidTaxCode as error:
         raise BadTaxData("taxCode", error) from None
     method = METHODS.get((fields["method"] or "").lower())
