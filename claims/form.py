@@ -1,4 +1,4 @@
-"""The claim form: its fields, and the buyer read from them."""
+"""The claim form: its fields, and the buyer read from them. `invoices.opening.buyers` validates the values."""
 
 import re
 from collections.abc import Mapping

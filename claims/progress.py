@@ -1,4 +1,4 @@
-"""How far an invoice is, in the buyer's words."""
+"""The progress of an invoice, as the claim page shows it to the buyer."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from invoices.lifecycle import CLAIMABLE, NUMBERED, State
 from invoices.models import Invoice
 from invoices.operations.claim import is_open, is_requeued, may_correct_buyer
 
-# Seconds until the page reloads itself without JavaScript. Its script looks more often, and transfers changes only.
+# Seconds until the page reloads without JavaScript. Its script polls more often and transfers changes only.
 SOON, LATER = 10, 60
 
 STEPS = (
@@ -19,7 +19,7 @@ STEPS = (
     _("Number and tax authority's code"),
     _("PDF and XML"),
 )
-DONE = {State.QUEUED: 1, State.SENDING: 1, State.UNCERTAIN: 1, State.SUBMITTED: 2, State.ISSUED: 3}  # steps of these
+COMPLETED_STEPS = {State.QUEUED: 1, State.SENDING: 1, State.UNCERTAIN: 1, State.SUBMITTED: 2, State.ISSUED: 3}
 
 
 class Message(NamedTuple):
@@ -27,7 +27,7 @@ class Message(NamedTuple):
     text: Any = ""
 
 
-# A claim is possible.
+# The buyer may claim the invoice or edit the claim.
 NO_BUYER_YET = Message(_("Get your invoice"), _("Please enter the buyer's details."))
 BUYER_KNOWN = Message(
     _("Your invoice is being prepared"), _("It will be issued with the details below unless you change them in time.")
@@ -35,7 +35,7 @@ BUYER_KNOWN = Message(
 CLAIMED = Message(_("We have your details"))
 BUYER_REFUSED = Message(
     _("Please check your details"),
-    _("The tax authority's rules do not accept them as they are. Correct them and we will send the invoice again."),
+    _("They do not meet the tax authority's requirements. Correct them and we will send the invoice again."),
 )
 
 # The window has closed and no worker has taken the invoice yet.
@@ -77,10 +77,10 @@ BY_STATE = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     message: Message
-    is_open: bool  # for a claim or an edit
-    until: datetime | None  # the last moment of that, where it is known
-    steps: list[tuple[Any, str]]  # what, and "done", "current" or ""
-    refresh: int | None  # seconds
+    is_open: bool  # the buyer may claim or edit now
+    until: datetime | None  # the end of that time, if it is known
+    steps: list[tuple[Any, str]]  # name, and "done", "current" or ""
+    refresh: int | None  # seconds until the page reloads
     needs_seller: bool  # only the seller can help the buyer now
 
 
@@ -114,21 +114,21 @@ def _message(invoice: Invoice, state: State, open_now: bool) -> Message:
 def _needs_seller(invoice: Invoice, state: State, open_now: bool) -> bool:
     if state in NUMBERED and not invoice.buyer:
         return True
-    without_help = (*CLAIMABLE, State.EXPIRED, State.FAILED, State.CANCELLED, State.REPLACED, State.ADJUSTED)
-    return state in without_help and not open_now
+    needs_seller = (*CLAIMABLE, State.EXPIRED, State.FAILED, State.CANCELLED, State.REPLACED, State.ADJUSTED)
+    return state in needs_seller and not open_now
 
 
 def _until(invoice: Invoice) -> datetime | None:
-    """None for a claim: it may be edited until a worker takes it, which the page says in other words."""
+    """None for a claim: it may be edited until a worker takes it, at no fixed time."""
     if invoice.state == State.FAILED:
         return invoice.issue_until
     return None if invoice.claimed_at else invoice.claim_deadline
 
 
 def _steps(invoice: Invoice, state: State, has_files: bool) -> list[tuple[Any, str]]:
-    if not invoice.buyer or state not in DONE or has_files:
+    if not invoice.buyer or state not in COMPLETED_STEPS or has_files:
         return []
-    at = DONE[state]
+    at = COMPLETED_STEPS[state]
     return [(step, "done" if i < at else "current" if i == at else "") for i, step in enumerate(STEPS)]
 
 

@@ -16,11 +16,11 @@ from config.base import crypto
 from invoices.models import Invoice, InvoiceAuditTracing
 
 Outcome = InvoiceAuditTracing.Outcome
-PERSONAL = frozenset({"buyer", "config_snapshot"})  # fields whose values the audit holds as fingerprints
+PERSONAL = frozenset({"buyer", "config_snapshot"})  # fields that the audit stores as fingerprints
 
 
 class Event(models.TextChoices):
-    """What can happen to an invoice, each with its sentence for people."""
+    """The events of an invoice, each with the sentence that screens show."""
 
     OPENED = "opened", "The invoice was opened"
     BUYER_CHANGED = "buyer_changed", "The buyer's details changed"
@@ -57,16 +57,16 @@ class Event(models.TextChoices):
     AMENDED = "amended", "Amended and queued again"
     ADOPTED = "adopted", "The provider's invoice was adopted as ours"
     SKIPPED = "skipped", "Skipped: its account goes on without it"
-    CONFIGURATION_REFRESHED = "configuration_refreshed", "It took over the merchant's current configuration"
+    CONFIGURATION_REFRESHED = "configuration_refreshed", "Switched to the merchant's current configuration"
     CONSUMER_FALLBACK = "consumer_fallback", "The refused buyer was not corrected in time: issued to the consumer"
 
 
 def sentence_of(event_type: str) -> str:
-    """The sentence of a stored event, or its name where another release wrote it."""
+    """The sentence of a stored event, or its name if this release does not know the event."""
     return Event(event_type).label if event_type in Event.values else event_type.replace("_", " ").capitalize()
 
 
-def draw_up(
+def build_tracing(
     invoice: Invoice,
     *,
     pk: int,
@@ -78,7 +78,7 @@ def draw_up(
     after: Mapping[str, Any],
     at: datetime,
 ) -> InvoiceAuditTracing:
-    """The next row of an invoice's chain, not saved. Moves the head of the chain on the object; the caller saves it.
+    """The next row of an invoice's chain, not saved. Advances the chain's head on `invoice`; the caller saves both.
 
     `pk` comes from `snowflake()` beforehand, because the record covers every column of the row (see verify_audit).
     """
@@ -132,7 +132,7 @@ def record_text(
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, characters as they are."""
+    """Deterministic JSON: sorted keys, no spaces, non-ASCII characters unescaped."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
 
 
@@ -142,7 +142,7 @@ def chain_hash(previous: str, record: str) -> str:
 
 
 def _audit_value(field: str, value: Any) -> Any:
-    """A field's value as the audit holds it: personal data as a keyed fingerprint, which shows only that it changed."""
+    """A field's value in the audit: personal data as a keyed fingerprint, which shows only that it changed."""
     if field in PERSONAL:
         return f"•{crypto.fingerprint(canonical_json(value))}" if value else ""
     return value.isoformat() if hasattr(value, "isoformat") else value
@@ -158,7 +158,7 @@ def write_history(ids: list[int], *, at: datetime, event: Event, kind: str = "~"
         cursor.execute(_history_sql(), [at, kind, event.value, ids])
 
 
-@functools.cache  # simple-history builds a manager each time it is asked for its model
+@functools.cache  # simple-history builds a new manager at each access to its model
 def _history_sql() -> str:
     historical = Invoice.history.model
     own = {"history_id", "history_date", "history_change_reason", "history_type", "history_user"}

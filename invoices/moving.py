@@ -113,7 +113,7 @@ def open_invoices(openings: Sequence[tuple[Invoice, str]], *, actor: str, at: da
     for (invoice, reason), pk, tracing_id in zip(openings, ids[::2], ids[1::2], strict=True):
         invoice.pk = pk
         tracings.append(
-            audit.draw_up(
+            audit.build_tracing(
                 invoice, pk=tracing_id, event=Event.OPENED, outcome=Outcome.OK, actor=actor, reason=reason,
                 before={}, after={name: getattr(invoice, name) for name in AUDITED_AT_OPENING}, at=at,
             )
@@ -138,7 +138,7 @@ def _write(invoice: Invoice, step: Step, tracing_id: int, *, actor: str, at: dat
     """Write the step onto the object, and draw up its audit row."""
     sha256, document = invoice.document_sha256, invoice.document
     columns, before, after = _apply(invoice, step, at)
-    tracing = audit.draw_up(
+    tracing = audit.build_tracing(
         invoice, pk=tracing_id, event=step.event, outcome=step.outcome, actor=actor, reason=step.reason,
         before=before, after=after, at=at,
     )  # fmt: skip

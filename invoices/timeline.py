@@ -87,7 +87,7 @@ def _payment(row: Payment) -> TimelineEntry:
         at=row.paid_at,
         kind="payment",
         sentence=f"{dong(row.body['total'])} was paid",
-        why=row.get_parked_display() if row.parked else "",
+        reason=row.get_parked_display() if row.parked else "",
         details={
             "payment": row.payment_id,
             "received": format_time(row.created_at),
@@ -103,7 +103,7 @@ def _refund(row: Refund) -> TimelineEntry:
         at=row.refunded_at,
         kind="refund",
         sentence=f"{'Full' if row.full else 'Partial'} refund: {dong(row.amount)}",
-        why=row.reason,
+        reason=row.reason,
         details={"refund": row.refund_id, "received": format_time(row.created_at)},
         link=reverse("admin:invoices_refund_change", args=[row.pk]),
     )
@@ -130,7 +130,7 @@ def _audit(row: InvoiceAuditTracing) -> TimelineEntry:
         at=row.at,
         kind="audit",
         sentence=sentence_of(row.event_type),
-        why=content["reason"],
+        reason=content["reason"],
         outcome=content["after"].get("state") or ("" if row.outcome == "ok" else row.outcome),
         actor=row.actor,
         details={
@@ -152,7 +152,7 @@ def _attempts(context: TimelineContext) -> list[TimelineEntry]:
             at=row.taken_at,
             kind="attempt",
             sentence=f"Attempt {row.attempt} at {row.provider}: {_outcome(row)}",
-            why=row.message,
+            reason=row.message,
             outcome=row.outcome,
             details={
                 "class": " ".join(filter(None, (row.outcome, row.scope, row.code))),
@@ -207,7 +207,7 @@ def _pause(row: Any) -> TimelineEntry:
         kind="edit",
         sentence=f"Partition {row.number} was {'paused' if row.paused else 'resumed'}",
         actor=actor_of(row),
-        why=row.history_change_reason or "",
+        reason=row.history_change_reason or "",
     )
 
 
@@ -222,7 +222,7 @@ def _edits(context: TimelineContext) -> list[TimelineEntry]:
             kind="edit",
             sentence="The invoice was edited",
             actor=actor_of(row),
-            why=row.history_change_reason or "",
+            reason=row.history_change_reason or "",
             link=link,
         )
 

@@ -1,6 +1,6 @@
 """An invoice's timeline, assembled from the tables of all apps.
 
-Each app's `timeline.py` has a function `entries(context)`, which omits entries that the reader has no permission to see.
+Each app's `timeline.py` has a function `entries(context)`, which omits what the reader may not see.
 """
 
 from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ def collect_entries(context: TimelineContext) -> list[TimelineEntry]:
 def newest_entries(
     rows: QuerySet[Any] | list[Any], to_entry: Callable[[Any], TimelineEntry], *, what: str, link: str
 ) -> list[TimelineEntry]:
-    """The newest MAX_ENTRIES of `rows`, which are sorted newest first, in chronological order. `link` leads to the rest."""
+    """The newest MAX_ENTRIES of `rows`, in chronological order. `link` leads to the rest. Needs `rows` newest first."""
     newest = list(rows[: MAX_ENTRIES + 1])
     entries = [to_entry(row) for row in reversed(newest[:MAX_ENTRIES])]
     return [gap_entry(entries[0].at, what, link), *entries] if len(newest) > MAX_ENTRIES else entries

@@ -35,7 +35,7 @@ class TileSpec:
     warn: float | None = None  # from this value on
     alarm: float | None = None
     labels: Labels = ()  # only the gauge's values whose labels begin with these
-    judged_by: str = ""  # another gauge, to which `warn` and `alarm` apply
+    threshold_gauge: str = ""  # another gauge, to which `warn` and `alarm` apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,14 @@ TILES = {
         TileSpec("accounts_parked", "Parked accounts", alarm=1),
         TileSpec("issue_limit_near", "Near the issue limit", alarm=1),
         TileSpec("corrections_owed", "Corrections owed", warn=1),
-        TileSpec("files_missing", "Files missing", warn=600, alarm=7200, judged_by="files_oldest_seconds"),
+        TileSpec("files_missing", "Files missing", warn=600, alarm=7200, threshold_gauge="files_oldest_seconds"),
     ],
     "Buyers and merchants": [
         TileSpec("claims_open", "Claimable"),
         TileSpec("claims_closing", "Claims closing soon"),
-        TileSpec("deliveries_pending", "Webhooks to send", warn=300, alarm=3600, judged_by="deliveries_oldest_seconds"),
+        TileSpec(
+            "deliveries_pending", "Webhooks to send", warn=300, alarm=3600, threshold_gauge="deliveries_oldest_seconds"
+        ),
         TileSpec("deliveries_dead", "Dead deliveries", warn=1),
         TileSpec("endpoints_disabled", "Endpoints disabled", warn=1),
         TileSpec("webhooks_rejected", "Webhooks rejected, 1 h", warn=1),
@@ -110,12 +112,12 @@ def build_tile(gauges: Mapping[str, Gauge], spec: TileSpec) -> Tile:
     gauge = gauges[spec.gauge]
     values = {labels: value for labels, value in gauge.values.items() if labels[: len(spec.labels)] == spec.labels}
     total = sum(values.values())
-    judged = gauges[spec.judged_by].total if spec.judged_by else total
+    judged = gauges[spec.threshold_gauge].total if spec.threshold_gauge else total
     largest = [(labels, value) for labels, value in sorted(values.items(), key=lambda pair: -pair[1]) if value][:4]
     parts = [(" ".join(labels), f"{value:,.0f}", gauge.link_of(*labels)) for labels, value in largest if labels]
     link = parts[0][2] if len(parts) == 1 else gauge.link_of(*spec.labels)
     help = gauge.help
-    if spec.judged_by and judged:
+    if spec.threshold_gauge and judged:
         help += f" The oldest: {charts.format_duration(judged)}."
     return Tile(spec.title, charts.abbreviate(total), level_of(judged, spec.warn, spec.alarm), link, help, parts)
 

@@ -126,7 +126,10 @@ class ProviderAccounts(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedV
 
     @extend_schema(request=AccountPatch, responses={200: AccountShape})
     def partial_update(self, request: Request, **_: Any) -> Response:
-        """Change the given fields. Changing the host requires entering the login again: a login is sent only to its own host."""
+        """Change the given fields.
+
+        Changing the host requires entering the login again: a login is sent only to its own host.
+        """
         row = self.get_object()
         shape = AccountPatch(data=request.data, partial=True)
         shape.is_valid(raise_exception=True)

@@ -1,4 +1,4 @@
-"""The bodies that `facts` parses, as JSON Schema: the contract's payment.succeeded and invoice_request.created."""
+"""JSON Schema of the bodies that `facts` parses: the contract's payment.succeeded and invoice_request.created."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ SALE = _body(
     pricesIncludeVat={"type": "boolean"},
     lines={"type": "array", "minItems": 1, "items": LINE},
     discount=DONG,
-    total={**DONG, "description": "What the buyer owes, VAT included."},
+    total={**DONG, "description": "The amount that the buyer owes, VAT included."},
     buyer=BUYER,
 )
 REQUEST = _body(

@@ -1,4 +1,4 @@
-"""The filters of lists. Each has an index behind it; a combination without one is refused."""
+"""The filters of lists. Each is backed by an index; a combination without an index is refused."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ from invoices.lifecycle import WrongState
 from invoices.models import Invoice, InvoiceFile
 from invoices.operations.replay import replay
 
-LARGE = ("sold", "bill", "document", "config_snapshot", "buyer")  # columns that a list does not show
+LARGE = ("sold", "bill", "document", "config_snapshot", "buyer")  # columns that lists omit
 TYPES = {"pdf": "application/pdf", "xml": "application/xml"}
 
 
@@ -71,8 +71,8 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     def create(self, request: Request) -> Response:
         """Open the invoice of an order without a payment event.
 
-        Idempotent by merchant and order: 201 new; 200 with the existing invoice where the sale is equal; 409
-        `order_conflict` where it is not. 202: the merchant cannot issue yet; the invoice opens once it can.
+        Idempotent by merchant and order: 201 new; 200 with the existing invoice if the sale is equal; 409
+        `order_conflict` if it is not. 202: the merchant cannot issue yet; the invoice opens once it can.
         """
         sale: Any = request.data
         opening = open_sale(sale, self.principal)
@@ -84,7 +84,7 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     @extend_schema(request=Replay, responses={200: ReplayedShape})
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, **_: Any) -> Response:
-        """Try again in the one way that cannot issue twice. Idempotent. 409 `wrong_state` where it cannot help."""
+        """Send or look up again, whichever cannot issue twice. Idempotent. 409 `wrong_state` if neither is possible."""
         invoice = self.get_object()
         body = Replay(data=request.data)
         body.is_valid(raise_exception=True)
@@ -98,7 +98,7 @@ class Invoices(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet):
     @extend_schema(responses={200: TracingShape(many=True)})
     @action(detail=True, pagination_class=BySequence)
     def tracings(self, request: Request, **_: Any) -> Response:
-        """The audit: who did what, when and why. Oldest first."""
+        """The audit: each step with its time, actor and reason. Oldest first."""
         page = self.paginate_queryset(self.get_object().tracings.all())
         return self.get_paginated_response(TracingShape(page, many=True).data)
 

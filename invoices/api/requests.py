@@ -1,4 +1,4 @@
-"""Invoice requests: list the buyer details given for an order, and give new ones."""
+"""Invoice requests: list the buyer details of orders, and add new ones."""
 
 from typing import Any
 
@@ -38,9 +38,9 @@ class InvoiceRequests(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedVi
 
     @extend_schema(request=bodies.REQUEST, responses={201: InvoiceRequestShape, 200: InvoiceRequestShape})
     def create(self, request: Request) -> Response:
-        """Give an order's buyer details, before or after its payment.
+        """Add an order's buyer details, before or after its payment.
 
-        Idempotent by merchant, order and requestId: 201 new; 200 where it is equal; 409 `request_conflict` where it is
+        Idempotent by merchant, order and requestId: 201 new; 200 if it is equal; 409 `request_conflict` if it is
         not. A request after the first send is stored with `tooLate`.
         """
         row, is_new = store_request(request.data, self.principal)

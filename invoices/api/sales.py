@@ -1,4 +1,4 @@
-"""Sales and buyer details that a merchant's backend posts without an event. A repetition changes nothing."""
+"""Sales and buyer details that a merchant's backend posts without an event. A repeated post changes nothing."""
 
 from typing import Any
 
@@ -11,15 +11,16 @@ from invoices.opening import facts, money
 from invoices.opening.conclude import OpeningResult, apply_facts, conclude, lock_order
 from invoices.opening.facts import Unacceptable
 
-NO_PAYMENT = "api"  # the paymentId of a sale without one
+API_PAYMENT_ID = "api"  # the paymentId of a sale that was posted without one
 
 
 def open_sale(data: Any, principal: Principal) -> OpeningResult:
-    """Open the sale's invoice: `opened`, `not_required` or `parked` where the sale is new, else `exists`.
+    """Open the sale's invoice: `opened`, `not_required` or `parked` if the sale is new, else `exists`.
 
-    Raises Problem: 409 `order_conflict` where the order has a different sale.
+    Raises Problem: 409 `order_conflict` if the order has a different sale, or if its invoice was deleted.
     """
-    payment, request = _parse_fact(facts.parse_payment, {"paymentId": NO_PAYMENT, **_object(data)}, principal)
+    sale = {"paymentId": API_PAYMENT_ID, **_require_object(data)}
+    payment, request = _parse_fact(facts.parse_payment, sale, principal)
     with transaction.atomic():
         lock_order(payment.merchant_code, payment.order_id)
         of_order = {"merchant_code": payment.merchant_code, "order_id": payment.order_id}
@@ -27,17 +28,19 @@ def open_sale(data: Any, principal: Principal) -> OpeningResult:
         try:
             if known is None:
                 return apply_facts(payment, request, actor=principal.actor)
-            if _terms(known) != _terms(payment) or _buyer_of_payment(known) != request.buyer or _is_deleted(known):
+            if _comparable(known) != _comparable(payment) or _buyer_of_payment(known) != request.buyer:
                 message = "This order exists with a different sale. Nothing was changed."
                 raise Problem(409, "order_conflict", message)
+            if _invoice_is_deleted(known):
+                raise Problem(409, "order_conflict", "This order's invoice was deleted.")
             return conclude(**of_order, actor=principal.actor, new_facts=[known])  # a parked one may open by now
         except Unacceptable as error:
             raise field_problem(error.field, error.message, error.code) from None
 
 
 def store_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool]:
-    """The request, and whether it is new. Raises Problem: 409 `request_conflict` where its id has other content."""
-    request = _parse_fact(facts.parse_request, {"source": "api", **_object(data)}, principal)
+    """The request, and whether it is new. Raises Problem: 409 `request_conflict` if its id has other content."""
+    request = _parse_fact(facts.parse_request, {"source": "api", **_require_object(data)}, principal)
     same = {"merchant_code": request.merchant_code, "order_id": request.order_id, "request_id": request.request_id}
     with transaction.atomic():
         lock_order(request.merchant_code, request.order_id)
@@ -51,7 +54,7 @@ def store_request(data: Any, principal: Principal) -> tuple[InvoiceRequest, bool
 
 
 def _parse_fact(parse: Any, data: dict[str, Any], principal: Principal) -> Any:
-    """Parse a body. Raises Problem where it is invalid, or the caller may not act for its merchant."""
+    """Parse a body. Raises Problem if it is invalid, or if the caller may not act for its merchant."""
     try:
         code = facts.parse_identifier(data, "merchantId")
         if not principal.may_act_for(code):
@@ -61,14 +64,15 @@ def _parse_fact(parse: Any, data: dict[str, Any], principal: Principal) -> Any:
         raise field_problem(error.field, error.message, error.code) from None
 
 
-def _object(data: Any) -> dict[str, Any]:
+def _require_object(data: Any) -> dict[str, Any]:
+    """The body. Raises Problem if it is not a JSON object."""
     if not isinstance(data, dict):
         raise field_problem("body", "This must be an object.")
     return data
 
 
-def _terms(payment: Payment) -> tuple[Any, ...]:
-    """What must be equal for two sales to be the same."""
+def _comparable(payment: Payment) -> tuple[Any, ...]:
+    """Two sales are the same if these values are equal."""
     body = payment.body
     lines = money.parse_lines(body["lines"])
     terms = (body["total"], body.get("discount") or 0, body["pricesIncludeVat"], body["paymentMethod"])
@@ -76,12 +80,13 @@ def _terms(payment: Payment) -> tuple[Any, ...]:
 
 
 def _buyer_of_payment(payment: Payment) -> dict[str, str]:
-    """The buyer details that came with a payment, whatever was received later."""
+    """The buyer details that came with a payment; later requests do not count."""
     request_id = f"payment:{payment.payment_id}"[: facts.ID_LENGTH]
     of_payment = {"merchant_code": payment.merchant_code, "order_id": payment.order_id, "request_id": request_id}
     return InvoiceRequest.objects.filter(**of_payment).values_list("buyer", flat=True).first() or {}
 
 
-def _is_deleted(payment: Payment) -> bool:
+def _invoice_is_deleted(payment: Payment) -> bool:
+    """Whether the invoice of the payment's order was deleted."""
     of_order = Invoice.objects.filter(merchant__code=payment.merchant_code, order_id=payment.order_id)
     return of_order.filter(document_no=1, deleted_at__isnull=False).exists()

@@ -1,4 +1,4 @@
-"""The JSON of invoices and of what belongs to them, with the contract's names."""
+"""The JSON of invoices, their audit, attempts and requests, with the contract's names."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Failure(serializers.Serializer):
 
 
 class InvoiceShape(serializers.Serializer):
-    """An invoice in a list: the fields of the outbound webhooks, and how to claim it."""
+    """An invoice in a list: the fields of the outbound webhooks, and those for its claim."""
 
     invoiceId = serializers.CharField(source="pk")
     sourceId = serializers.CharField(source="order_id", help_text="The order.")
@@ -96,14 +96,14 @@ class WholeInvoiceShape(InvoiceShape):
 
 class Parked(serializers.Serializer):
     outcome = serializers.ChoiceField(["parked"])
-    parked = serializers.CharField(help_text="What the merchant still needs.")
+    parked = serializers.CharField(help_text="What the merchant is missing.")
     sourceId = serializers.CharField()
     merchantId = serializers.CharField()
 
 
 class Replay(Body):
     reason = Text(max_length=500)
-    dryRun = Boolean(default=False, help_text="Only report what would be done.")
+    dryRun = Boolean(default=False, help_text="Only report the effect.")
 
 
 class ReplayedShape(serializers.Serializer):
@@ -149,7 +149,7 @@ class IssuanceShape(serializers.Serializer):
 
 
 class InvoiceRequestShape(serializers.Serializer):
-    """Buyer details given for an order."""
+    """Buyer details of an order."""
 
     invoiceRequestId = serializers.CharField(source="pk")
     requestId = serializers.CharField(source="request_id")

@@ -307,7 +307,7 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("why", models.CharField(blank=True, max_length=200)),
+                ("reason", models.CharField(blank=True, max_length=200)),
                 (
                     "run",
                     models.ForeignKey(

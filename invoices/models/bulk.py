@@ -21,7 +21,7 @@ class BulkRun(Record):
     state = models.CharField(max_length=10, choices=State.choices, default=State.PREVIEWING)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+"
-    )  # who confirmed it, or created it
+    )  # the user who confirmed it; before that, who created it
     reason = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -72,7 +72,7 @@ class BulkItem(models.Model):
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, related_name="+", db_index=False)
     would_act = models.BooleanField(null=True)  # the dry run's finding; NULL: not previewed yet
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)
-    why = models.CharField(max_length=200, blank=True)  # of the outcome, or of the dry run
+    reason = models.CharField(max_length=200, blank=True)  # of the outcome; before that, of the dry run
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "invoice"], name="one_item_an_invoice")]

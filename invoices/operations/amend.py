@@ -14,7 +14,7 @@ from invoices.opening import buyers
 from invoices.opening.conclude import lock_order
 from invoices.opening.new_invoice import settle_sale
 from invoices.opening.snapshots import snapshot_account
-from invoices.operations.look_up import check_key_remembered
+from invoices.operations.look_up import check_reference_remembered
 from merchants.models import ProviderAccount
 
 RENDER_AGAIN = {"document": ""}
@@ -81,7 +81,7 @@ def prepare_resend(row: Invoice) -> dict[str, Any]:
     Raises WrongState where it could never be sent, or might be issued twice.
     """
     changes = redate(row)
-    check_key_remembered(row)
+    check_reference_remembered(row)
     if is_account_closed(changes.get("account", row.account)):
         raise WrongState(f"The account of order {row.order_id} is closed. Refresh its configuration first.")
     return changes

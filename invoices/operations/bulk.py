@@ -20,18 +20,18 @@ from invoices.operations.issue_now import issue_now
 from invoices.operations.look_up import latest_attempt
 from invoices.operations.replay import replay
 
-MAX_INVOICES = 100_000  # of one run
-MAX_REASONS = 50  # that the run's page lists
+MAX_INVOICES = 100_000  # in one run
+MAX_REASONS = 50  # listed on a run's page
 REJECTIONS = (WrongState, Unacceptable, DecryptionFailed)
 
 
 class TooMany(Exception):
-    """The list holds more invoices than one run may."""
+    """The list has more than MAX_INVOICES invoices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """`perform` returns what happened, or raises one of REJECTIONS. With `dry_run` it changes nothing."""
+    """`perform` returns a sentence about its effect or raises one of REJECTIONS. With `dry_run` it changes nothing."""
 
     label: str
     permission: str
@@ -46,7 +46,7 @@ def _replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool) -> str:
 
 
 def _look_up(invoice: Invoice, *, actor: str, reason: str, dry_run: bool) -> str:
-    """For the dry run only: the worker looks many up at once."""
+    """For the dry run only: `bulk_worker` makes several look-ups at once."""
     attempt_to_look_up(invoice)
     return "it is looked up at its provider"
 
@@ -70,7 +70,7 @@ VERBS = {
 
 
 def attempt_to_look_up(invoice: Invoice) -> InvoiceIssuance:
-    """Raises WrongState, or DecryptionFailed where its account's login cannot be decrypted."""
+    """Raises WrongState, or DecryptionFailed if the account's login cannot be decrypted."""
     attempt = latest_attempt(invoice)
     _ = attempt.account.credentials
     return attempt
@@ -84,14 +84,14 @@ def generalize(message: str, invoice: Invoice) -> str:
 
 
 def create_run(verb: str, invoices: QuerySet[Invoice], *, user_id: int, selection: str) -> BulkRun:
-    """Store which invoices a run is about, as the list is now. Raises TooMany."""
+    """Store a run and its items: the invoices that are in the list now. Raises TooMany."""
     run = BulkRun(verb=verb, user_id=user_id, selection=selection)
     sql, values = invoices.order_by().values("pk")[: MAX_INVOICES + 1].query.sql_with_params()
     with transaction.atomic():
         run.save()
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO invoices_bulkitem (run_id, invoice_id, outcome, why) "
+                "INSERT INTO invoices_bulkitem (run_id, invoice_id, outcome, reason) "
                 f"SELECT %s, id, '', '' FROM ({sql}) AS selected(id) ORDER BY id ON CONFLICT DO NOTHING",
                 [run.pk, *values],
             )
@@ -101,7 +101,7 @@ def create_run(verb: str, invoices: QuerySet[Invoice], *, user_id: int, selectio
 
 
 def confirm(run: BulkRun, *, user_id: int, reason: str) -> bool:
-    """Start a run that waits for confirmation. False where it was not waiting."""
+    """Start a run that waits for confirmation. False if it was not waiting."""
     ready = BulkRun.objects.filter(pk=run.pk, state=BulkRun.State.READY)
     now = clock.now()
     state = BulkRun.State.RUNNING
@@ -109,14 +109,14 @@ def confirm(run: BulkRun, *, user_id: int, reason: str) -> bool:
 
 
 def abort(run: BulkRun) -> bool:
-    """Start no further item. What is done stays done. False where the run had ended."""
+    """Stop a run before its next item; performed items stay. False if the run had ended."""
     unfinished = BulkRun.objects.filter(pk=run.pk).exclude(state__in=[BulkRun.State.DONE, BulkRun.State.ABORTED])
     return bool(unfinished.update(state=BulkRun.State.ABORTED, ended_at=clock.now(), updated_at=clock.now()))
 
 
 def count_reasons(items: QuerySet[BulkItem]) -> Sequence[tuple[str, int]]:
     """Each reason and its count, the most frequent first; those beyond MAX_REASONS in one entry."""
-    counted = items.order_by().values_list("why").annotate(count=Count("id")).order_by("-count", "why")
+    counted = items.order_by().values_list("reason").annotate(count=Count("id")).order_by("-count", "reason")
     first = list(counted[: MAX_REASONS + 1])
     if len(first) <= MAX_REASONS:
         return first

@@ -1,4 +1,4 @@
-"""The background work of bulk runs: try each item dry, then, once the run is confirmed, perform it.
+"""The background work of bulk runs: dry-run each item, then, once the run is confirmed, perform it.
 
 Each item is a transaction of its own, so no lock outlives one invoice and nothing waits for a run. An interrupted run
 continues with the items that have no outcome.
@@ -19,9 +19,9 @@ from invoices.providers.base import Found
 
 log = structlog.get_logger(__name__)
 DRY_RUNS_PER_STEP = 200
-ITEMS_PER_STEP = 50  # then another run has its turn
+ITEMS_PER_STEP = 50  # after these another run may continue
 LOOKUPS_AT_ONCE = 10
-TURN_SECONDS = 5.0  # then other background tasks have their turn
+TURN_SECONDS = 5.0  # after these other background tasks may run
 
 
 def advance_runs() -> int:
@@ -31,7 +31,7 @@ def advance_runs() -> int:
     while not shutdown.is_set() and time.monotonic() < until and (run := active.order_by("updated_at").first()):
         try:
             processed += _preview_some(run) if run.state == BulkRun.State.PREVIEWING else _perform_some(run)
-        finally:  # a run that raises goes to the end of the queue too: the next turn is another run's
+        finally:  # a run that raises moves to the end of the queue too
             BulkRun.objects.filter(pk=run.pk).update(updated_at=clock.now())
     return processed
 
@@ -45,15 +45,15 @@ def _preview_some(run: BulkRun) -> int:
     previews = [(pk, *_preview(run, invoices[invoice])) for pk, invoice in items]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE invoices_bulkitem AS item SET would_act = new.would_act, why = new.why "
-            "FROM unnest(%s::bigint[], %s::bool[], %s::text[]) AS new(id, would_act, why) WHERE item.id = new.id",
+            "UPDATE invoices_bulkitem AS item SET would_act = new.would_act, reason = new.reason "
+            "FROM unnest(%s::bigint[], %s::bool[], %s::text[]) AS new(id, would_act, reason) WHERE item.id = new.id",
             list(map(list, zip(*previews, strict=True))),
         )
     return len(items)
 
 
 def _preview(run: BulkRun, invoice: Invoice) -> tuple[bool, str]:
-    """Whether the verb would act on the invoice, and why."""
+    """Whether the verb would act on the invoice, and the reason."""
     try:
         return True, VERBS[run.verb].perform(invoice, actor=run.actor, reason="", dry_run=True)[:200]
     except REJECTIONS as error:
@@ -79,33 +79,33 @@ def _perform_some(run: BulkRun) -> int:
 
 
 def _perform_item(run: BulkRun, to_do: QuerySet[BulkItem], pk: int, invoice_id: int) -> bool:
-    """Perform and store the outcome in one transaction. False where another worker has it, or the run was aborted."""
+    """Perform and store the outcome in one transaction. False if another worker has it, or the run was aborted."""
     try:
         with transaction.atomic():
             item = to_do.filter(pk=pk).select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
             if item is None:
                 return False
-            outcome, why = _perform(run, _with_accounts().get(pk=invoice_id))
-            BulkItem.objects.filter(pk=pk).update(outcome=outcome, why=why)
+            outcome, reason = _perform(run, _with_accounts().get(pk=invoice_id))
+            BulkItem.objects.filter(pk=pk).update(outcome=outcome, reason=reason)
     except (OperationalError, InterfaceError):
-        raise  # the database is going away: the item is tried again
+        raise  # the database connection is lost: the item is retried
     except Exception as error:  # one invoice must not stop the others
         log.exception("[bulkItemFailed]", invoice=invoice_id)
-        BulkItem.objects.filter(pk=pk, outcome="").update(outcome=BulkItem.Outcome.FAILED, why=type(error).__name__)
+        BulkItem.objects.filter(pk=pk, outcome="").update(outcome=BulkItem.Outcome.FAILED, reason=type(error).__name__)
     return True
 
 
 def _perform(run: BulkRun, invoice: Invoice) -> tuple[str, str]:
-    """The outcome and why. A verb that raises a rejection has rolled back what it began."""
+    """The outcome and its reason. A verb that raises a rejection has rolled back its changes."""
     try:
-        why = VERBS[run.verb].perform(invoice, actor=run.actor, reason=_reason(run), dry_run=False)
-        return BulkItem.Outcome.ACTED, why[:200]
+        message = VERBS[run.verb].perform(invoice, actor=run.actor, reason=_reason(run), dry_run=False)
+        return BulkItem.Outcome.ACTED, message[:200]
     except REJECTIONS as error:
         return BulkItem.Outcome.DECLINED, generalize(str(error), invoice)
 
 
 def _look_up_some(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
-    """Several look-ups at once without a transaction; then their answers and the items' outcomes in one."""
+    """Make several look-ups at once outside a transaction, then record their answers and outcomes in one."""
     items = {item.invoice_id: item for item in to_do[:LOOKUPS_AT_ONCE]}
     attempts, declined = [], []
     for invoice in _with_accounts().filter(pk__in=items):
@@ -120,15 +120,15 @@ def _look_up_some(run: BulkRun, to_do: QuerySet[BulkItem]) -> int:
         ours = [lookup for lookup in lookups if items[lookup.call.invoice_id].pk in open_]
         for result in record_lookups(ours, actor=run.actor, reason=_reason(run)):
             item = items[result.invoice.pk]
-            item.outcome, item.why = BulkItem.Outcome.ACTED, _describe(result)
-        for item, why in declined:
-            item.outcome, item.why = BulkItem.Outcome.DECLINED, why
-        BulkItem.objects.bulk_update([i for i in items.values() if i.outcome and i.pk in open_], ["outcome", "why"])
+            item.outcome, item.reason = BulkItem.Outcome.ACTED, _describe(result)
+        for item, reason in declined:
+            item.outcome, item.reason = BulkItem.Outcome.DECLINED, reason
+        BulkItem.objects.bulk_update([i for i in items.values() if i.outcome and i.pk in open_], ["outcome", "reason"])
     return len(items)
 
 
 def _describe(result: LookupResult) -> str:
-    """Without numbers, which the invoice's page shows: so there are only as many reasons as kinds of answers."""
+    """Without numbers, which would make every reason different; the invoice's page shows them."""
     if isinstance(result.answer, Found):
         return f"the provider has it: {result.invoice.state}"
     return f"the look-up failed: {type(result.answer).__name__}" if result.answer else "the provider does not know it"

@@ -124,7 +124,7 @@ def test_an_invoice_that_raises_does_not_stop_the_others(monkeypatch: Any) -> No
     monkeypatch.setitem(bulk_verbs.VERBS, "replay", replace(verb, perform=breaks))
     work_until(run, S.DONE)
     assert (run.counts()["failed"], run.counts()["acted"]) == (1, 3)
-    assert run.items.get(outcome="failed").why == "ZeroDivisionError"
+    assert run.items.get(outcome="failed").reason == "ZeroDivisionError"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -141,7 +141,7 @@ def test_a_login_that_cannot_be_decrypted_declines_only_its_own_invoices(provide
     why = "was encrypted with key x, which is not in the key ring."
     for invoice, would, outcome in ((previewed, False, ""), (later, True, "declined")):
         item = lookups.items.get(invoice=invoice)
-        assert (item.would_act, item.outcome) == (would, outcome) and item.why.endswith(why)
+        assert (item.would_act, item.outcome) == (would, outcome) and item.reason.endswith(why)
     assert (lookups.counts()["acted"], other.counts()["acted"]) == (1, 2)
 
 
