@@ -24,9 +24,9 @@ from invoices.models import Invoice
 from invoices.moving import Step
 from invoices.providers.base import Unavailable, Uncertain
 from merchants.models import ProviderAccount
-from tests.simulation.interleave import Interleaver
 from tests.simulation.seeds import simulate
-from tests.simulation.world import InvariantBroken
+from tests.simulation.world.interleave import Interleaver
+from tests.simulation.world.world import InvariantBroken
 
 MOST_SEEDS = 400  # a break that these do not catch is not caught
 Changed = Callable[[], None]

@@ -6,10 +6,11 @@ from invoices.models import Partition
 from invoices.opening import claim_window
 from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
-from tests.simulation import invariants
-from tests.simulation.interleave import Operation
-from tests.simulation.steps import record_operation, register_merchant, take_operation
-from tests.simulation.world import InvariantBroken, World
+from tests.simulation.invariants import at_the_end
+from tests.simulation.steps.facts import register_merchant
+from tests.simulation.steps.workers import record_operation, take_operation
+from tests.simulation.world.interleave import Operation
+from tests.simulation.world.world import InvariantBroken, World
 
 ROUNDS = 60
 
@@ -36,7 +37,7 @@ def run_to_completion(world: World) -> None:
         world.note(f"time passed: {wait:.0f} s")
     else:
         raise InvariantBroken(world.seed, world.personality, "it does not complete", world.journal)
-    if broken := invariants.final_violation(world):
+    if broken := at_the_end.final_violation(world):
         raise InvariantBroken(world.seed, world.personality, f"at the end: {broken}", world.journal)
 
 

@@ -18,8 +18,8 @@ def prepare(name: str) -> None:
     import django
 
     django.setup()
-    from tests.simulation.databases import create_database
-    from tests.simulation.interleave import Interleaver
+    from tests.simulation.world.databases import create_database
+    from tests.simulation.world.interleave import Interleaver
 
     create_database(name)
     interleaver = Interleaver()
@@ -28,7 +28,7 @@ def prepare(name: str) -> None:
 def run_seed(seed: int, personality: str) -> tuple[bool, list[str]]:
     """Whether the seed passed, and its journal."""
     from tests.simulation.seeds import simulate
-    from tests.simulation.world import InvariantBroken
+    from tests.simulation.world.world import InvariantBroken
 
     try:
         return True, simulate(seed, personality, interleaver).journal

@@ -16,9 +16,9 @@ from invoices.issuing.calls import Call, FinishedCall
 from invoices.models import LegalRules
 from invoices.operations import look_up, replay
 from tests.simulation.completion import run_to_completion
-from tests.simulation.interleave import Interleaver
-from tests.simulation.steps import step
-from tests.simulation.world import InvariantBroken, World
+from tests.simulation.steps.draw import step
+from tests.simulation.world.interleave import Interleaver
+from tests.simulation.world.world import InvariantBroken, World
 
 OPEN = "('WAITING', 'QUEUED', 'SENDING', 'UNCERTAIN', 'SUBMITTED')"
 

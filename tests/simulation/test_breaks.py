@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 
 from tests.simulation.breaks import BREAKS, BreakHasNoEffect, _without, planted
-from tests.simulation.interleave import Interleaver
 from tests.simulation.seeds import simulate
-from tests.simulation.world import InvariantBroken
+from tests.simulation.world.interleave import Interleaver
+from tests.simulation.world.world import InvariantBroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.interleave import Interleaver
 from tests.simulation.seeds import simulate
-from tests.simulation.vendor import PERSONALITIES
-from tests.simulation.world import InvariantBroken
+from tests.simulation.world.interleave import Interleaver
+from tests.simulation.world.vendor import PERSONALITIES
+from tests.simulation.world.world import InvariantBroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CHUNK = 25

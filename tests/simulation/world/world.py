@@ -11,11 +11,11 @@ from config.base import clock
 from invoices.issuing.calls import Call
 from merchants.models import Merchant, TaxInfo
 from tests import cast
-from tests.simulation import invariants
-from tests.simulation.dice import Dice
-from tests.simulation.interleave import Interleaver, Operation
-from tests.simulation.network import Network, Worker
-from tests.simulation.vendor import Vendor
+from tests.simulation.invariants import every_step, rows
+from tests.simulation.world.dice import Dice
+from tests.simulation.world.interleave import Interleaver, Operation
+from tests.simulation.world.network import Network, Worker
+from tests.simulation.world.vendor import Vendor
 
 _tax_codes = itertools.count(1)
 _runs = itertools.count(1)
@@ -101,7 +101,7 @@ class World:
             else:
                 self.note(f"at once: {', '.join(operation.name for operation in operations)}")
                 self.interleaver.run(list(operations), self.dice)
-        self.rows = invariants.read_rows(self)
+        self.rows = rows.read_rows(self)
         for operation in operations:
             self._finish(operation)
         self.check()
@@ -121,7 +121,7 @@ class World:
                 self.network.start(call, operation.worker)
 
     def check(self) -> None:
-        if broken := invariants.step_violation(self):
+        if broken := every_step.step_violation(self):
             raise InvariantBroken(self.seed, self.personality, broken, self.journal)
 
     # --- the journal --------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from invoices.issuing.calls import Answer, Call, FinishedCall
 from invoices.issuing.decide.send import NOT_SENT
 from invoices.providers.base import Refused, Scope, Unavailable, Uncertain
-from tests.simulation.vendor import LIMITS, SETTLE
+from tests.simulation.world.vendor import LIMITS, SETTLE
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world.world import World
 
 REFUSALS = [
     (4, lambda: Refused("TAX_CODE_INVALID", "no such buyer", scope=Scope.ORDER, field="buyer.tax_code")),

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from django.db import connection, connections
 
-from tests.simulation.dice import Dice
+from tests.simulation.world.dice import Dice
 
 POLL_SECONDS = 0.005  # how long a thread runs before we check whether it waits for a lock
 STUCK_SECONDS = 60.0  # after which a statement that neither ends nor waits for a lock raises Stuck

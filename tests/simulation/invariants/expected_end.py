@@ -9,8 +9,8 @@ from merchants.models import Merchant
 from tests import cast
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Row
-    from tests.simulation.world import World
+    from tests.simulation.invariants.rows import Row
+    from tests.simulation.world.world import World
 
 AuditTrail = list[dict[str, Any]]  # the audit rows of one invoice
 ENDED_HERE = (None, State.FAILED, State.CANCELLED)  # states before a conflict; None: it was FAILED already

@@ -11,7 +11,7 @@ from typing import Any
 
 from invoices.issuing.calls import Call, limits_of
 from invoices.providers.base import Found, Issued, ProviderError, Refused, Scope, Submitted, Unavailable, Uncertain
-from tests.simulation.dice import Dice
+from tests.simulation.world.dice import Dice
 
 PERSONALITIES = ("strict", "forgetful")
 LIMITS = limits_of("viettel")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection, transaction
 
-from tests.simulation.dice import Dice
-from tests.simulation.interleave import Deadlock, Interleaver, Operation, Stuck
+from tests.simulation.world.dice import Dice
+from tests.simulation.world.interleave import Deadlock, Interleaver, Operation, Stuck
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
