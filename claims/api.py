@@ -1,4 +1,4 @@
-"""The page's JSON twin, for the platform's apps: shows what the page shows, and takes the same claim."""
+"""The page's JSON twin, for the platform's apps: the same content and the same claim as the page."""
 
 import json
 from typing import Any

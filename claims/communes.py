@@ -1,4 +1,4 @@
-"""Suggests communes while a buyer types an address, with or without accents."""
+"""Suggest communes while a buyer types an address, with or without accents."""
 
 import unicodedata
 

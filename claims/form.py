@@ -126,7 +126,7 @@ def _personal(buyer: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """For the template."""
+    """The form as the template shows it."""
 
     kind: str
     rows: list[tuple[Field, str, Any, str]]  # field, value, problem, masked value that stays if left empty

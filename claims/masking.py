@@ -1,4 +1,4 @@
-"""The buyer as anyone with the claim link may see them: enough to recognise, too little to misuse.
+"""The buyer as shown to anyone with the claim link: recognisable, without personal data that could be misused.
 
 A claim link is printed on receipts and opened on shared phones.
 """
@@ -7,7 +7,7 @@ HIDDEN = "•••"
 
 
 def mask_buyer(buyer: dict[str, str]) -> dict[str, str]:
-    """The same fields. A company's name is public and stays; of a person's name the given name stays."""
+    """The buyer with masked values. A company's name is public and stays; of a person's name the given name stays."""
     person = buyer.get("kind") == "individual"
     hide = {
         "name": _initials if person else str,

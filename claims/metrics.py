@@ -1,4 +1,4 @@
-"""Claims: how many are open or closing soon, and how many were made."""
+"""Gauges of claimable invoices, and the counter of claims."""
 
 from collections.abc import Iterable
 

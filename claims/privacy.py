@@ -37,10 +37,10 @@ def keep_private(response: ResponseType) -> ResponseType:
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    """Did another site make the browser send this request?
+    """Whether another site made the browser send this request.
 
-    Browsers say so themselves, so forms need no session and no cookie, which chat apps often block. Django's own check
-    does not work with no-referrer, because browsers then send `Origin: null`. Old browsers send no such header; but an
-    attacker who knows the address has the token and does not need the buyer's browser.
+    Browsers report this in a header, so forms need no session and no cookie, which chat apps often block. Django's own
+    check does not work with no-referrer, because browsers then send `Origin: null`. Old browsers send no such header;
+    but an attacker who knows the address has the token and does not need the buyer's browser.
     """
     return request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")

@@ -1,4 +1,4 @@
-"""The rate limit of one claim link: a script that loops must not slow the others down."""
+"""The rate limit of one claim link: a looping script must not slow other buyers down."""
 
 from config.rest.rates import seconds_to_wait
 

@@ -1,4 +1,4 @@
-"""The buyer's page: what was bought, who it is for, and how far the invoice is. Works without JavaScript."""
+"""The buyer's page: the sale, the buyer, and the progress of the invoice. Works without JavaScript."""
 
 import io
 from collections.abc import Callable

@@ -42,7 +42,7 @@ class Remove(OperatorAction):
             raise Rejected("It still owes invoices: let it issue them, or cancel them, before you remove it.")
         if Invoice.objects.filter(account=row, state=State.SUBMITTED).exists():
             raise Rejected("The tax authority has not answered for all of its invoices yet.")
-        return "It takes no more invoices. Its login is used only to look up what it has issued."
+        return "It takes no more invoices. Its login is used only to look up its invoices."
 
     def perform(self, row: ProviderAccount, *, actor: str, reason: str, **_: Any) -> str:
         self.preview(row)

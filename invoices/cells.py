@@ -1,4 +1,4 @@
-"""Formats values of invoices for the console: JSON, files, audit rows."""
+"""Format values of invoices for the console: JSON, files, audit rows."""
 
 import json
 from typing import Any

@@ -10,7 +10,7 @@ from invoices.models import Invoice
 
 COUNTED_ENDS = (State.ISSUED, State.FAILED, State.CANCELLED, State.EXPIRED)
 OPENED, PROVIDER_CALL, RETRY, BOOKS_DIFFERED = "opened", "provider_call", "retry", "books_differed"
-BUCKET_STEP = math.sqrt(2)  # from one bucket of seconds to the next
+BUCKET_STEP = math.sqrt(2)  # the ratio of two neighbouring buckets of seconds
 
 
 def count_moves(moved: Iterable[tuple[Invoice, State]]) -> None:
@@ -23,12 +23,12 @@ def count_moves(moved: Iterable[tuple[Invoice, State]]) -> None:
 
 
 def count_openings(actor: str, count: int) -> None:
-    """By where they came from: a route of the webhooks, the API, the sweep."""
+    """Count the openings by source: a webhook route, the API, the sweep."""
     counters.count({(OPENED, actor if actor.startswith("webhook:") else actor.partition(":")[0]): count})
 
 
 def bucket(seconds: float) -> int:
-    """The bucket of a duration: bucket n holds from BUCKET_STEP**n seconds on."""
+    """The bucket of a duration: bucket n begins at BUCKET_STEP**n seconds."""
     return math.floor(math.log(max(seconds, 0.01), BUCKET_STEP))
 
 

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    WAITING = "WAITING"  # for the buyer's claim
+    WAITING = "WAITING"  # the buyer may claim it
     QUEUED = "QUEUED"  # due to be sent
     SENDING = "SENDING"  # a provider may be reading it
     UNCERTAIN = "UNCERTAIN"  # a provider may have it: it is looked up
@@ -49,7 +49,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 UNEXPOSED = (S.WAITING, S.QUEUED, S.EXPIRED, S.CANCELLED)  # no provider can know it
 NUMBERED = (S.SUBMITTED, S.ISSUED, S.REPLACED, S.ADJUSTED)
-OWED = (S.WAITING, S.QUEUED, S.SENDING, S.UNCERTAIN)  # holds its day open in its account
+OWED = (S.WAITING, S.QUEUED, S.SENDING, S.UNCERTAIN)  # these hold the account at their day
 AWAITING_LOOKUP = (S.UNCERTAIN, S.SUBMITTED)  # when due, it is looked up
 CLAIMABLE = (S.WAITING, S.QUEUED)
 ENDED = (S.ISSUED, S.FAILED, S.CANCELLED, S.EXPIRED, S.REPLACED, S.ADJUSTED)
@@ -58,14 +58,14 @@ ENDED = (S.ISSUED, S.FAILED, S.CANCELLED, S.EXPIRED, S.REPLACED, S.ADJUSTED)
 class Reason(StrEnum):
     """Why an invoice is FAILED."""
 
-    REFUSED = "refused"  # the order's data
+    REFUSED = "refused"  # the provider refused the order's data
     EXHAUSTED = "exhausted"  # every retry was used
     ACCOUNT = "account"
-    REJECTED = "rejected"  # by the tax authority
+    REJECTED = "rejected"  # the tax authority rejected it
     LATE = "late"  # not sent before its day was over
     CONFLICT = "conflict"  # the provider's invoice differs from ours, or there are two
     STALE_KEY = "stale_key"  # absent, but the reference no longer protects against a second invoice
-    SKIPPED = "skipped"  # an operator let the account go on without it
+    SKIPPED = "skipped"  # an operator let the account continue without it
     AMENDED = "amended"  # partly refunded before it was issued
     BUG = "bug"
 

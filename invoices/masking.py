@@ -1,4 +1,4 @@
-"""Hides personal data and claim links from operators where they do not need them."""
+"""Hide personal data and claim links from operators who do not need them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ ALWAYS_HIDDEN = frozenset({"email", "phone", "personalId", "claimUrl"})  # a cla
 
 
 def mask_buyer(buyer: dict[str, str]) -> dict[str, str]:
-    """The same fields. The kind and a company's tax code are public; other values are hidden."""
+    """The buyer with hidden values, except the kind and a company's tax code, which are public."""
     company = buyer.get("kind") == "company"
     open_fields = {"kind", "taxCode"} if company else {"kind"}
     return {field: value if field in open_fields else HIDDEN for field, value in buyer.items()}

@@ -33,7 +33,7 @@ FAILURE = ("failure", "failure_code", "failure_field", "failure_message")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What shall become of one locked row."""
+    """The decision about one locked row."""
 
     to: State
     event: Event
@@ -56,7 +56,7 @@ class _Written(NamedTuple):
     """A step that is written onto its object and not saved yet."""
 
     columns: set[str]
-    changed: frozenset[str]  # of them, what the audit shows
+    changed: frozenset[str]  # the audited ones of these
     tracing: InvoiceAuditTracing
     replaced: SentDocument | None  # the document that the step replaces
 
@@ -135,7 +135,7 @@ def _check(invoice: Invoice, source: State, step: Step) -> None:
 
 
 def _write(invoice: Invoice, step: Step, tracing_id: int, *, actor: str, at: datetime) -> _Written:
-    """Write the step onto the object, and draw up its audit row."""
+    """Write the step onto the object, and build its audit row."""
     sha256, document = invoice.document_sha256, invoice.document
     columns, before, after = _apply(invoice, step, at)
     tracing = audit.build_tracing(
@@ -167,7 +167,7 @@ def _apply(invoice: Invoice, step: Step, at: datetime) -> tuple[set[str], dict[s
 def _save(moved: list[tuple[Invoice, State]], written: list[_Written], *, actor: str, at: datetime) -> None:
     columns = {"updated_at", "audit_seq", "audit_hash"}.union(*(one.columns for one in written))
     update_rows([invoice for invoice, _ in moved], columns)
-    if replaced := [one.replaced for one in written if one.replaced]:  # what an attempt sent is kept, once
+    if replaced := [one.replaced for one in written if one.replaced]:  # a document that an attempt sent is kept, once
         SentDocument.objects.bulk_create(replaced, ignore_conflicts=True)
     counters.count_moves(moved)
     transaction.on_commit(lambda: _log_moves(moved, actor))
@@ -182,7 +182,7 @@ def _publish(
     at: datetime,
     kind: str = "~",
 ) -> None:
-    """What every saved row is owed, a new one too: audit, history, outbound webhooks, a worker."""
+    """Write the audit, history and outbound webhooks of saved rows, and wake their workers."""
     audit.write_tracings(tracings)
     event = Event(tracings[0].event_type)
     audit.write_history([invoice.pk for invoice, _ in moved], at=at, event=event, kind=kind)
@@ -208,7 +208,7 @@ def _wake_workers(queued: list[Invoice]) -> None:
 
 
 def _log_moves(moved: list[tuple[Invoice, State]], actor: str) -> None:
-    """One line a new state, except those that have a line of their own: [enqueueIssuance] and [providerCall]."""
+    """One line per new state, except those that have a line of their own: [enqueueIssuance] and [providerCall]."""
     logged_elsewhere = {State.QUEUED, State.SENDING, *(NUMBERED if actor == "worker" else ())}
     for invoice, source in moved:
         if invoice.state != source and invoice.state not in logged_elsewhere:

@@ -1,6 +1,6 @@
 """Partitions of orders, their queues, and the wake-up messages of their workers.
 
-PostgreSQL holds what is due; a wake-up only tells a worker to look. A lost one costs at most one sweep interval, so
+The due rows are in PostgreSQL; a wake-up only makes a worker look. A lost one costs at most one sweep interval, so
 `wake` never fails a request and never waits long.
 """
 
@@ -82,7 +82,7 @@ def _publish(partition: int) -> None:
 
 
 class _Connections(threading.local):
-    """Connections of one thread, so that no caller waits for another."""
+    """Connections of one thread, so that no thread waits for another."""
 
     def __init__(self) -> None:
         timeouts = {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS}

@@ -32,7 +32,7 @@ REQUEST_SENTENCES: dict[str, str] = {
     InvoiceRequest.Source.API: "An invoice was requested through the API",
     InvoiceRequest.Source.CLAIM: "The buyer entered their details on the claim page",
 }
-OUTCOMES = {  # of attempts; an issued one has its number instead
+OUTCOMES = {  # of attempts; an issued one shows its number instead
     "open": "no response yet",
     "submitted": "numbered, waiting for the tax authority's code",
     "refused": "refused",
@@ -177,7 +177,7 @@ def _outcome(row: InvoiceIssuance) -> str:
 
 
 def _lookups(row: InvoiceIssuance) -> str:
-    """How often it was looked up, and the not-founds that count as proof."""
+    """The number of look-ups, and the not-founds that count as proof."""
     if not row.lookups:
         return ""
     times = f"{row.lookups} times" if row.lookups > 1 else "once"

@@ -11,7 +11,7 @@ from config.base import clock
 from config.monitoring import counters
 from invoices.lifecycle import State
 
-CLOSING_SOON = timedelta(minutes=15)  # of a claim window
+CLOSING_SOON = timedelta(minutes=15)  # before a claim window closes
 NEAR_LIMIT = timedelta(hours=1)  # before the issue limit
 OVERDUE = timedelta(minutes=5)  # after the due time
 RECENT_FAILURES = timedelta(minutes=15)  # rounded to the beginning of a counter slot
@@ -36,7 +36,7 @@ WORKLISTS = {  # name and title
 
 
 def worklist_condition(name: str) -> Q:
-    """As of now. Raises KeyError.
+    """The condition of a worklist as of now. Raises KeyError.
 
     "Failed today" and the like go by the last change of the row, which may also be a later one, such as a refund.
     """
@@ -44,7 +44,7 @@ def worklist_condition(name: str) -> Q:
     return {
         "claimable": Q(state=State.WAITING),
         "closing": Q(state=State.WAITING, claim_deadline__lte=now + CLOSING_SOON),
-        # Overdue or tried before: in the last hour of a day every unsent invoice is near its limit.
+        # Overdue or attempted before: in the last hour of a day every unsent invoice is near its limit.
         "limit": Q(state=State.QUEUED, issue_until__lte=now + NEAR_LIMIT)
         & (Q(not_before__lte=now - OVERDUE) | Q(attempts__gt=0)),
         "uncertain": Q(state=State.UNCERTAIN),

@@ -70,7 +70,7 @@ KEYS: dict[str, Callable[[object], object]] = {
     "outcome": word, "code": word, "reason": word, "error": class_name, "number": key, "kind": word, "type": word,
     "op": word, "login": number, "edited": number, "count": number, "seconds": number, "since": key,
     "digest": key, "until": key, "invoices": number, "rows": number, "broken": number, "seq": number, "changed": words,
-    "day": key, "ours": number, "theirs": number, "accounts": number, "tries": number, "why": words,
+    "day": key, "ours": number, "theirs": number, "accounts": number, "why": words,
     # where
     "provider": word, "route": word, "method": word, "status": number, "facility": word, "at": word,
     "name_fingerprint": word, "address_fingerprint": word,

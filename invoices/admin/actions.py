@@ -1,4 +1,4 @@
-"""Operator actions on one invoice. Each calls an operation: dry for the preview, then for real."""
+"""Operator actions on one invoice. Each calls an operation: with `dry_run` for the preview, then without."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ from invoices.operations.replay import NOT_REPLAYABLE, replay
 from invoices.operations.skip import skip
 from invoices.providers.base import ProviderError
 
-SEES_BUYERS = "invoices.view_buyer"  # needed where a preview shows the payload
+SEES_BUYERS = "invoices.view_buyer"  # the permission for previews that show the payload
 
 
 class InvoiceAction(OperatorAction):
     rejects = (Rejected, WrongState, Unacceptable, InvalidBuyer, ProviderError)
-    logged = False  # the operations write the invoice's own audit
+    logged = False  # the operations write the invoice's audit
 
     def row_version(self, row: Invoice) -> object:
         return row.state, row.audit_seq

@@ -1,4 +1,4 @@
-"""Legal rules, which a fixture changes, and partitions, which operators may pause."""
+"""Legal rules, which only a fixture changes, and partitions, which operators may pause."""
 
 from typing import Any
 
@@ -29,6 +29,6 @@ class PartitionAdmin(ActionAdmin, HistoryAdmin, ReadOnlyAdmin):
     ordering = ("number",)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Creates the rows of partitions that were never paused, so that they can be."""
+        """Creates the rows of partitions that were never paused, so that the list shows them."""
         Partition.objects.bulk_create([Partition(number=p) for p in range(settings.PARTITIONS)], ignore_conflicts=True)
         return super().changelist_view(request, extra_context)

@@ -1,4 +1,4 @@
-"""The action Amend: the buyer and the lines as a form. Only what was changed is amended."""
+"""The action Amend: the buyer and the lines as a form. Only changed fields are amended."""
 
 from decimal import Decimal
 from typing import Any
@@ -104,7 +104,7 @@ class AmendForm(ReasonForm):
         try:
             return parse_lines(lines) != self.sold
         except DoesNotAddUp:
-            return True  # the preview says what is wrong with them
+            return True  # the preview names the errors
 
 
 class Amend(InvoiceAction):

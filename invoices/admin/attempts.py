@@ -15,7 +15,7 @@ from invoices.models import InvoiceFile, InvoiceIssuance
 
 
 class OfInvoiceAdmin(ReadOnlyAdmin):
-    """Rows that belong to an invoice. They are searched by its order."""
+    """Rows of an invoice, searched by its order."""
 
     list_select_related = ("invoice",)
     raw_id_fields = ("invoice",)
@@ -48,7 +48,7 @@ class InvoiceIssuanceAdmin(OfInvoiceAdmin):
         row = kwargs["obj"]
         context |= {
             "paper": printout_of_attempt(row, sees_buyer=request.user.has_perm(SEES_BUYERS)),
-            "invoice": {"document_sha256": row.document_sha256, "number": row.number},  # the names in paper.html
+            "invoice": {"document_sha256": row.document_sha256, "number": row.number},  # the names that paper.html uses
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

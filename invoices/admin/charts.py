@@ -10,7 +10,7 @@ from django.utils import timezone
 from invoices.counters import BUCKET_STEP
 
 WIDTH, HEIGHT = 960, 200
-NARROW_WIDTH = 600  # of the duration chart
+NARROW_WIDTH = 600  # width of the duration chart
 DURATION_MARKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 7200: "2 h"}
 
 

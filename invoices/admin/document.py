@@ -1,4 +1,4 @@
-"""An invoice's document in the console: as printed on paper, and compared with what was sent last."""
+"""An invoice's document in the console: as printed on paper, and compared with the document sent last."""
 
 import dataclasses
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ NOT_PERSONAL = frozenset({"is_consumer"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printout:
-    """`document` is None where it cannot be rendered; `problem` says why."""
+    """`document` is None if it cannot be rendered; `problem` gives the reason."""
 
     document: Document | None
-    is_frozen: bool  # the document that was or will be sent, byte for byte; else rendered from today's row
+    is_frozen: bool  # True: the document that was or will be sent, byte for byte; False: rendered now from the row
     problem: str = ""
 
 
@@ -35,9 +35,9 @@ def printout(invoice: Invoice, *, sees_buyer: bool) -> Printout:
 
 
 def printout_of_attempt(attempt: InvoiceIssuance, *, sees_buyer: bool) -> Printout:
-    """What an attempt sent, whatever happened to its invoice since."""
+    """The document that an attempt sent, even if the invoice has another one now."""
     if not (text := attempt.document):
-        return Printout(document=None, is_frozen=True, problem="Only the hash of what it sent is known.")
+        return Printout(document=None, is_frozen=True, problem="Only the hash of its document is known.")
     return Printout(document=_for_reader(documents.parse_document(text), sees_buyer=sees_buyer), is_frozen=True)
 
 

@@ -11,7 +11,7 @@ from invoices.models import InvoiceRequest, Payment, Refund
 
 
 class FactAdmin(ReadOnlyAdmin):
-    """No search field: an order's facts are linked from its invoice's page and found by the search box."""
+    """Without a search field: an order's facts are linked from its invoice's page and found by the search box."""
 
     link_filters = ("merchant_code", "order_id")
 

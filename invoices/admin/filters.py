@@ -1,4 +1,4 @@
-"""Filters of the console's lists. Each has its index, and none reads the table to find its choices."""
+"""Filters of the console's lists. Each is backed by an index, and none reads the table to find its choices."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class InvoiceWorklistFilter(WorklistFilter):
 
 
 class FailureFilter(admin.ChoicesFieldListFilter):
-    """Adds state FAILED, which the index of failures needs. No other state has a failure."""
+    """Adds the condition state FAILED, so that the index of failures is used. Only FAILED invoices have a failure."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> Any:
         failed = queryset.filter(state=State.FAILED) if self.lookup_val else queryset

@@ -1,4 +1,4 @@
-"""The console's home page: the state of the day. Every number of rows links to them."""
+"""The console's home page: the state of the day. Every number links to its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,10 +32,10 @@ VAT_CHANGE_DAYS = (30, 7)  # before the VAT rates change, for WARN and ALARM
 class TileSpec:
     gauge: str
     title: str
-    warn: float | None = None  # from this value on
+    warn: float | None = None  # the lowest value of this level
     alarm: float | None = None
     labels: Labels = ()  # only the gauge's values whose labels begin with these
-    threshold_gauge: str = ""  # another gauge, to which `warn` and `alarm` apply
+    threshold_gauge: str = ""  # the gauge that is compared with `warn` and `alarm`, if it is another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Tile:
 
 class VatChange(NamedTuple):
     date: str  # ISO
-    days: int  # until then
+    days: int  # until that date
     level: str
     link: str
 
@@ -123,7 +123,7 @@ def build_tile(gauges: Mapping[str, Gauge], spec: TileSpec) -> Tile:
 
 
 def partition_row(gauges: Mapping[str, Gauge], number: int) -> dict[str, Any]:
-    """How many invoices are in each open state, and how late the oldest is."""
+    """The number of invoices in each open state, and the lateness of the oldest."""
     depth, late = gauges["invoices_open"], gauges["invoices_oldest_seconds"]
     cells = []
     for state in OPEN_STATES:

@@ -59,7 +59,7 @@ class InvoiceAdmin(BulkAdmin, ActionAdmin, HistoryAdmin, ReadOnlyAdmin):
         ("Buyer", {"fields": ("buyer_source", ("claim_deadline", "claimed_at"))}),
         ("Issuing", {"fields": (*LEGAL_ACT, "account", *PROGRESS)}),
         ("Failure", {"fields": (("failure", "failure_code", "failure_field"), "failure_message")}),
-        ("Files", {"fields": ("files_due", "files_tries")}),
+        ("Files", {"fields": ("files_due", "files_attempts")}),
     )
     readonly_fields = ("money", "tax", "refund", "legal_number", "lookup", "reference")
 
@@ -67,7 +67,7 @@ class InvoiceAdmin(BulkAdmin, ActionAdmin, HistoryAdmin, ReadOnlyAdmin):
         css = {"all": ("invoices/page.css",)}
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Invoice | None:
-        """With the related rows that its page needs."""
+        """The invoice, with the related rows that its page needs."""
         related = ("merchant__tax_info", "account__merchant", "relates_to")
         rows = self.get_queryset(request).select_related(*related)
         try:
@@ -80,7 +80,7 @@ class InvoiceAdmin(BulkAdmin, ActionAdmin, HistoryAdmin, ReadOnlyAdmin):
         return super().render_change_form(request, context | invoice_page(kwargs["obj"], request.user), *args, **kwargs)
 
     def name_authors(self, versions: list[Any]) -> None:
-        """For versions written by a move, which have no user: actor and reason of their audit rows."""
+        """Give versions written by a move, which have no user, the actor and reason of their audit rows."""
         super().name_authors(versions)
         moved = [version for version in versions if version.history_user is None]
         if not moved:

@@ -32,7 +32,7 @@ PARTS = {
 
 
 def invoice_page(invoice: Invoice, user: User | AnonymousUser) -> dict[str, Any]:
-    """The number of queries does not depend on what has happened to the invoice."""
+    """The page's context. The number of queries does not depend on the invoice's history."""
     sees_buyer = user.has_perm(SEES_BUYERS)
     sees_merchant = user.has_perm("merchants.view_merchant")
     values = compare_to_today(invoice) if sees_merchant else []

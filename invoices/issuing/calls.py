@@ -1,4 +1,4 @@
-"""A call to a provider, before and after: what a worker needs to make it. Holds no model."""
+"""A call to a provider and its result, as plain data without models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from invoices.providers.base import (
 from merchants.models import ProviderAccount
 
 log = get_logger(__name__)
-MARGIN = timedelta(seconds=5)  # between the longest possible call and calling it abandoned
+MARGIN = timedelta(seconds=5)  # after the longest possible call, before it counts as abandoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Call:
     attempt: int
     document: str = ""  # empty: a look-up
     start_by: float | None = None  # monotonic; a send whose first byte has not left by then is not sent
-    on_trial: bool = False  # the one invoice that a parked account lets through
+    on_trial: bool = False  # the trial invoice of a parked account
 
     @property
     def is_send(self) -> bool:
@@ -65,7 +65,7 @@ Answer = SendAnswer | LookupAnswer
 
 
 class AttemptRow(NamedTuple):
-    """What the answer to a send writes onto its attempt, by column."""
+    """The columns of an attempt that the answer to a send sets."""
 
     id: int
     outcome: str
@@ -84,7 +84,7 @@ class FinishedCall:
     answer: Answer
     ended_at: datetime
     response: dict[str, object] | None = None  # redacted, for the attempt's row
-    seconds: float = 0.0  # that the call took
+    seconds: float = 0.0  # the duration of the call
 
     @property
     def outcome(self) -> str:
@@ -119,7 +119,7 @@ def limits_of(provider: str) -> Limits:
 
 
 def longest_send(provider: str) -> timedelta:
-    """From the take until no byte of the send can be on its way."""
+    """The longest time from the take until the last byte of the send."""
     return timedelta(seconds=settings.START_WITHIN + limits_of(provider).total)
 
 

@@ -28,11 +28,11 @@ log = get_logger(__name__)
 BATCH = 50
 AT_ONCE = 8  # calls in flight
 LEASE = timedelta(minutes=5)
-QUICK_TRIES = 5  # files are seldom ready in the first second
+QUICK_ATTEMPTS = 5  # files are seldom ready in the first second
 
 # The lease moves `files_due` on, so that no two workers fetch the same file at once.
 TAKE = """
-UPDATE invoices_invoice SET files_due = %(lease)s, files_tries = files_tries + 1 WHERE id IN (
+UPDATE invoices_invoice SET files_due = %(lease)s, files_attempts = files_attempts + 1 WHERE id IN (
     SELECT id FROM invoices_invoice WHERE files_due <= %(now)s
     ORDER BY files_due LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id
@@ -126,12 +126,11 @@ def _store_files(invoice: Invoice, files: Files) -> None:
                 file.save()
     mail.send_invoice(invoice, files)
     Invoice.objects.filter(pk=invoice.pk).update(files_due=None)
-    log.info("[filesStored]", tries=invoice.files_tries, **invoice.about)
+    log.info("[filesStored]", attempt=invoice.files_attempts, **invoice.about)
 
 
 def _fetch_later(invoice: Invoice, error: ProviderError) -> None:
-    delay = (
-        timedelta(seconds=5) if invoice.files_tries <= QUICK_TRIES else lookup_delay(invoice.files_tries - QUICK_TRIES)
-    )
-    log.warning("[filesNotReady]", tries=invoice.files_tries, code=error.code, **invoice.about)
+    slow_attempts = invoice.files_attempts - QUICK_ATTEMPTS
+    delay = lookup_delay(slow_attempts) if slow_attempts > 0 else timedelta(seconds=5)
+    log.warning("[filesNotReady]", attempt=invoice.files_attempts, code=error.code, **invoice.about)
     Invoice.objects.filter(pk=invoice.pk).update(files_due=clock.now() + delay)

@@ -1,4 +1,4 @@
-"""One more look-up, a day later, of what ended without a number although a send of it was uncertain."""
+"""The final look-up, a day later, of invoices that ended without a number after an uncertain send."""
 
 import queue
 from datetime import timedelta
@@ -24,7 +24,7 @@ RETURNING id
 
 
 def run_final_lookups() -> int:
-    """Look up what is due. Returns how many."""
+    """Make the final look-ups that are due. Returns how many."""
     now = clock.now()
     with connection.cursor() as cursor:
         cursor.execute(TAKE, {"now": now, "lease": now + LEASE, "batch": BATCH})

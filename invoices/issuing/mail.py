@@ -12,7 +12,7 @@ log = get_logger(__name__)
 
 
 def send_invoice(invoice: Invoice, files: Files) -> bool:
-    """Returns whether a mail was sent: only if the buyer left an address and the merchant wants mails."""
+    """Mail the files if the buyer left an address and the merchant sends mails. Returns whether a mail was sent."""
     address = invoice.buyer.get("email")
     if not address or not invoice.policy.get("mailsBuyer"):
         return False

@@ -1,4 +1,4 @@
-"""Accounts that the provider refuses: how they are parked and opened again."""
+"""Park accounts that the provider refuses, and open them again."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -53,7 +53,7 @@ def probe_parked() -> int:
 
 
 def probe_now(row: ProviderAccount) -> str:
-    """Probe an account. If it is parked for its login, open it or park it on. Returns what is wrong, or ""."""
+    """Probe an account; if it is parked for its login, open it or extend the parking. Returns the problem, or ""."""
     if problem := probe(row):
         until = clock.now() + timedelta(seconds=settings.PARK_SECONDS)
         parked: dict[str, Any] = {"parked_until": until, "parked_reason": problem[:200]}
@@ -65,7 +65,7 @@ def probe_now(row: ProviderAccount) -> str:
 
 
 def probe(row: ProviderAccount) -> str:
-    """Test an account's login and symbol, without side effects. Returns what is wrong, or ""."""
+    """Test an account's login and symbol, without side effects. Returns the problem, or ""."""
     tax_code = row.merchant.tax_info.tax_code
     account = build_account(row, tax_code, row.form, row.symbol, row.template)
 

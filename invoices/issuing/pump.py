@@ -18,17 +18,17 @@ from invoices.issuing.record import record
 from invoices.issuing.take import take
 
 log = get_logger(__name__)
-POLL_SECONDS = 0.25  # how often a worker that waits for slow answers takes more
-TURN_SECONDS = 60  # then it takes no more, and its process may serve another partition
+POLL_SECONDS = 0.25  # the interval between takes while answers are slow
+TURN_SECONDS = 60  # after this time a worker takes no more, so that its process can serve another partition
 HOLD_SECONDS = 120  # how long finished calls are held while PostgreSQL is down
 HOLD_STEP = 0.5  # seconds between two attempts to record them
 
 
 def issue_due(partition: int, *, alone: bool = False) -> int:
-    """Send and look up what is due in a partition. Returns how many answers were recorded.
+    """Send and look up the due invoices of a partition. Returns how many answers were recorded.
 
-    A worker that serves this partition `alone` goes on while anything is due. So a call that hangs until it times out
-    never keeps it from taking for other accounts.
+    A worker that serves only this partition (`alone`) continues while anything is due, so that a call that hangs until
+    its time-out does not stop it from taking for other accounts.
     """
     queues.clear_wakeup(partition)
     # Not a SimpleQueue: in CPython its `get` can wait for ever if it wakes up spuriously after its timeout.
@@ -50,7 +50,7 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
             except (OperationalError, InterfaceError):
                 if not in_flight:
                     raise
-                log.exception("[takeFailed]", partition=partition)  # what is in flight is still recorded
+                log.exception("[takeFailed]", partition=partition)  # calls in flight are still recorded
                 connection.close()
             after = _next_after(after, taken, room)
         for call in taken:
@@ -68,13 +68,13 @@ def issue_due(partition: int, *, alone: bool = False) -> int:
 
 
 def _next_after(after: int, taken: list[Call], room: int) -> int:
-    """The account after which the next take starts: a full worker goes on where it stopped, so none starves another."""
+    """The account after which the next take starts: a full worker continues there, so every account gets a turn."""
     accounts = [call.account.id for call in taken if call.is_send]
     if len(taken) < room:
-        return 0  # all that was due was taken
+        return 0  # everything due was taken
     if not accounts:
         return after
-    return max(accounts) if min(accounts) > after else 0  # it has been through all of them
+    return max(accounts) if min(accounts) > after else 0  # every account had its turn
 
 
 def _record(finished: list[FinishedCall]) -> None:
@@ -92,7 +92,7 @@ def _record(finished: list[FinishedCall]) -> None:
 
 
 def _wait_for_finished(answers: "queue.Queue[FinishedCall]") -> list[FinishedCall]:
-    """All that is in the queue, after a short wait for the first."""
+    """All finished calls in the queue, after a short wait for the first."""
     finished: list[FinishedCall] = []
     try:
         finished.append(answers.get(timeout=POLL_SECONDS))

@@ -1,4 +1,4 @@
-"""Record finished calls in groups: each answer on its own attempt, and what follows for its invoice.
+"""Record finished calls in groups: each answer on its own attempt, and the resulting step on its invoice.
 
 No answer is thrown away.
 """
@@ -26,9 +26,9 @@ from invoices.moving import Moves, Step, move
 from invoices.providers.base import Uncertain
 
 log = get_logger(__name__)
-UNWRITABLE = (IntegrityError, DataError, UnicodeError)  # caused by the answer: without it the others can be written
+UNWRITABLE = (IntegrityError, DataError, UnicodeError)  # caused by one answer: the others can be written without it
 
-# The parameters are arrays, one a column of AttemptRow.
+# The parameters are arrays, one per column of AttemptRow.
 STORE_SENDS = """
 UPDATE invoices_invoiceissuance AS old SET
     outcome = new.outcome, scope = new.scope, code = new.code, message = new.message, symbol = new.symbol,
@@ -58,9 +58,9 @@ WHERE id = %(id)s
 
 
 def record(finished: list[FinishedCall]) -> None:
-    """All in one transaction. If that cannot be written, each in its own, and an unwritable answer as Uncertain."""
+    """Record all in one transaction; if that fails, each in its own, and an unwritable answer as Uncertain."""
     while finished:
-        group: dict[int, FinishedCall] = {}  # one call an invoice; its others follow in the next round
+        group: dict[int, FinishedCall] = {}  # one call per invoice; its others follow in the next round
         finished = [one for one in finished if group.setdefault(one.call.invoice_id, one) is not one]
         try:
             _record(list(group.values()))
@@ -124,7 +124,7 @@ def _decide_send(
 
 
 def _count_calls(finished: Iterable[FinishedCall], moves: Moves) -> None:
-    """Count calls by provider, kind, outcome and bucket of seconds, and the sends that will be tried again."""
+    """Count calls by provider, kind, outcome and bucket of seconds, and the retries of sends."""
     counts = Counter(
         (PROVIDER_CALL, f"{f.call.provider}:{f.call.kind}:{f.outcome}:{bucket(f.seconds)}") for f in finished
     )

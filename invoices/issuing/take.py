@@ -105,7 +105,7 @@ def _expose(invoice: Invoice, *, issuance_ids: Mapping[int, int]) -> Step:
 
 
 def _fail_overtaken(accounts: Collection[int]) -> bool:
-    """Fail as late what is of an earlier day than its account has already sent. Returns whether none is left."""
+    """Fail as late the invoices of a day before their account's last. Returns whether none is left."""
     overtaken = Invoice.objects.filter(
         state=State.QUEUED, account__in=accounts, issue_date__lt=F("account__last_issue_date")
     )
@@ -120,7 +120,7 @@ def _overtaken_step(invoice: Invoice) -> Step | None:
 
 
 def _save_last_issue_dates(taken: list[Invoice], accounts: dict[int, ProviderAccount]) -> None:
-    """Once an account and day: from now on the account sends nothing of an earlier day."""
+    """Once per account and day: from now on the account sends nothing of an earlier day."""
     days = {accounts[invoice.account_id]: invoice.issue_date for invoice in taken if invoice.account_id}
     for day in set(days.values()):  # those of one account are all of one day
         ids = [account.pk for account, its_day in days.items() if its_day == day != account.last_issue_date]

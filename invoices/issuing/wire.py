@@ -30,7 +30,7 @@ async def _call(http: Http, call: Call, answers: "queue.Queue[FinishedCall]") ->
         answer = await _send_or_look_up(http, call)
     except ProviderError as error:
         answer = error
-    except Exception as error:  # a bug of ours; a byte may have left, and the invoice must not hang in SENDING
+    except Exception as error:  # our bug; a byte may have left, and the invoice must not stay in SENDING
         log.exception("[providerCallBroke]", **call.about)
         answer = Uncertain("bug", type(error).__name__)
     exchange = LAST_EXCHANGE.get()
@@ -49,7 +49,7 @@ async def _send_or_look_up(http: Http, call: Call) -> Answer:
 
 
 def _log_call(finished: FinishedCall) -> None:
-    """One line a call: its kind and invoice, its outcome, and how long it took."""
+    """One line per call: its kind and invoice, its outcome, and its duration."""
     call, answer, response = finished.call, finished.answer, finished.response or {}
     log.info(
         "[providerCall]",

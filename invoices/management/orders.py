@@ -1,4 +1,4 @@
-"""The arguments of commands about one order: ORDER, and --merchant where several merchants have that order id."""
+"""The arguments of commands about one order: ORDER, and --merchant if several merchants have that order id."""
 
 from argparse import ArgumentParser
 

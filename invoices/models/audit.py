@@ -1,4 +1,4 @@
-"""The audit: who did what to an invoice, when and why. A trigger refuses UPDATE and DELETE of its rows."""
+"""The audit: each step of an invoice with its time, actor and reason. A trigger refuses UPDATE and DELETE."""
 
 import json
 from typing import Any

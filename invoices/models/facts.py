@@ -1,4 +1,4 @@
-"""The facts of an order, stored as they came. `opening.conclude` draws the conclusion."""
+"""The facts of an order, stored as received. `opening.conclude` derives the invoice from them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from config.base.tracing import trace_id
 
 
 class Payment(Record):
-    """A sale was paid. `merchant_code` is the platform's: we may not know the merchant yet."""
+    """A paid sale. `merchant_code` is the platform's: the merchant may not be known here yet."""
 
     class Parked(models.TextChoices):
         MERCHANT = "merchant", "the merchant is unknown"
@@ -27,7 +27,7 @@ class Payment(Record):
     parked = models.CharField(max_length=11, choices=Parked.choices, blank=True)
     parked_at = models.DateTimeField(null=True, blank=True)
     problem = models.TextField(blank=True)
-    trace = models.UUIDField(null=True, editable=False, default=trace_id)  # of the request that brought it
+    trace = models.UUIDField(null=True, editable=False, default=trace_id)  # the trace of the request that brought it
 
     class Meta:
         constraints = [
@@ -69,7 +69,7 @@ class Refund(Record):
 
 
 class InvoiceRequest(Record):
-    """Who the buyer is, according to one source. Every one is kept: each edit of a claim is a row of its own."""
+    """The buyer according to one source. All are kept: each edit of a claim is a row of its own."""
 
     class Source(models.TextChoices):
         PAYMENT = "payment"
@@ -82,7 +82,7 @@ class InvoiceRequest(Record):
         Source.CHECKOUT: 1,
         Source.API: 1,
         Source.CLAIM: 2,
-    }  # a claim beats a request beats a payment
+    }  # a claim takes precedence over a request, a request over a payment
 
     merchant_code = models.CharField(max_length=64)
     order_id = models.CharField(max_length=64)
@@ -91,7 +91,7 @@ class InvoiceRequest(Record):
     requested_at = models.DateTimeField()
     buyer = models.JSONField()
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, null=True, blank=True, related_name="requests")
-    too_late = models.BooleanField(default=False)  # came after the take: a correction may be offered
+    too_late = models.BooleanField(default=False)  # received after the take: a correction may be offered
 
     class Meta:
         verbose_name = "buyer request"
@@ -108,5 +108,5 @@ class InvoiceRequest(Record):
 
     @property
     def precedence(self) -> tuple[int, float, str]:
-        """The highest wins: by source, then the later, then by id."""
+        """The request with the highest value wins: by source, then time, then id."""
         return self.RANK[self.Source(self.source)], self.requested_at.timestamp(), self.request_id

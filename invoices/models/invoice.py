@@ -16,7 +16,7 @@ from invoices.lifecycle import AWAITING_LOOKUP, NUMBERED, OWED, UNEXPOSED, Reaso
 
 REFERENCES = uuid.UUID("5c6e3b0a-8f0e-5d52-9a55-7f0f5f1f9c11")  # the namespace of references: never change it
 
-# Left out by simple-history: personal data, secrets, and what never changes.
+# Excluded from simple-history: personal data, secrets, and constant fields.
 NOT_IN_HISTORY = ["buyer", "sold", "bill", "document", "config_snapshot", "claim_token", "failure_message", "trace"]
 
 
@@ -26,7 +26,7 @@ class Invoice(Record):
         REPLACEMENT = "replacement"
         ADJUSTMENT = "adjustment"
 
-    # Of which sale
+    # The sale
     merchant = models.ForeignKey(
         "merchants.Merchant", models.PROTECT, related_name="invoices", db_index=False
     )  # see by_merchant
@@ -41,24 +41,24 @@ class Invoice(Record):
     total = models.BigIntegerField()  # đồng, VAT included
     vat = models.BigIntegerField(default=0)
 
-    # To whom
-    buyer = models.JSONField(default=dict, blank=True)  # empty: the consumer
+    # The buyer
+    buyer = models.JSONField(default=dict, blank=True)  # empty means the consumer
     buyer_source = models.CharField(max_length=8, blank=True)
     claim_token = models.CharField(max_length=43, null=True, blank=True, editable=False)
     claim_deadline = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
 
-    # Through whom
+    # The issuer
     account = models.ForeignKey(
         "merchants.ProviderAccount", models.PROTECT, null=True, blank=True, db_index=False
     )  # see by_account
     config_snapshot = models.JSONField(default=dict)  # merchant, seller, policy and account as they were at opening
     partition = models.PositiveSmallIntegerField()
-    trace = models.UUIDField(null=True, editable=False)  # of the payment, so that the log has one trace a sale
+    trace = models.UUIDField(null=True, editable=False)  # the payment's, so that a sale has one trace in the log
 
-    # How far
+    # The progress
     state = models.CharField(max_length=9, choices=[(s.value, s.value) for s in State])
-    not_before = models.DateTimeField()  # due from then: QUEUED to send, UNCERTAIN to look up, SENDING as abandoned
+    not_before = models.DateTimeField()  # the due time: to send, to look up, or to count SENDING as abandoned
     attempts = models.PositiveSmallIntegerField(default=0)  # of the current budget
     lookups = models.PositiveSmallIntegerField(default=0)  # since it became uncertain or submitted
     exposed_at = models.DateTimeField(null=True, blank=True)
@@ -70,7 +70,7 @@ class Invoice(Record):
     failure_field = models.CharField(max_length=60, blank=True)  # the document's field at fault: "buyer.tax_code"
     failure_message = models.TextField(blank=True)
 
-    # The legal act
+    # The legal invoice
     issue_date = models.DateField()
     issue_until = models.DateTimeField()
     reference = models.UUIDField(editable=False)
@@ -86,12 +86,12 @@ class Invoice(Record):
     lookup_url = models.URLField(blank=True)
     issued_at = models.DateTimeField(null=True, blank=True)
     files_due = models.DateTimeField(null=True, blank=True)  # when to fetch PDF and XML; NULL: nothing to fetch
-    files_tries = models.PositiveSmallIntegerField(default=0)
+    files_attempts = models.PositiveSmallIntegerField(default=0)
 
-    # Afterwards
+    # After it was issued
     refunded_at = models.DateTimeField(null=True, blank=True)
     refunded_amount = models.BigIntegerField(default=0)  # đồng
-    settled_refund = models.BigIntegerField(default=0)  # đồng of it that the amended lines already leave out
+    settled_refund = models.BigIntegerField(default=0)  # đồng of it that the amended lines already deduct
     correction_owed = models.BooleanField(default=False)
 
     # The head of the audit chain, so that a missing last row is detected
@@ -160,7 +160,7 @@ class Invoice(Record):
             ),
             models.Index(fields=["failure", "id"], condition=Q(state="FAILED"), name="failed_by_reason"),
             models.Index(fields=["id"], condition=Q(correction_owed=True), name="corrections_owed"),
-            # What ended on a day: the home page links to it.
+            # The invoices that ended on a day: the home page links to them.
             models.Index(fields=["issued_at"], condition=Q(issued_at__isnull=False), name="issued_by_time"),
             models.Index(
                 fields=["state", "updated_at"],
@@ -169,7 +169,7 @@ class Invoice(Record):
             ),
             # Serves = and LIKE 'prefix%' under any collation.
             models.Index(fields=["order_id"], opclasses=["varchar_pattern_ops"], name="by_order"),
-            # The API's lists and filters: none may read rows that it does not return.
+            # For the API's lists and filters, which may not read rows that they do not return.
             models.Index(fields=["merchant", "id"], name="by_merchant"),
             models.Index(fields=["merchant", "issue_date"], name="by_issue_date"),
             models.Index(fields=["account", "id"], name="by_account"),
@@ -189,7 +189,7 @@ class Invoice(Record):
 
     @property
     def was_taken(self) -> bool:
-        """The document is rendered at the first take. Actions that have it rendered again keep its hash."""
+        """The document is rendered at the first take. Its hash stays even when an action removes the document."""
         return bool(self.document_sha256)
 
     @property
@@ -199,12 +199,12 @@ class Invoice(Record):
 
     @property
     def open_refund(self) -> int:
-        """Refunded đồng that the lines do not leave out yet."""
+        """Refunded đồng that are not yet deducted from the lines."""
         return self.refunded_amount - self.settled_refund
 
     @property
     def legal_number(self) -> str:
-        """As people write it: form, symbol and number."""
+        """The form, symbol and number, as printed."""
         return f"{self.form}{self.symbol}-{self.number}" if self.number else ""
 
     @property

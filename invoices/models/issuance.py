@@ -1,4 +1,4 @@
-"""Attempts at a provider, and the files that came of them."""
+"""Attempts at a provider, and the files of issued invoices."""
 
 from django.db import models
 
@@ -36,8 +36,8 @@ class InvoiceIssuance(Record):
     symbol = models.CharField(max_length=6, blank=True)
     number = models.CharField(max_length=8, blank=True)
     lookups = models.PositiveSmallIntegerField(default=0)
-    not_founds = models.PositiveSmallIntegerField(default=0)  # only those that prove something
-    not_found_at = models.DateTimeField(null=True, blank=True)  # when the last of them ended
+    not_founds = models.PositiveSmallIntegerField(default=0)  # only those that count as proof
+    not_found_at = models.DateTimeField(null=True, blank=True)  # when the last of those ended
 
     class Meta:
         verbose_name = "attempt"
@@ -51,7 +51,7 @@ class InvoiceIssuance(Record):
 
     @property
     def document(self) -> str:
-        """The text that it sent: the invoice's, or the SentDocument that was kept when that was replaced."""
+        """The text that it sent: the invoice's, or the SentDocument that was kept when the invoice's was replaced."""
         if self.invoice.document and self.document_sha256 == self.invoice.document_sha256:
             return self.invoice.document
         replaced = SentDocument.objects.filter(invoice=self.invoice_id, sha256=self.document_sha256).first()

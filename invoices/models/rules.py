@@ -1,4 +1,4 @@
-"""The law as dated rows: which rules hold on a day."""
+"""The legal rules as dated rows."""
 
 import time as monotonic
 from datetime import date, datetime, timedelta
@@ -44,7 +44,7 @@ class LegalRules(models.Model):
         raise LookupError(f"No legal rules hold on {day}; load fixtures/legal_rules.json.")
 
     def claim_deadline(self, paid_at: datetime, minutes: int) -> datetime | None:
-        """Until when the buyer may claim a sale, or None if there is no window."""
+        """The end of a sale's claim window, or None if there is no window."""
         sold = paid_at.astimezone(clock.VIETNAM)
         if minutes <= 0 or sold.time() >= self.at_once_from:
             return None
@@ -52,10 +52,10 @@ class LegalRules(models.Model):
         return min(paid_at + timedelta(minutes=min(minutes, self.claim_window)), closes)
 
     def claim_cutoff(self, sale_day: date) -> datetime:
-        """When the last claim of a sale day must be sent."""
+        """The time by which the claims of a sale day must be sent."""
         return clock.at_vn(sale_day, self.claims_close.hour, self.claims_close.minute)
 
 
 def issue_limit(paid_at: datetime) -> datetime:
-    """Until when an invoice may be issued with its sale day's date: the end of that day, or half an hour if later."""
+    """The last moment to issue with the sale day's date: the end of that day, or 30 min after payment if later."""
     return max(clock.at_vn(clock.day_vn(paid_at), 24), paid_at + timedelta(minutes=30))

@@ -1,6 +1,6 @@
 """One pass over the whole audit (see upkeep.verify_audit).
 
-Whoever can rewrite the audit can rewrite these rows, so the result is logged too.
+Write access to the audit includes these rows, so the result is logged too.
 """
 
 from functools import cached_property

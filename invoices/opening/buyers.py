@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from merchants import tax_codes
 
 KINDS = {
-    "company": ("name", "taxCode", "address"),  # what the law wants printed, by kind
+    "company": ("name", "taxCode", "address"),  # the fields that the law requires, by kind
     "individual": ("name",),
     "budget_unit": ("name", "budgetCode", "address"),
 }

@@ -12,7 +12,7 @@ BATCH = 1000  # rows in one transaction
 
 
 def state_after_window(policy: str, buyer_known: bool) -> tuple[State, str]:
-    """The state after the claim window, and why. `policy` is a Merchant.Unclaimed."""
+    """The state after the claim window, and its reason. `policy` is a Merchant.Unclaimed."""
     if buyer_known:
         return State.QUEUED, "the window closed: issue to the requested buyer"
     if policy == Merchant.Unclaimed.LAPSE:

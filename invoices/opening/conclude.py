@@ -1,4 +1,4 @@
-"""The facts known about an order in, its invoice out.
+"""From the known facts of an order to its invoice.
 
 Every fact takes the order's lock and is stored, then `conclude` runs. The result depends on the set of facts that
 arrived before the invoice was first taken, never on their order or repetition.
@@ -22,7 +22,7 @@ from invoices.opening.new_invoice import open_invoice
 from invoices.opening.parking import CannotIssue
 
 log = get_logger(__name__)
-PAYMENT_CONFLICT = "payment_conflict"  # the counter
+PAYMENT_CONFLICT = "payment_conflict"  # the counter's name
 
 # Nearly every order is new when it is paid: one query instead of three wide reads that find nothing.
 KNOWN = """
@@ -43,9 +43,9 @@ class OpeningResult:
 
 
 def apply_facts(*facts: Fact, actor: str) -> OpeningResult:
-    """Store facts of one order, those that are known already once, and conclude.
+    """Store facts of one order, each only once, and conclude.
 
-    Raises Unacceptable where the sale does not add up; nothing is stored then.
+    Raises Unacceptable if the sale is inconsistent; nothing is stored then.
     """
     merchant_code, order_id = facts[0].merchant_code, facts[0].order_id
     with transaction.atomic(savepoint=False):  # an error rolls back the caller's transaction too
@@ -56,7 +56,7 @@ def apply_facts(*facts: Fact, actor: str) -> OpeningResult:
 
 
 def lock_order(merchant_code: str, order_id: str) -> None:
-    """The first lock everywhere. Then the provider account, invoices by id, their children."""
+    """Always the first lock. The order of the others: the provider account, invoices by id, their children."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{merchant_code}\n{order_id}"])
 
@@ -64,7 +64,7 @@ def lock_order(merchant_code: str, order_id: str) -> None:
 def conclude(merchant_code: str, order_id: str, *, actor: str, new_facts: Sequence[Fact] = ()) -> OpeningResult:
     """Open the order's invoice, or update the one that exists. Call under the order's lock.
 
-    Raises Unacceptable where a payment of `new_facts` does not add up.
+    Raises Unacceptable if a payment of `new_facts` is inconsistent.
     """
     of_order = models.Q(merchant_code=merchant_code, order_id=order_id)
     with connection.cursor() as cursor:
@@ -87,9 +87,9 @@ def conclude(merchant_code: str, order_id: str, *, actor: str, new_facts: Sequen
 def _open_from_first_acceptable(
     payments: list[Payment], requests: list[InvoiceRequest], new_facts: Sequence[Fact], *, actor: str
 ) -> OpeningResult:
-    """The first payment that adds up opens the invoice. One that does not raises Unacceptable only if it is new."""
+    """The first consistent payment opens the invoice. An inconsistent one raises Unacceptable only if it is new."""
     new_payments = {fact.payment_id for fact in new_facts if isinstance(fact, Payment)}
-    for payment in sorted(payments, key=lambda p: bool(p.problem)):  # those that did not add up before come last
+    for payment in sorted(payments, key=lambda p: bool(p.problem)):  # those that were inconsistent before come last
         if payment.problem and payment.payment_id in new_payments:
             parking.replace_refused(payment, requests, new_facts)
         try:
@@ -108,8 +108,8 @@ def _open_from_first_acceptable(
 
 
 def _report_payment_conflict(invoice: Invoice, payments: list[Payment], *, actor: str) -> None:
-    """A second payment with another amount opens nothing: an operator must see it."""
-    paid = invoice.sold["total"]  # amended lines may come to less
+    """Report a second payment with another amount, which opens nothing, to the operators."""
+    paid = invoice.sold["total"]  # the total of amended lines may be lower
     others = (p for p in payments if p.payment_id != invoice.payment_id and p.body["total"] != paid and not p.problem)
     other = next(others, None)
     if other is None or invoice.tracings.filter(event_type=Event.PAYMENT_CONFLICT).exists():

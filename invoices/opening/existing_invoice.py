@@ -1,4 +1,4 @@
-"""What requests, claims and refunds do to an invoice that exists."""
+"""The effects of requests, claims and refunds on an existing invoice."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,18 +18,18 @@ def update_invoice(invoice: Invoice, requests: list[InvoiceRequest], refunds: li
     """Apply all facts of the order to its invoice, in one move or none. Call under the order's lock."""
     request = winning_request(requests)
     claimed = any(r.source == InvoiceRequest.Source.CLAIM for r in requests)
-    if refunds or claimed or (request and request.buyer != invoice.buyer):  # more than a payment has already said
+    if refunds or claimed or (request and request.buyer != invoice.buyer):  # something that the payment did not contain
         step = partial(_step, request=request, claimed=claimed, refunds=refunds)
         invoice = move_one(invoice, step, actor=actor)
     if new := [r.pk for r in requests if r.invoice_id is None]:
-        # No step of ours changes whether the buyer is final: it is as the row's lock found it.
+        # The step above does not change whether the buyer is final.
         too_late = invoice.buyer_is_final
         InvoiceRequest.objects.filter(pk__in=new).update(invoice=invoice, too_late=too_late)
     return invoice
 
 
 def _step(row: Invoice, *, request: InvoiceRequest | None, claimed: bool, refunds: list[Refund]) -> Step | None:
-    """`request` names the buyer. Of several events the last one names the step."""
+    """`request` gives the buyer. Of several events, the last one gives the step its name."""
     changes: dict[str, Any] = {}
     to, event, why = State(row.state), Event.FACT_NOTED, ""
     if request and row.buyer != request.buyer and not row.buyer_is_final:
@@ -51,14 +51,14 @@ def _step(row: Invoice, *, request: InvoiceRequest | None, claimed: bool, refund
 
 
 def _end_of_claim_grace(row: Invoice) -> datetime:
-    """Until then the buyer may edit the claim: a few minutes, but not past the day's last moment for claims."""
+    """The end of the minutes in which the buyer may edit the claim, at most the day's last moment for claims."""
     now, sale_day = clock.now(), clock.day_vn(row.paid_at)
     cutoff = max(LegalRules.on(sale_day).claim_cutoff(sale_day), now)
     return min(now + timedelta(seconds=settings.CLAIM_GRACE), cutoff)
 
 
 def _after_refund(row: Invoice, *, full: bool) -> tuple[State, Event, str, dict[str, Any]]:
-    """A refund is a fact, not a move: what it does depends on the invoice's state. State, event, why, changes."""
+    """The effect of a refund, which depends on the invoice's state: state, event, reason, changes."""
     state = State(row.state)
     if state in (State.ISSUED, State.SUBMITTED):
         return state, Event.CORRECTION_OWED, "refunded after it was issued", {"correction_owed": True}

@@ -1,4 +1,4 @@
-"""The contract's event data → facts of an order, checked and not saved. Wrong data raises Unacceptable."""
+"""Parse the contract's event data into facts of an order, checked and not saved. Raises Unacceptable."""
 
 from collections.abc import Sequence
 from datetime import datetime

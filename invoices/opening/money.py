@@ -1,4 +1,4 @@
-"""Exact arithmetic of đồng: the sold lines in, the invoice's amounts out. The contract, "Money".
+"""Exact arithmetic in đồng: from the sold lines to the invoice's amounts. See "Money" in the contract.
 
 Amounts are whole đồng (int); quantities and unit prices are Decimal. Every division is one of integers,
 so neither binary fractions nor the decimal context's precision can change an amount.
@@ -37,7 +37,7 @@ class DoesNotAddUp(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoldLine:
-    """One line as it was sold; its prices include VAT or not, as those of the whole sale."""
+    """One line as it was sold. The sale says whether its prices include VAT."""
 
     name: str
     unit: str = ""
@@ -78,7 +78,7 @@ def parse_lines(raw: Any) -> tuple[SoldLine, ...]:
 def settle(lines: Sequence[SoldLine], *, form: str, prices_include_vat: bool, discount: int, total: int) -> Bill:
     """The amounts of each line, each rate and the whole. `discount` (of the order) and `total` in đồng.
 
-    The order's discount includes VAT if the prices do; `total` is what the buyer owes, VAT included.
+    The order's discount includes VAT if the prices do; `total` is the amount that the buyer owes, VAT included.
     Raises DoesNotAddUp if no split into whole đồng meets `total`.
     """
     discount, total = _dong(discount, "discount", "the order"), _dong(total, "total", "the order")
@@ -124,7 +124,7 @@ def spread(amount: int, weights: Sequence[int]) -> list[int]:
 
 
 def _vat_meeting(total: int, nets: Sequence[int], rates: Sequence[int]) -> list[int]:
-    """Each line's VAT, the floor or the ceiling of net x rate / 100, so that all comes to `total`."""
+    """Each line's VAT, the floor or the ceiling of net x rate / 100, so that the sum is `total`."""
     hundredths = [net * rate for net, rate in zip(nets, rates, strict=True)]
     floors, remainders = [vat // 100 for vat in hundredths], [vat % 100 for vat in hundredths]
     least = sum(nets) + sum(floors)

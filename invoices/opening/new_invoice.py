@@ -1,4 +1,4 @@
-"""Opening the invoice of an order: what a payment makes of it."""
+"""Open the invoice of an order from its payment."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from invoices.queues import partition_of
 from merchants.models import Merchant
 
 log = get_logger(__name__)
-SOLD = ("lines", "discount", "total", "pricesIncludeVat", "paymentMethod")  # of the payment, kept on the invoice
+SOLD = ("lines", "discount", "total", "pricesIncludeVat", "paymentMethod")  # the payment's fields that are kept
 
 
 def open_invoice(payment: Payment, requests: list[InvoiceRequest], *, actor: str) -> Invoice:
@@ -90,7 +90,7 @@ def settle_sale(body: dict[str, Any], form: str, rules: LegalRules) -> money.Bil
 def _first_state(
     total: int, deadline: datetime | None, merchant: Merchant, buyer_known: bool, now: datetime
 ) -> tuple[State, str]:
-    """The state, and why."""
+    """The state, and its reason."""
     if total == 0:
         return State.CANCELLED, "not_required: nothing was paid"
     if deadline is None:

@@ -1,4 +1,4 @@
-"""Payments that cannot open an invoice yet: what is missing, and when they are tried again."""
+"""Payments that cannot open an invoice yet: the missing part, and when they are retried."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -13,7 +13,7 @@ from merchants.models import Merchant, ProviderAccount
 
 log = get_logger(__name__)
 
-# The conditions of `find_issuer`, for many payments at once. One that did not add up is tried again once its merchant's
+# The conditions of `find_issuer`, for many payments at once. An inconsistent one is retried once its merchant's
 # tax data has changed.
 READY_PAYMENTS = """
 SELECT p.id, p.merchant_code, p.order_id FROM invoices_payment p
@@ -30,7 +30,7 @@ ORDER BY p.id LIMIT %(limit)s
 
 
 class CannotIssue(Exception):
-    """The merchant cannot issue this sale yet: `why` is a Payment.Parked."""
+    """The merchant cannot issue this sale yet. `why` is a Payment.Parked."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -38,7 +38,7 @@ class CannotIssue(Exception):
 
 
 def find_issuer(payment: Payment, sale_day: date) -> tuple[Merchant, ProviderAccount]:
-    """Who issues a sale, and through which account. Raises CannotIssue."""
+    """The merchant that issues a sale, and its account. Raises CannotIssue."""
     merchant = (
         Merchant.objects.not_deleted()
         .select_related("tax_info")
@@ -72,14 +72,14 @@ def park(payment: Payment, why: str) -> None:
 
 
 def refuse(payment: Payment, error: Unacceptable) -> None:
-    """Keep a payment that does not add up for an operator. The order's other facts apply without it."""
+    """Keep an inconsistent payment for an operator. The order's other facts apply without it."""
     log.error("[handlePaymentSuccess]", state="refused", code=error.code, **payment.about)
     payment.parked, payment.parked_at, payment.problem = Payment.Parked.REFUSED, clock.now(), str(error)
     payment.save(update_fields=["parked", "parked_at", "problem", "updated_at"])
 
 
 def unpark(payments: Sequence[Payment], opened: Payment) -> None:
-    """The order has its invoice, so none of its payments waits. Those that did not add up keep their problem."""
+    """Unpark an order's payments: it has its invoice. Inconsistent ones keep their problem."""
     if parked := [payment.pk for payment in payments if payment.parked]:
         Payment.objects.filter(pk__in=parked).update(parked="")
     if opened.problem:
@@ -87,7 +87,7 @@ def unpark(payments: Sequence[Payment], opened: Payment) -> None:
 
 
 def replace_refused(payment: Payment, requests: Sequence[InvoiceRequest], new_facts: Sequence[Fact]) -> None:
-    """A payment that did not add up was sent again: its new sale and buyer replace the old ones."""
+    """Replace an inconsistent payment that was sent again by its new sale and buyer."""
     for fact in new_facts:
         if isinstance(fact, Payment) and fact.payment_id == payment.payment_id:
             payment.body, payment.paid_at, payment.problem = fact.body, fact.paid_at, ""

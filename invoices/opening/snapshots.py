@@ -1,4 +1,4 @@
-"""An invoice's copy of its merchant's configuration, and how the configuration has changed since."""
+"""An invoice's copy of its merchant's configuration, and the changes since."""
 
 from collections.abc import Iterator
 from datetime import date

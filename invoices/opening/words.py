@@ -1,4 +1,4 @@
-"""Amounts in Vietnamese words, which the law wants printed below the total (at most 255 characters)."""
+"""Amounts in Vietnamese words, which the law requires below the total (at most 255 characters)."""
 
 DIGITS = ("không", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tám", "chín")
 

@@ -1,4 +1,4 @@
-"""Record the provider's invoice as ours, by an operator's decision: for cases that the rules may not decide alone."""
+"""Record the provider's invoice as ours, by an operator's decision: the rules may not decide this automatically."""
 
 import copy
 from typing import Any
@@ -26,7 +26,7 @@ def adopt(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -
         now = clock.now()
         changes: dict[str, Any] = {
             "symbol": found.symbol, "number": found.number, "code": found.code, "lookup_code": found.lookup_code,
-            "issued_at": now, "files_due": now, "files_tries": 0, "final_lookup_at": None,
+            "issued_at": now, "files_due": now, "files_attempts": 0, "final_lookup_at": None,
         }  # fmt: skip
         if row.open_refund:
             changes["correction_owed"] = True
@@ -52,7 +52,7 @@ def _check_adoptable(invoice: Invoice, answer: Answer) -> Found:
 
 
 def _match_document(row: Invoice, found: Found) -> dict[str, Any]:
-    """The changes to date and document that match the provider's invoice. Raises WrongState where it is another's."""
+    """The changes to date and document that match the provider's invoice. Raises WrongState if it is another's."""
     if found.total not in (None, row.total):
         raise WrongState(
             f"The provider has order {row.order_id} as {found.number} for {found.total} đồng, we have {row.total}. "

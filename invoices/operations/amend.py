@@ -1,4 +1,4 @@
-"""Change what will be sent while no provider can know it: a new document under the same reference."""
+"""Change an invoice that no provider can know: a new document under the same reference."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def check_amendable(row: Invoice, *, by_buyer: bool, lines: bool) -> None:
     if row.open_refund and not lines:
         raise WrongState(f"Order {row.order_id} was partly refunded. Its lines must be amended.")
     if by_buyer and row.issue_until <= clock.now():
-        raise WrongState(f"Order {row.order_id} is past its issue limit. The seller must decide what happens to it.")
+        raise WrongState(f"Order {row.order_id} is past its issue limit. The seller must decide about it.")
     check_document_may_change(row)
 
 
@@ -78,7 +78,7 @@ def check_document_may_change(row: Invoice) -> None:
 def prepare_resend(row: Invoice) -> dict[str, Any]:
     """The changes that a failed invoice needs before it is sent again.
 
-    Raises WrongState where it could never be sent, or might be issued twice.
+    Raises WrongState if it could never be sent, or might be issued twice.
     """
     changes = redate(row)
     check_reference_remembered(row)
@@ -126,9 +126,9 @@ def _settle_lines(row: Invoice, lines: list[Any]) -> dict[str, Any]:
 
 
 def fall_back_to_consumer(invoice: Invoice) -> Step | None:
-    """The step for a refused buyer that was not corrected in time: the consumer's text, where the merchant allows it.
+    """The step for a refused buyer that was not corrected in time: the consumer's text, if the merchant allows it.
 
-    Raises WrongState where the buyer could not have corrected it either.
+    Raises WrongState if the buyer could not have corrected it either.
     """
     if not invoice.failure_field.startswith("buyer.") or not invoice.policy.get("consumerFallback"):
         return None

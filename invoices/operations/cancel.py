@@ -1,4 +1,4 @@
-"""Decide that an order needs no invoice: an operator's decision, and only while no provider can know the invoice."""
+"""Cancel an invoice that no provider can know, by an operator's decision that the order needs none."""
 
 from django.db import transaction
 

@@ -1,4 +1,4 @@
-"""The buyer claims an invoice: gives its buyer details, and may edit them until a worker takes the invoice."""
+"""The buyer claims an invoice: enters the buyer's details, and may edit them until a worker takes the invoice."""
 
 import re
 import uuid
@@ -18,7 +18,7 @@ from invoices.operations.amend import amend, check_amendable
 
 log = get_logger(__name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,43}")
-CLAIMED = "claimed"  # the counter
+CLAIMED = "claimed"  # the counter's name
 
 
 class UnknownToken(LookupError):
@@ -43,7 +43,7 @@ def find_claimable(token: str) -> Invoice:
 
 
 def check_open(invoice: Invoice, now: datetime) -> None:
-    """May the buyer claim the invoice, or edit the claim? Raises Taken or Closed.
+    """Raises Taken or Closed if the buyer may neither claim the invoice nor edit the claim.
 
     A buyer who claimed in time may edit until a worker first takes the invoice. An invoice that was queued because the
     window closed will be issued to the consumer: it is too late for a claim, even before it is taken.
@@ -86,11 +86,11 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
     Raises UnknownToken, Taken, Closed, WrongState, buyers.InvalidBuyer.
     """
     invoice = find_claimable(token)
-    check_open(invoice, clock.now())  # before parsing: "too late" comes before errors in the form
+    check_open(invoice, clock.now())  # before parsing: "too late" takes precedence over errors in the form
     buyer = buyers.parse_buyer(raw_buyer)
     with transaction.atomic():
         lock_order(invoice.merchant.code, invoice.order_id)
-        # Take and expiry lock the row, not the order. With both locks the check holds until the commit.
+        # Takes and closing windows lock the row, not the order. With both locks the check holds until the commit.
         locked = Invoice.objects.select_for_update(no_key=True).get(pk=invoice.pk)
         now = clock.now()
         check_open(locked, now)
@@ -115,7 +115,7 @@ def claim(token: str, raw_buyer: Any) -> Invoice:
 
 
 def _after_earlier_claims(invoice: Invoice, now: datetime) -> datetime:
-    """Now, or just after the last claim: the later claim wins, also where the clocks of two servers differ."""
+    """Now, or just after the last claim: the later claim wins even if the clocks of two servers differ."""
     claims = InvoiceRequest.objects.filter(
         merchant_code=invoice.merchant.code, order_id=invoice.order_id, source=InvoiceRequest.Source.CLAIM
     )

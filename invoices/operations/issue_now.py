@@ -1,4 +1,4 @@
-"""Issue without waiting for the claim window to close: an operator's decision, to the buyer known so far."""
+"""Issue before the claim window closes, to the buyer known so far, by an operator's decision."""
 
 from django.db import transaction
 

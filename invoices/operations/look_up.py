@@ -1,4 +1,4 @@
-"""Look an invoice up at its provider now, for an operator. The result counts like that of the pump's look-ups."""
+"""Look an invoice up at its provider now, for an operator. The result counts like the pump's look-ups."""
 
 import queue
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from invoices.providers.base import Found, ProviderError
 class LookupResult:
     """`answer`: Found, None (the provider does not know it), or the ProviderError of a look-up that proves nothing."""
 
-    invoice: Invoice  # afterwards
+    invoice: Invoice  # its state after the look-up was recorded
     answer: Answer
     summary: str
 
 
 def look_up(invoice: Invoice, *, actor: str, reason: str) -> LookupResult:
-    """Raises WrongState where nothing can have been sent, or a send is in progress."""
+    """Raises WrongState if nothing can have been sent, or a send is in progress."""
     return record_lookups(look_up_attempts([latest_attempt(invoice)]), actor=actor, reason=reason)[0]
 
 
 def record_lookups(lookups: Sequence[FinishedCall], *, actor: str, reason: str) -> list[LookupResult]:
-    """Record each answer by the pump's rules, and audit who looked the invoice up and why."""
+    """Record each answer by the pump's rules, with the actor and reason of the look-up in the audit."""
     record(list(lookups))
     answers = {lookup.call.invoice_id: lookup.answer for lookup in lookups}
 
@@ -46,7 +46,7 @@ def record_lookups(lookups: Sequence[FinishedCall], *, actor: str, reason: str) 
 
 
 def look_up_attempts(attempts: Sequence[InvoiceIssuance]) -> list[FinishedCall]:
-    """Look the attempts up and wait for the answers. Call it without a transaction. Saves attempts that are new."""
+    """Look the attempts up and wait for the answers. Call it outside a transaction. Saves new attempts."""
     for attempt in attempts:
         if attempt._state.adding:
             attempt.save()

@@ -1,4 +1,4 @@
-"""Give a failed invoice today's configuration: its merchant's tax data, policy and account."""
+"""Switch a failed invoice to today's configuration: its merchant's tax data, policy and account."""
 
 from datetime import date
 from typing import Any
@@ -20,7 +20,7 @@ from merchants.models import ProviderAccount
 def refresh_configuration(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> Invoice:
     """FAILED stays FAILED; a replay then sends a new document under the same reference.
 
-    Raises WrongState, and Unacceptable where the sale does not add up on the form that the merchant uses today.
+    Raises WrongState, and Unacceptable if the sale is inconsistent on the form that the merchant uses today.
     """
 
     def decide(row: Invoice) -> Step:
@@ -45,7 +45,7 @@ def refresh_configuration(invoice: Invoice, *, actor: str, reason: str, dry_run:
 
 
 def _read_configuration(row: Invoice, day: date) -> dict[str, Any]:
-    """The fields that follow from the merchant's configuration of now, for an invoice of that day."""
+    """The fields that follow from the merchant's present configuration, for an invoice of that day."""
     merchant = row.merchant
     if not hasattr(merchant, "tax_info") or merchant.tax_info.deleted_at:
         raise WrongState("The merchant has no tax data.")

@@ -1,4 +1,4 @@
-"""Try an invoice again, in the one way that cannot issue it twice: send what no provider knows, look up the rest."""
+"""Replay an invoice so that it cannot be issued twice: send it if no provider knows it, else look it up."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,11 +29,11 @@ class ReplayResult:
     acted: bool
     state: State
     why: str
-    invoice: Invoice  # afterwards, or with `dry_run` as it would be
+    invoice: Invoice  # after the replay; with `dry_run`, as it would be
 
 
 def replay(invoice: Invoice, *, actor: str, reason: str, dry_run: bool = False) -> ReplayResult:
-    """Idempotent. Raises WrongState where a replay cannot help."""
+    """Idempotent. Raises WrongState if a replay cannot help."""
     if dry_run:
         return _replay_row(invoice, actor=actor, reason=reason, dry_run=True)
     with transaction.atomic():
@@ -57,7 +57,7 @@ def _replay_row(row: Invoice, *, actor: str, reason: str, dry_run: bool) -> Repl
 
 
 def _plan(row: Invoice) -> Plan:
-    """Whether a replay does anything, the state it leads to, and why."""
+    """Whether a replay acts, the state after it, and the reason."""
     state = State(row.state)
     if state in NOT_REPLAYABLE:
         raise WrongState(f"Order {row.order_id} is {state}. There is nothing to replay.")
@@ -75,12 +75,12 @@ def _plan(row: Invoice) -> Plan:
 
 
 def _prepare_lookup(row: Invoice) -> dict[str, Any]:
-    """The provider's invoice is compared with our document, so an invoice that was never sent from here needs one."""
+    """Render a document if there is none: the provider's invoice is compared with it."""
     return {"lookups": 0, **({} if row.document else documents.render_changes(row))}
 
 
 def _why_not_taken(row: Invoice) -> str:
-    """Why no worker takes it although it is due; empty: one will."""
+    """The reason why no worker takes it although it is due; "" if one will."""
     account = row.account
     if account is None or is_account_closed(account):
         return ", but its account is closed: skip it, then refresh its configuration"

@@ -1,4 +1,4 @@
-"""The interface of an e-invoice provider: what the core calls, and what a provider may answer.
+"""The interface of an e-invoice provider: its methods and its possible answers.
 
 An adapter sees an `Account` and a `Document` and nothing else: no model, no transaction, no audit.
 """
@@ -138,7 +138,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the vendor reports about a reference. None: not reported. What is reported must match our document."""
+    """The vendor's report about a reference. None: not reported. Reported values must match our document."""
 
     number: str
     symbol: str
@@ -154,7 +154,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One row of the vendor's list of a day. `reference` is empty where the vendor does not report it."""
+    """One row of the vendor's list of a day. `reference` is empty if the vendor does not report it."""
 
     number: str
     symbol: str
@@ -193,7 +193,7 @@ class Refused(ProviderError):
 
 
 class Unavailable(ProviderError):
-    """Nothing happened, and the same request may succeed later. `retry_after` in seconds, where the vendor gives it."""
+    """Nothing happened, and the same request may succeed later. `retry_after` in seconds, if the vendor gives it."""
 
     def __init__(self, code: str, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(code, message)
@@ -205,7 +205,7 @@ class Uncertain(ProviderError):
 
     def __init__(self, code: str, message: str = "", *, look_up_now: bool = False) -> None:
         super().__init__(code, message)
-        self.look_up_now = look_up_now  # the vendor says that it knows this reference
+        self.look_up_now = look_up_now  # the vendor reports that it knows this reference
 
 
 class Provider(ABC):

@@ -1,4 +1,4 @@
-"""The HTTP session of the event loop's thread. It tells "not sent" from "may have been received".
+"""The HTTP session of the event loop's thread. It distinguishes "not sent" from "may have been received".
 
 The first byte decides: a failure before it is Unavailable, a failure after it is Uncertain.
 aiohttp repeats a request on a dropped connection only for idempotent methods (`IDEMPOTENT_METHODS` in
@@ -36,7 +36,7 @@ _PERSONAL = re.compile(r"[\w.+-]+@[\w.-]+|\+?\d[\d .-]{6,}\d|\"[^\"]*\"|'[^']*'|
 class Exchange:
     """The last call of a task, without secrets and personal data.
 
-    Read `LAST_EXCHANGE` in the task that called the adapter. `status` is 0 without an answer. The adapter sets
+    Read `LAST_EXCHANGE` in the task that called the adapter. `status` is 0 if there was no answer. The adapter sets
     `code` and `text`, which are the vendor's.
     """
 
@@ -67,7 +67,7 @@ class HttpAnswer:
 
 
 class ServerFault(Uncertain):
-    """A 5xx, including 503: a gateway may answer it although the request got through."""
+    """A 5xx, including 503: a gateway may answer it although the vendor received the request."""
 
     def __init__(self, answer: HttpAnswer) -> None:
         super().__init__(f"http_{answer.status}", "the provider's server failed")

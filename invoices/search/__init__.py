@@ -1,6 +1,6 @@
-"""The console's search box. `query` reads what a text may be, `results` looks it up.
+"""The console's search box. `query` lists what a text may be, `results` finds the rows.
 
-A search text may be personal: it travels in request bodies, never in addresses, and is never logged.
+A search text may be personal: it is sent in request bodies, never in addresses, and is never logged.
 """
 
 from invoices.search.query import Candidate, Kind, read_query

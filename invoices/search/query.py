@@ -1,4 +1,4 @@
-"""What a search text may be: an order, a claim link, a phone number … Often several. Pure."""
+"""The candidates for a search text: an order, a claim link, a phone number … Often several. Pure."""
 
 import re
 import unicodedata
@@ -49,7 +49,7 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 def read_query(text: str) -> list[Candidate]:
-    """Everything that the text may be, the most likely first. Empty for an empty text."""
+    """All candidates, the most likely first. Empty for an empty text."""
     text = " ".join(unicodedata.normalize("NFC", text.replace("\x00", "")).split())[:MAX_LENGTH].rstrip()
     if link := CLAIM_LINK.search(text):
         return [Candidate(Kind.CLAIM, link[1])]

@@ -1,4 +1,4 @@
-"""Look up what a search text may be: four queries at most, each kind on an index of its own."""
+"""Find the rows of a search text's candidates: four queries at most, each kind on its own index."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ May = Callable[[str], bool]  # the reader's permissions
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResults:
     hits: list[Hit]
-    kinds: list[Kind]  # that were searched
-    withheld: list[Kind]  # that the reader may not search
-    is_cut: bool  # more than LIMIT of one kind
+    kinds: list[Kind]  # the searched kinds
+    withheld: list[Kind]  # the kinds that the reader may not search
+    is_cut: bool  # one kind has more than LIMIT hits
 
     @property
     def only_hit(self) -> Hit | None:

@@ -1,4 +1,4 @@
-"""How many invoice numbers an account has left. Vendors do not report it; operators enter `last_number`."""
+"""Count the invoice numbers that accounts have left. Vendors do not report it; operators enter `last_number`."""
 
 from django.db import connection
 
@@ -15,7 +15,7 @@ WHERE account.id = a.id AND a.last_number IS NOT NULL AND a.deleted_at IS NULL
 
 
 def count_numbers_left() -> int:
-    """Write `numbers_left` of the accounts with a `last_number`; returns how many those are."""
+    """Write `numbers_left` of the accounts with a `last_number`; returns the number of accounts."""
     with connection.cursor() as cursor:
         cursor.execute(COUNT_LEFT)
         return cursor.rowcount

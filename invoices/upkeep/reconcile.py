@@ -98,7 +98,7 @@ def _accounts(day: date) -> Iterator[ProviderAccount]:
 
 
 def _compare_account(account: ProviderAccount, day: date) -> tuple[list[Difference], int, int]:
-    """The differences, and how many invoices we and the provider have."""
+    """The differences, and the numbers of our invoices and of the provider's."""
     ours: dict[str, Invoice] = {}
     try:
         ours = _our_invoices(account, day)
@@ -108,7 +108,7 @@ def _compare_account(account: ProviderAccount, day: date) -> tuple[list[Differen
         return list(_compare(account, ours, theirs)), len(ours), len(theirs)
     except ProviderError as error:
         why = f"its list could not be read: {error}"
-    except Exception as error:  # the other accounts are compared all the same
+    except Exception as error:  # the other accounts are compared anyway
         log.exception("[reconcile]", day=day, account=f"{account}")
         if isinstance(error, OperationalError | InterfaceError):
             connection.close()
@@ -117,7 +117,7 @@ def _compare_account(account: ProviderAccount, day: date) -> tuple[list[Differen
 
 
 def _our_invoices(account: ProviderAccount, day: date) -> dict[str, Invoice]:
-    """By number."""
+    """Our invoices of the day, by number."""
     of_the_day = Invoice.objects.filter(merchant=account.merchant_id, issue_date=day)  # uses the index by_issue_date
     fields = ("pk", "order_id", "number", "total", "state", "reference", "seller_tax_code")
     numbered = of_the_day.filter(account=account).exclude(number="").only(*fields)
@@ -154,7 +154,7 @@ def _compare(account: ProviderAccount, ours: dict[str, Invoice], theirs: dict[st
 
 
 def _invoices_by_reference(references: set[str]) -> dict[str, Invoice]:
-    """By the references of attempts, and by the invoices' own where no attempt is recorded."""
+    """By the references of attempts, or by the invoice's own if no attempt is recorded."""
     if not references:
         return {}
     attempts = InvoiceIssuance.objects.filter(reference__in=references).select_related("invoice")

@@ -1,7 +1,7 @@
 """Verify that the audit is unchanged since it was written.
 
 Checked are: each row's hash, position and columns; the chain's head in the invoice and in its newest version in the
-history; and the digest that the last verification found. Invoices are read in slices, each by one statement, so head
+history; and the digest of the last verification. Invoices are read in slices, each by one statement, so head
 and rows of an invoice are of the same moment, and no long snapshot blocks vacuum.
 """
 
@@ -23,7 +23,7 @@ from invoices.models import AuditVerification
 
 log = get_logger(__name__)
 SLICE = 1_000  # invoices; their rows are sorted in memory
-MAX_NAMED = 100  # broken invoices that a verification names; it counts them all
+MAX_NAMED = 100  # broken invoices that a verification lists; it counts all
 SETTLE = timedelta(hours=1)  # rows older than this are committed
 NEVER = datetime.max.replace(tzinfo=UTC)
 LOWEST, HIGHEST = -(2**63), 2**63 - 1  # of all ids: also finds rows that were moved to an invoice that does not exist
@@ -173,7 +173,7 @@ def _extend_digest(before: str, rows: list[Row], until: datetime) -> str:
 
 
 def _parse_time(text: str) -> datetime:
-    """NEVER where it cannot be parsed."""
+    """The time, or NEVER if it cannot be parsed."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -181,7 +181,7 @@ def _parse_time(text: str) -> datetime:
 
 
 def verify_nightly() -> None:
-    """Verify for AUDIT_BITE seconds; run each minute of the night. What one night cannot finish, the next continues."""
+    """Verify for AUDIT_BITE seconds; run each minute of the night. The next night continues an unfinished round."""
     latest = AuditVerification.objects.order_by("-started_at").first()
     if latest and latest.ended_at and clock.day_vn(latest.started_at) == clock.today_vn():
         return
@@ -205,7 +205,7 @@ def verify_nightly() -> None:
 
 
 def _save_slice(verification: AuditVerification, position: int | None) -> bool:
-    """Save the result of a slice. False where another worker has saved it."""
+    """Save the result of a slice. False if another worker has saved it."""
     names = ("ended_at", "digest", "repeated_digest", "position", "invoices", "rows", "broken", "first_broken")
     mine = AuditVerification.objects.filter(pk=verification.pk, position=position)
     return bool(mine.update(**{name: getattr(verification, name) for name in names}))

@@ -82,7 +82,7 @@ def compare_books(orders: list[Order], ledger: list[dict[str, Any]]) -> Books:
 
 
 def _needs_invoice(order: Order, invoice: Invoice | None) -> bool:
-    """Decided by the order itself where possible. Only our state shows an open claim window or a lapse."""
+    """Decided by the order if possible. Only our state shows an open claim window or a lapse."""
     if order.refunded and invoice and invoice.state == State.CANCELLED:
         return False
     return invoice is None or invoice.state not in (State.WAITING, State.EXPIRED)

@@ -18,7 +18,7 @@ WAIT_SECONDS = 15  # after the last order; joining a consumer group takes the em
 
 
 class MerchantRename:
-    """An optional part of the demo: where it fails the demo continues, and `outcome` says why."""
+    """An optional part of the demo: if it fails, the demo continues, and `outcome` gives the reason."""
 
     def __init__(self, processes: Processes) -> None:
         self.merchant = Merchant.objects.not_deleted().earliest("code")

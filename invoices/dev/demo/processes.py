@@ -44,7 +44,7 @@ class Processes:
         return process.wait()
 
     def wait_for(self, name: str, url: str) -> None:
-        """Wait until a process answers at `url`. Raises RuntimeError with the end of its log where it does not."""
+        """Wait until a process answers at `url`. Raises RuntimeError with the end of its log if it does not."""
         until = time.monotonic() + START_TIMEOUT
         while not _answers(url):
             if self.running[name].poll() is not None or time.monotonic() > until:
@@ -61,7 +61,7 @@ class Processes:
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port, or any free one where it is taken."""
+    """The wanted port, or any free one if it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -21,7 +21,7 @@ TABLES: list[Any] = [
     *(Invoice, InvoiceAuditTracing, InvoiceIssuance, Payment, InvoiceRequest),
     *(Invoice.history.model, BuyerTerms),
 ]
-OPENED = {  # the values of the history's first version, where they differ from the invoice's present ones
+OPENED = {  # the values of the history's first version that differ from the invoice's present ones
     "state": "'WAITING'", "number": "''", "code": "''", "lookup_code": "''", "failure": "''", "failure_code": "''",
     "failure_field": "''", "issued_at": "NULL", "exposed_at": "NULL", "exposed_by": "NULL", "claimed_at": "NULL",
     "document_sha256": "''", "audit_seq": "1", "updated_at": "created_at", "correction_owed": "false",
@@ -130,7 +130,7 @@ def _ids(plan: Plan) -> list[int]:
 
 @contextmanager
 def _without_indexes(rows: int, on_progress: Progress) -> Iterator[None]:
-    """Drop the indexes and create them afterwards, where the seed is larger than what the table holds."""
+    """Drop the indexes and create them afterwards, if the seed has more rows than the table."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT sum(reltuples) FROM pg_class WHERE oid = %s::regclass", [Invoice._meta.db_table])
         present = cursor.fetchone()[0] or 0

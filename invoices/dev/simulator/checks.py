@@ -12,7 +12,7 @@ TAXED = (5, 8, 10)
 
 
 def find_refusal(body: dict[str, Any]) -> Refusal | None:
-    """The first reason to refuse a createInvoice body. Raises KeyError or TypeError where it is malformed."""
+    """The first reason to refuse a createInvoice body. Raises KeyError or TypeError if it is malformed."""
     return _check_key(body["generalInvoiceInfo"]) or _check_buyer(body["buyerInfo"]) or _check_lines(body)
 
 

@@ -35,7 +35,7 @@ class Creator:
         self._pending: set[tuple[str, str]] = set()  # tenants' tax codes and keys
 
     async def create(self, tenant: Tenant, tax_code: str, raw: bytes, fault: Fault | None) -> web.Response:
-        """Raises ConnectionCut where the connection is to be closed instead."""
+        """Raises ConnectionCut if the connection is to be closed instead."""
         mode = fault.mode if fault else None
         try:
             body = json.loads(raw, parse_float=Decimal)

@@ -159,7 +159,7 @@ class Ledger:
         return [row.to_json(now) for row in self.rows[since:stop]]
 
     def summary(self) -> dict[str, Any]:
-        """Counts, and what must never happen: two invoices for one key, gaps in numbers, dates that decrease."""
+        """Counts, and the violations: two invoices for one reference, gaps in numbers, dates that decrease."""
         keys = Counter((row.series.owner, row.key) for row in self.rows)
         all_series = [series for tenant in self.tenants.values() for series in tenant.series.values()]
         return {

@@ -36,7 +36,7 @@ class Simulator:
         return f"http://127.0.0.1:{self.port}"
 
     async def open(self) -> None:
-        """Listen. Raises OSError where the port is taken."""
+        """Listen. Raises OSError if the port is taken."""
         self._loop = asyncio.get_running_loop()
         self.vendor = Vendor(Settings(), seed=self._seed)
         for tenant in self._tenants:
@@ -53,7 +53,7 @@ class Simulator:
         await self._runner.cleanup()
 
     def start(self) -> "Simulator":
-        """Listen in a thread of its own. Raises OSError where the port is taken."""
+        """Listen in a thread of its own. Raises OSError if the port is taken."""
         listening: Future[None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listening)), name="simulator", daemon=True
@@ -102,7 +102,7 @@ class Simulator:
         return self._call(lambda: dict(self.vendor.stats))
 
     def configure(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Like `settings`, for the loop's own thread. Raises ValueError where there is no such setting."""
+        """Like `settings`, for the loop's own thread. Raises ValueError if there is no such setting."""
         settings = self.vendor.settings
         for name, value in changes.items():
             if name not in Settings.__slots__:

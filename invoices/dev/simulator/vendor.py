@@ -1,4 +1,4 @@
-"""The simulated vendor: who may call, which endpoint answers, and what goes wrong. It sees requests, no sockets."""
+"""The simulated vendor: callers, endpoints and faults. It sees requests, no sockets."""
 
 import asyncio
 import base64
@@ -40,7 +40,7 @@ class Vendor:
         self._creator = Creator(settings, self.ledger, self.faults.dice, self._refuse, self.stopping)
 
     async def answer(self, path: str, headers: Mapping[str, str], raw: bytes) -> web.Response:
-        """Raises ConnectionCut where the connection is to be closed instead."""
+        """Raises ConnectionCut if the connection is to be closed instead."""
         endpoint = _endpoint_of(path)
         if endpoint is None:
             return json_answer({"code": 404, "message": "NOT_FOUND", "data": None}, 404)
@@ -84,7 +84,7 @@ class Vendor:
         return fault
 
     async def _fail_early(self, fault: Fault, tenant: Tenant | None) -> web.Response | None:
-        """The answer of a fault that comes before any work; None where the work goes on."""
+        """The answer of a fault that comes before any work; None if the work goes on."""
         match fault.mode:
             case Mode.DROP_BEFORE:
                 raise ConnectionCut

@@ -1,7 +1,7 @@
 """Conflicts between the provider's records and ours.
 
-Here: another document, a second number. `send` and `lookup` also fail as a conflict what they find issued after we had
-ended it, `record` a number that another invoice of ours has, and `files` an XML that differs from our document.
+Decided here: another document, a second number. Decided elsewhere: issued after we had ended it (`send`, `lookup`), the
+number of another invoice of ours (`record`), an XML that does not match our document (`files`).
 """
 
 from typing import Any

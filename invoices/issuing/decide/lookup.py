@@ -38,7 +38,7 @@ def after_lookup(
     if isinstance(answer, Found):
         return _found(row, answer, now)
     if answer is None and row.state == State.UNCERTAIN and row.exposed_by == issuance.pk:
-        if issuance.not_founds >= 2 and not issuance.number:  # what was reported as issued is never absent
+        if issuance.not_founds >= 2 and not issuance.number:  # an attempt with a number is never absent
             return _absent(row, now, limits)
         settled = (issuance.not_found_at or issuance.last_byte_by) + timedelta(seconds=limits.settle)
         return _look_up_again(row, max(settled, now), Event.NOT_FOUND, "not found yet: looked up again once settled")

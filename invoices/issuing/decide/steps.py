@@ -10,7 +10,7 @@ from invoices.models import Invoice
 from invoices.moving import Step
 from invoices.providers.base import Found, Issued, Submitted
 
-FINAL_LOOKUP_AFTER = timedelta(days=1)  # after the last send; the providers' own delays are hours at most
+FINAL_LOOKUP_AFTER = timedelta(days=1)  # after the last send; providers report an invoice within hours
 
 
 def accept_number(row: Invoice, answer: Issued | Submitted | Found, now: datetime, event: Event | None = None) -> Step:
@@ -19,7 +19,7 @@ def accept_number(row: Invoice, answer: Issued | Submitted | Found, now: datetim
     if row.open_refund:
         changes["correction_owed"] = True
     if changes["code"] or answer.symbol.startswith("K"):  # K: a symbol whose invoices need no code
-        changes |= {"issued_at": now, "files_due": now, "files_tries": 0}
+        changes |= {"issued_at": now, "files_due": now, "files_attempts": 0}
         return Step(to=State.ISSUED, event=event or Event.ISSUED, changes=changes)
     changes |= {"not_before": now + lookup_delay(0), "lookups": 0}
     return Step(to=State.SUBMITTED, event=event or Event.SUBMITTED, reason="no tax-authority code yet", changes=changes)
@@ -37,7 +37,7 @@ def number_changes(answer: Issued | Submitted | Found) -> dict[str, Any]:
 
 
 def unexposed_changes(row: Invoice) -> dict[str, Any]:
-    """No provider knows the invoice after all.
+    """The changes once it is certain that no provider knows the invoice.
 
     If a send of it was ever uncertain, a final look-up must follow. One that was made while the invoice was exposed, or
     that a conflict cancelled, is scheduled again.

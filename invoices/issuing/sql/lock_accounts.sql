@@ -53,7 +53,7 @@ chosen(id) AS (
 )
 SELECT
     a.id,
-    -- a parked account is half-open: one invoice tries whether it works again
+    -- a parked account is half-open: one trial invoice tests whether it works again
     CASE WHEN a.parked_until IS NULL THEN coalesce(a.in_flight, (%(limits)s::jsonb ->> a.provider)::int) ELSE 1 END,
     EXISTS (
         SELECT FROM invoices_invoice WHERE state = 'QUEUED' AND account_id = a.id AND issue_date < a.last_issue_date

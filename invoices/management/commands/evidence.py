@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
 
 def contents(invoice: Invoice) -> dict[str, bytes]:
-    """Files by name. The audit's records are byte for byte as they were hashed."""
+    """The files by name. The audit's records are byte for byte as they were hashed."""
     tracings = list(invoice.tracings.order_by("seq"))
     description = {name: value for name, value in describe_invoice(invoice).items() if name != "audit"}
     return {

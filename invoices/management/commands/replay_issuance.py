@@ -1,4 +1,4 @@
-"""`manage.py replay_issuance ORDER --reason TEXT`: try again, in the one way that cannot issue twice."""
+"""`manage.py replay_issuance ORDER --reason TEXT`: send or look up again, whichever cannot issue twice."""
 
 import getpass
 from argparse import ArgumentParser
@@ -12,7 +12,7 @@ from invoices.operations.replay import replay
 
 
 class Command(BaseCommand):
-    help = "Send an order's invoice again where no provider can know it; look it up where one may."
+    help = "Send an order's invoice again if no provider can know it; look it up if one may."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_order_argument(parser)

@@ -64,7 +64,7 @@ class Viettel(Provider):
     async def issue(self, document: Document) -> Issued | Submitted:
         try:
             body = encode_json(build_payload(document)).encode()
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:  # a rate or a number without a form here
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:  # a value without a form here
             reason = f"the document cannot be written: {type(error).__name__}"
             raise Refused("unwritable", reason, scope=Scope.ORDER, field="lines") from error
         answer = await self._post(f"/InvoiceWS/createInvoice/{quote(self.account.tax_code)}", body, JSON)
@@ -140,7 +140,7 @@ class Viettel(Provider):
             try:
                 answer = await self.http.post(f"{self._base_url}{API}{path}", body, headers, self.limits, cap=cap)
             except ServerFault as error:
-                if b'"GENERAL"' in error.answer.body:  # some hosts mean an expired token by it
+                if b'"GENERAL"' in error.answer.body:  # some hosts answer so for an expired token
                     self._login.forget(token)
                 raise
             if answer.status != 401:

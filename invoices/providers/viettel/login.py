@@ -30,7 +30,7 @@ class Login:
         return http.shared[key]
 
     async def token(self) -> str:
-        """Raises Refused(ACCOUNT, login) where the vendor rejects the user, Unavailable where it gives no answer."""
+        """Raises Refused(ACCOUNT, login) if the vendor rejects the user, Unavailable if it does not answer."""
         if time.monotonic() < self._until:
             return self._token
         if self._fetching is None:
@@ -48,7 +48,7 @@ class Login:
     def _finish(self, task: asyncio.Task[str]) -> None:
         self._fetching = None
         if not task.cancelled():
-            task.exception()  # retrieved, or asyncio would complain where every caller has gone
+            task.exception()  # retrieved, or asyncio would log an error if every caller has gone
 
     async def _fetch(self) -> str:
         try:
@@ -70,6 +70,6 @@ def _login_refused(answer: HttpAnswer) -> Refused:
     try:
         code, _ = read_fault(answer.json())
     except Uncertain:
-        code = ""  # a page instead of JSON: the status is enough
+        code = ""  # a page instead of JSON: only the status counts
     code = code or "INVALID_USER_PASSWORD"
     return Refused(code, "the provider rejects this login", scope=Scope.ACCOUNT, login=True)

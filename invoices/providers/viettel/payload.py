@@ -22,7 +22,7 @@ def build_payload(document: Document) -> dict[str, Any]:
     """The request as a tree of dict, list, str, bool, int and Decimal; amounts in đồng, times in epoch ms.
 
     The seller's details are left out: the vendor prints those registered with it. The buyer's e-mail is left out: the
-    vendor would write to the buyer, which is our task.
+    vendor would mail the buyer, which is our task.
     """
     adjusts = document.kind == "adjustment"
     body: dict[str, Any] = {
@@ -63,7 +63,7 @@ def encode_json(value: Any) -> str:
 
 
 def midnight(day: date) -> int:
-    """00:00 of that day in Việt Nam, in epoch milliseconds: the vendor expects an instant where the law has a day."""
+    """00:00 of that day in Việt Nam, in epoch milliseconds: the vendor expects an instant, the law a day."""
     return int(at_vn(day).timestamp()) * 1000
 
 

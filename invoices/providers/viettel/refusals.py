@@ -86,7 +86,7 @@ def read_fault(body: Mapping[str, Any]) -> tuple[str, str]:
     code, text = body.get("errorCode"), body.get("description")
     if str(code or "").upper() in _OK:
         code, text = body.get("message") if body.get("code") else "", body.get("data")
-        if code and not _SYMBOL.fullmatch(str(code)):  # a text where the code should be
+        if code and not _SYMBOL.fullmatch(str(code)):  # a text instead of a code
             code, text = body.get("code"), code
     if str(code or "").upper() in _OK:
         return "", ""

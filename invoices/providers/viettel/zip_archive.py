@@ -1,4 +1,4 @@
-"""The XML inside the vendor's ZIP. It lies beside a style sheet, and sometimes in a ZIP inside the ZIP."""
+"""Unzip the vendor's archive: the XML is beside a style sheet, sometimes in a ZIP inside the ZIP."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ MAX_DEPTH = 3
 
 
 def extract_xml(archive: bytes) -> bytes:
-    """The invoice's XML, byte for byte as signed. Raises Unavailable where there is none, or not yet."""
+    """The invoice's XML, byte for byte as signed. Raises Unavailable if there is none, or not yet."""
     try:
         xml = _find_xml(archive, MAX_DEPTH)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         if options["orders"] < 1:
             raise CommandError("--orders must be at least 1.")
         console = Console(stderr=options["json"], quiet=options["json"])
-        for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell made us ignore Ctrl-C
+        for number in (signal.SIGINT, signal.SIGTERM):  # even if the shell made this process ignore Ctrl-C
             signal.signal(number, signal.default_int_handler)
         started = time.monotonic()
         try:
@@ -97,7 +97,7 @@ class Command(BaseCommand):
         return compare_books(day, setup.get_json(f"{simulator}/simulator/ledger"))
 
     def _wait(self, on_progress: Any, count: int) -> None:
-        """Until all invoices are issued, or the timeout. The comparison then shows what is missing."""
+        """Until all invoices are issued, or the timeout. The comparison then shows the missing ones."""
         until = time.monotonic() + ISSUE_TIMEOUT
         while time.monotonic() < until:
             left = Invoice.objects.filter(state__in=OPEN).count()

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **__: Any) -> None:
         if not settings.DEVELOPMENT:
             raise CommandError("This is for development. For production see deploy/.")
-        for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell made us ignore Ctrl-C
+        for number in (signal.SIGINT, signal.SIGTERM):  # even if the shell made this process ignore Ctrl-C
             signal.signal(number, signal.default_int_handler)
         folder = settings.LOCAL / "dev"
         with Processes(folder) as processes:

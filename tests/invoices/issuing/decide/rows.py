@@ -32,7 +32,7 @@ UNSENT = (State.WAITING, State.QUEUED, State.CANCELLED, State.EXPIRED)  # no pro
 WATCHED = (
     "state", "failure", "failure_code", "failure_field", "failure_message", "exposed_at", "exposed_by",
     "first_uncertain_at", "final_lookup_at", "attempts", "lookups", "not_before", "symbol", "number", "code",
-    "lookup_code", "lookup_url", "issued_at", "files_due", "files_tries", "correction_owed", "buyer", "buyer_source",
+    "lookup_code", "lookup_url", "issued_at", "files_due", "files_attempts", "correction_owed", "buyer", "buyer_source",
     "claimed_at", "refunded_amount", "refunded_at", "document", "issue_date", "issue_until",
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ REFUNDS = {  # refunded đồng, and how many of them the lines leave out alread
 _template = Invoice(
     pk=1, order_id="order-1", partition=0, paid_at=NOW - timedelta(minutes=5), sold={"total": TOTAL}, total=TOTAL,
     bill={}, document=canonical_json(dataclasses.asdict(DOCUMENT)), document_sha256="ab", provider="viettel", form="1",
-    symbol="C26TAA", issue_date=NOW.date(), issue_until=NOW + timedelta(hours=14), lookups=2, files_tries=1,
+    symbol="C26TAA", issue_date=NOW.date(), issue_until=NOW + timedelta(hours=14), lookups=2, files_attempts=1,
     config_snapshot={"merchant": {"code": "m"}, "policy": {}}, not_before=NOW + timedelta(days=9),
 )  # fmt: skip
 

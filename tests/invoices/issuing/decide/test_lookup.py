@@ -68,7 +68,7 @@ def issued(case: LookUp) -> dict[str, Any]:
     if case.answer == "found without a code":
         waits = {"state": State.SUBMITTED, "lookups": 0, "not_before": in_seconds(LOOKUPS[0])}
         return {**changes, **waits, "audit": ("submitted" if case.number else "found", "ok")}
-    ends = {"state": State.ISSUED, "code": "00A1", "issued_at": NOW, "files_due": NOW, "files_tries": 0}
+    ends = {"state": State.ISSUED, "code": "00A1", "issued_at": NOW, "files_due": NOW, "files_attempts": 0}
     return {**changes, **ends, "audit": ("issued" if case.number else "found", "ok")}
 
 

@@ -50,7 +50,7 @@ def numbers(case: Send) -> dict[str, Any]:
     if case.answer in ("submitted", "issued, its code is missing"):
         waits = {"state": State.SUBMITTED, "not_before": in_seconds(FIRST_LOOKUP), "lookups": 0}
         return {**changes, **waits, "audit": ("submitted", "ok")}
-    issued = {"state": State.ISSUED, "code": answer.code, "issued_at": NOW, "files_due": NOW, "files_tries": 0}
+    issued = {"state": State.ISSUED, "code": answer.code, "issued_at": NOW, "files_due": NOW, "files_attempts": 0}
     return {**changes, **issued, "audit": ("issued", "ok")}
 
 
