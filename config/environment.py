@@ -1,6 +1,6 @@
-"""The environment variables. Each is declared once, where the settings read it, and registers itself with its meaning.
+"""Reads and checks environment variables. The variables are declared in `config/settings.py`, each with its meaning.
 
-`manage.py environment` writes the table of docs/operations.md from here. All wrong variables are reported together.
+`manage.py environment` generates the table in docs/operations.md. All wrong variables are reported together.
 """
 
 import os
@@ -25,17 +25,17 @@ class Variable:
 
 
 class Environment:
-    """Reads variables of `values`. A wrong one is noted in `problems` and its default is used until `finish`."""
+    """Reads variables of `values`. A wrong one is added to `problems` and its default used until `finish` raises."""
 
     def __init__(self, values: MutableMapping[str, str]) -> None:
         self.values = values
-        self.development = False  # then the development defaults hold
+        self.development = False  # True: the development defaults are used
         self.variables: dict[str, Variable] = {}
         self.problems: list[str] = []
         self._section = ""
 
     def read_file(self, path: Path) -> None:
-        """Set what `path` names and nobody has set."""
+        """Set the variables in the file `path` that are not set yet."""
         environ.Env.read_env(path)
 
     def section(self, title: str) -> None:
@@ -45,7 +45,7 @@ class Environment:
         self.problems.append(text)
 
     def finish(self) -> None:
-        """Raise ImproperlyConfigured with every problem, a line each."""
+        """Raise ImproperlyConfigured with every problem, one per line."""
         problems, self.problems = self.problems, []
         if problems:
             raise ImproperlyConfigured("\n".join(problems))
@@ -133,7 +133,7 @@ class Environment:
         return fallback
 
     def _guarded(self, name: str, cast: Callable[[str], T], raw: str, fallback: T) -> T:
-        """The value is never quoted: it may be a secret."""
+        """The value, or `fallback` and a noted problem, which never quotes the value: it may be a secret."""
         try:
             return cast(raw)
         except (ValueError, ImproperlyConfigured) as error:
@@ -156,7 +156,7 @@ env = Environment(os.environ)
 
 
 def table() -> str:
-    """Markdown, one table a section."""
+    """The variables as Markdown, one table per section."""
     lines: list[str] = []
     section = ""
     for variable in env.variables.values():

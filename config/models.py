@@ -1,4 +1,4 @@
-"""The settings that operators change at run time, and the tables of the counters and the sign-in tries."""
+"""The settings that operators change at run time, and the tables of counters and sign-in attempts."""
 
 from django.db import models
 from simple_history.models import HistoricalRecords

@@ -1,4 +1,4 @@
-"""What beat does, and how often. PostgreSQL is the queue: each entry only tells a worker to look for due rows."""
+"""The schedule of periodic tasks. PostgreSQL is the queue: each entry only tells a worker to look for due rows."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def beat_schedule(
 
 
 def every(seconds: float, task: str, queue: str, *args: int) -> dict[str, Any]:
-    """An entry expires with its period: the next one makes it needless."""
+    """An entry expires after its period, when the next one replaces it."""
     return {"task": task, "schedule": seconds, "args": args, "options": {"queue": queue, "expires": seconds}}
 
 

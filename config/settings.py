@@ -1,4 +1,7 @@
-"""The settings. Variables come from the environment; a wrong or missing one stops the start and is named."""
+"""The settings, and the declaration of each environment variable. A wrong or missing one aborts the start.
+
+`config.environment` reads and checks the variables.
+"""
 
 import os
 import socket
@@ -16,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 env.section("The process")
 ENVIRONMENTS = ("development", "production")
 _usual = ENVIRONMENTS[bool(os.environ.get("DATABASE_URL"))]  # a process with a database is in production
-ENVIRONMENT = env.text("HOADON_ENV", "`development` or `production`.", _usual, shown="production", one_of=ENVIRONMENTS)
+ENVIRONMENT = env.text(
+    "HOADON_ENV", "The deployment type: `development` or `production`.", _usual, shown="production", one_of=ENVIRONMENTS
+)
 DEVELOPMENT = env.development = ENVIRONMENT == "development"
 _set_by_hand = frozenset(os.environ)
 if DEVELOPMENT:
@@ -25,16 +30,18 @@ if DEVELOPMENT:
 ASSUMED = frozenset(os.environ) - _set_by_hand  # variables that only the development file sets
 if env.number("HOADON_CLOCK", "Seconds added to the machine's clock. Development only.", 0) and not DEVELOPMENT:
     env.problem("HOADON_CLOCK moves the clock; unset it in production.")
-DEBUG = env.flag("DEBUG", "Shows tracebacks and settings to everybody. Never in production.")
+DEBUG = env.flag("DEBUG", "Shows tracebacks and settings to every visitor. Never in production.")
 SECRET_KEY = env.text("SECRET_KEY", "Signs sessions and forms.")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "The host names that are served, with commas.", development=["*"])
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "The host names that are served, separated by commas.", development=["*"])
 SERVICE_CODE = env.text("SERVICE_CODE", "This service's code on the platform.", "SVC-00150-INVOICE")
 PORT = env.whole("PORT", "The port of the API. The gateway expects 31140.", 31140, at_most=65535)
 API_HOST = env.text("API_HOST", "The address that the API listens on.", "0.0.0.0", development="127.0.0.1")  # noqa: S104
-API_PROCESSES = env.whole("API_PROCESSES", "Processes of one `run api`.", 1)
-API_THREADS = env.whole("API_THREADS", "Threads of each process. Each holds a database connection.", 8)
-PUBLIC_URL = env.text("PUBLIC_URL", "The address in claim links and cookies.", f"http://127.0.0.1:{PORT}").rstrip("/")
-ALIVE = env.text("HOADON_ALIVE", "Folder of the processes' heartbeat files. Empty: a temporary folder.", "")
+API_PROCESSES = env.whole("API_PROCESSES", "Processes per `run api`.", 1)
+API_THREADS = env.whole("API_THREADS", "Threads per API process. Each has its own database connection.", 8)
+PUBLIC_URL = env.text(
+    "PUBLIC_URL", "The public address of claim pages and the console.", f"http://127.0.0.1:{PORT}"
+).rstrip("/")
+ALIVE = env.text("HOADON_ALIVE", "Folder for the processes' heartbeat files. Empty: a temporary folder.", "")
 
 INSTALLED_APPS = [
     "config.apps.ConsoleApp",
@@ -86,7 +93,9 @@ TEMPLATES = [
 ]
 
 env.section("PostgreSQL and Redis")
-LOCAL = Path(env.text("HOADON_LOCAL", "Folder of embedded servers and demo.", str(ROOT / ".local"), shown=".local"))
+LOCAL = Path(
+    env.text("HOADON_LOCAL", "Folder for embedded servers and the demo.", str(ROOT / ".local"), shown=".local")
+)
 if not os.environ.get("DATABASE_URL") or not os.environ.get("REDIS_URL"):
     from config.processes import embedded
 
@@ -94,16 +103,16 @@ if not os.environ.get("DATABASE_URL") or not os.environ.get("REDIS_URL"):
     os.environ.setdefault("DATABASE_URL", database_url)  # children use the same servers
     os.environ.setdefault("REDIS_URL", redis_url)
 DATABASES = {"default": env.database("DATABASE_URL", "postgresql://user:password@host/name")}
-REDIS_URL = env.text("REDIS_URL", "redis://host:6379/0. Wake-ups and rate counters; nothing in it must be kept.")
-_lock = env.whole("DATABASE_LOCK_TIMEOUT_MS", "Longest wait for a lock, in ms.", 5000)
-_statement = env.whole("DATABASE_STATEMENT_TIMEOUT_MS", "Longest statement, in ms.", 30000)
-_idle = env.whole("DATABASE_IDLE_TIMEOUT_MS", "Longest idle time inside a transaction, in ms.", 60000)
-_age = env.whole("DATABASE_CONN_MAX_AGE", "Seconds that a connection is reused.", 600, at_least=0)
+REDIS_URL = env.text("REDIS_URL", "redis://host:6379/0. Holds wake-ups and rate counters; none of it must be kept.")
+_lock = env.whole("DATABASE_LOCK_TIMEOUT_MS", "Maximum wait for a lock, in milliseconds.", 5000)
+_statement = env.whole("DATABASE_STATEMENT_TIMEOUT_MS", "Maximum duration of a statement, in milliseconds.", 30000)
+_idle = env.whole("DATABASE_IDLE_TIMEOUT_MS", "Maximum idle time in a transaction, in ms.", 60000)
+_age = env.whole("DATABASE_CONN_MAX_AGE", "Seconds for which a connection is reused.", 600, at_least=0)
 _options = f"-c lock_timeout={_lock} -c statement_timeout={_statement} -c idle_in_transaction_session_timeout={_idle}"
 DATABASES["default"] |= {"CONN_MAX_AGE": _age, "CONN_HEALTH_CHECKS": True}
 DATABASES["default"].setdefault("OPTIONS", {}).update(connect_timeout=5, options=_options)
 EMBEDDED = str(DATABASES["default"]["OPTIONS"].get("host", "")).startswith(str(LOCAL.resolve()))  # from a wheel
-MIGRATE_LOCK_TIMEOUT_MS = env.whole("MIGRATE_LOCK_TIMEOUT_MS", "The same in migrations: others queue behind one.", 2000)
+MIGRATE_LOCK_TIMEOUT_MS = env.whole("MIGRATE_LOCK_TIMEOUT_MS", "Maximum wait for a lock in a migration, in ms.", 2000)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {
@@ -116,11 +125,11 @@ CACHES = {
 
 env.section("Identity and secrets")
 WORKER_ID = env.whole(
-    "APP_ENV_INVOICE_WORKER_ID", "0 to 1023, unique to each database: a part of every id.", at_least=0, at_most=1023
+    "APP_ENV_INVOICE_WORKER_ID", "0 to 1023, unique per database: a part of every id.", at_least=0, at_most=1023
 )
 CREDENTIALS_KEYS = [
     env.text("APP_ENV_INVOICE_CREDENTIALS_KEY", "64 hex digits. Encrypts logins and secrets."),
-    env.text("APP_ENV_INVOICE_CREDENTIALS_KEY_PREVIOUS", "The key before it. It still decrypts.", ""),
+    env.text("APP_ENV_INVOICE_CREDENTIALS_KEY_PREVIOUS", "The previous key, still used for decryption.", ""),
 ]
 CREDENTIALS_KEYS = [key for key in CREDENTIALS_KEYS if key]
 for key in CREDENTIALS_KEYS:
@@ -147,23 +156,23 @@ if not DEVELOPMENT and not JWKS_URL.startswith(("https://", "http://")):
     env.problem("JWKS_URL must be the http(s) address of the identity service's key set.")
 JWT_ISSUER = env.text("JWT_ISSUER", "`iss` of callers' tokens.")
 JWT_AUDIENCE = env.text("JWT_AUDIENCE", "`aud` of callers' tokens.", SERVICE_CODE, shown="the value of SERVICE_CODE")
-JWT_LEEWAY = env.seconds("JWT_LEEWAY_SECONDS", "Allowed difference between two servers' clocks.", 30)
-JWKS_FRESH = env.seconds("JWKS_FRESH_SECONDS", "A withdrawn key is refused after this time.", 300)
-JWKS_STALE = env.seconds("JWKS_STALE_SECONDS", "How long known keys hold while the identity service is down.", 86400)
-JWKS_COOLDOWN = env.seconds("JWKS_COOLDOWN_SECONDS", "At most one fetch of the key set in this time.", 30)
-JWKS_TIMEOUT = env.seconds("JWKS_TIMEOUT_SECONDS", "Time limit of one fetch.", 3)
+JWT_LEEWAY = env.seconds("JWT_LEEWAY_SECONDS", "Allowed difference between two servers' clocks, in seconds.", 30)
+JWKS_FRESH = env.seconds("JWKS_FRESH_SECONDS", "A withdrawn key is refused after this many seconds.", 300)
+JWKS_STALE = env.seconds("JWKS_STALE_SECONDS", "Seconds for which known keys stay valid without the service.", 86400)
+JWKS_COOLDOWN = env.seconds("JWKS_COOLDOWN_SECONDS", "Minimum seconds between two fetches of the key set.", 30)
+JWKS_TIMEOUT = env.seconds("JWKS_TIMEOUT_SECONDS", "Time limit of a fetch, in seconds.", 3)
 
 env.section("Celery")
-PARTITIONS = env.whole("ISSUANCE_PARTITIONS", "Slices of orders. docs/operations.md says how to change it.", 3)
+PARTITIONS = env.whole("ISSUANCE_PARTITIONS", 'Number of partitions. See "More partitions" in docs/operations.md.', 3)
 QUEUES = queues(PARTITIONS)
 CELERY_BEAT_SCHEDULE = beat_schedule(
     PARTITIONS,
-    sweep=env.seconds("SWEEP_SECONDS", "Between two sweeps for abandoned, late, parked and due rows.", 5),
-    expire=env.seconds("EXPIRE_SECONDS", "Between two checks for closed claim windows.", 10),
-    probe=env.seconds("PROBE_SECONDS", "Between two probes of refused logins.", 30),
-    files=env.seconds("FILES_SECONDS", "Between two fetches of PDF and XML.", 5),
-    deliver=env.seconds("DELIVER_SECONDS", "Between two checks for webhooks to send.", 2),
-    bulk=env.seconds("BULK_SECONDS", "Between two steps of the bulk runs.", 2),
+    sweep=env.seconds("SWEEP_SECONDS", "Interval between sweeps, in seconds.", 5),
+    expire=env.seconds("EXPIRE_SECONDS", "Interval between checks for closed claim windows, in seconds.", 10),
+    probe=env.seconds("PROBE_SECONDS", "Interval between probes of refused logins, in seconds.", 30),
+    files=env.seconds("FILES_SECONDS", "Interval between fetches of PDF and XML files, in seconds.", 5),
+    deliver=env.seconds("DELIVER_SECONDS", "Interval between checks for webhooks to send, in seconds.", 2),
+    bulk=env.seconds("BULK_SECONDS", "Interval between steps of the bulk runs, in seconds.", 2),
 )
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # in memory: the default keeps a file, which a kill leaves half written
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
@@ -177,20 +186,22 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
 env.section("Kafka")
-KAFKA_BOOTSTRAP_SERVERS = env.text("KAFKA_BOOTSTRAP_SERVERS", "Empty: no topic is followed.", "")
+KAFKA_BOOTSTRAP_SERVERS = env.text("KAFKA_BOOTSTRAP_SERVERS", "host:port,… Empty: no topic is read.", "")
 KAFKA_CONSUMER_ID = env.text("KAFKA_CONSUMER_ID", "The consumer group.", f"{SERVICE_CODE}_CONSUMER")
 KAFKA_INSTANCE_ID = env.text(
-    "KAFKA_INSTANCE_ID", "One consumer's own id, the same across its restarts.", socket.gethostname(), shown="host name"
+    "KAFKA_INSTANCE_ID", "This consumer's id; must not change at a restart.", socket.gethostname(), shown="host name"
 )
 KAFKA_MERCHANT_TOPIC = env.text("KAFKA_MERCHANT_TOPIC", "Changes of merchants.", "platform.public.merchants")
-KAFKA_PAYMENT_TOPIC = env.text("KAFKA_PAYMENT_TOPIC", "Payments. Empty: they come as webhooks only.", "")
+KAFKA_PAYMENT_TOPIC = env.text("KAFKA_PAYMENT_TOPIC", "Payments. Empty: they come only as webhooks.", "")
 if KAFKA_MERCHANT_TOPIC == KAFKA_PAYMENT_TOPIC:
     env.problem("KAFKA_MERCHANT_TOPIC and KAFKA_PAYMENT_TOPIC must be two topics.")
-KAFKA_SESSION = env.seconds("KAFKA_SESSION_SECONDS", "A silent consumer is replaced after this.", 45, development=6)
-KAFKA_OPTIONS = env.options("KAFKA_OPTIONS", "librdkafka's own: security.protocol=SASL_SSL,sasl.username=…")
+KAFKA_SESSION = env.seconds(
+    "KAFKA_SESSION_SECONDS", "A silent consumer is replaced after this time.", 45, development=6
+)
+KAFKA_OPTIONS = env.options("KAFKA_OPTIONS", "Options of librdkafka: security.protocol=SASL_SSL,sasl.username=…")
 
 env.section("Metrics and logs")
-METRICS_TOKEN = env.text("METRICS_TOKEN", "The bearer token that Prometheus sends. Empty: none is needed.", "")
+METRICS_TOKEN = env.text("METRICS_TOKEN", "The bearer token that Prometheus sends. Empty: no token is needed.", "")
 LOGGING = logging_config(
     style=env.text("LOG_FORMAT", "`logfmt` or `json`.", "logfmt", one_of=("logfmt", "json")),
     level=env.text("LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`.", "INFO").upper(),
@@ -199,28 +210,28 @@ LOGGING = logging_config(
 )
 
 env.section("Issuing")
-START_WITHIN = env.seconds("ISSUANCE_START_WITHIN", "Seconds from the take to a send's first byte.", 10)
-RETRY_STEPS = env.steps("ISSUANCE_RETRY_STEPS", "Seconds between tries of a send.", [30, 120, 300, 900, 1800, 3600])
+START_WITHIN = env.seconds("ISSUANCE_START_WITHIN", "Maximum seconds from the take to the first byte of a send.", 10)
+RETRY_STEPS = env.steps("ISSUANCE_RETRY_STEPS", "Seconds between attempts of a send.", [30, 120, 300, 900, 1800, 3600])
 LOOKUP_STEPS = env.steps("ISSUANCE_LOOKUP_STEPS", "Seconds between look-ups.", [60, 120, 300, 900, 1800, 3600])
-PROVIDER_SETTLE = env.number("PROVIDER_SETTLE", "Seconds until a not-found is proof. 0: the vendor's limit.", 0)
-PROVIDER_TIMEOUT = env.number("PROVIDER_TIMEOUT", "Seconds of a whole call. 0: the vendor's limit.", 0)
-BATCH = env.whole("ISSUANCE_BATCH", "Sends that one worker may have open.", 200)
+PROVIDER_SETTLE = env.number("PROVIDER_SETTLE", 'Seconds after which "not found" is proof. 0: the vendor\'s limit.', 0)
+PROVIDER_TIMEOUT = env.number("PROVIDER_TIMEOUT", "Time limit of a call, in seconds. 0: the vendor's limit.", 0)
+BATCH = env.whole("ISSUANCE_BATCH", "Maximum open sends per worker.", 200)
 AUDIT_BITE = env.seconds("AUDIT_BITE_SECONDS", "Seconds per minute, 00:00–05:00, spent verifying the audit.", 20)
-PARK_SECONDS = env.seconds("ACCOUNT_PARK_SECONDS", "Until a parked account lets one invoice try.", 300)
-CLAIM_GRACE = env.seconds("CLAIM_GRACE_SECONDS", "How long a claim stays editable before it is due.", 120)
+PARK_SECONDS = env.seconds("ACCOUNT_PARK_SECONDS", "Seconds until a parked account sends one invoice as a trial.", 300)
+CLAIM_GRACE = env.seconds("CLAIM_GRACE_SECONDS", "Seconds for which a claim stays editable.", 120)
 
 env.section("Outbound webhooks")
 _steps: list[float] = [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
-WEBHOOK_STEPS = env.steps("WEBHOOK_STEPS", "Seconds between tries of a delivery. After the last it is dead.", _steps)
-WEBHOOK_CONNECT_TIMEOUT = env.seconds("WEBHOOK_CONNECT_TIMEOUT", "Until a receiver accepts the connection.", 5)
-WEBHOOK_TIMEOUT = env.seconds("WEBHOOK_TIMEOUT", "Seconds of a whole call.", 15)
-WEBHOOK_BATCH = env.whole("WEBHOOK_BATCH", "Calls that one worker may have open.", 1000)
-WEBHOOK_IN_FLIGHT = env.whole("WEBHOOK_IN_FLIGHT", "Open calls of one endpoint. A failing one has a single call.", 20)
-WEBHOOK_GIVE_UP = env.seconds("WEBHOOK_GIVE_UP_SECONDS", "An endpoint that only fails is then disabled.", 432000)
-WEBHOOK_ALLOW_LOOPBACK = env.flag(
-    "WEBHOOK_ALLOW_LOOPBACK", "Allows http and this machine as receiver.", development=True
+WEBHOOK_STEPS = env.steps("WEBHOOK_STEPS", "Seconds between attempts of a delivery. After the last it is dead.", _steps)
+WEBHOOK_CONNECT_TIMEOUT = env.seconds("WEBHOOK_CONNECT_TIMEOUT", "Time limit for connecting, in seconds.", 5)
+WEBHOOK_TIMEOUT = env.seconds("WEBHOOK_TIMEOUT", "Time limit of a call, in seconds.", 15)
+WEBHOOK_BATCH = env.whole("WEBHOOK_BATCH", "Maximum open calls per worker.", 1000)
+WEBHOOK_IN_FLIGHT = env.whole("WEBHOOK_IN_FLIGHT", "Maximum open calls per endpoint; one while it fails.", 20)
+WEBHOOK_GIVE_UP = env.seconds(
+    "WEBHOOK_GIVE_UP_SECONDS", "An endpoint without a success for this long is disabled.", 432000
 )
-WEBHOOK_HIGH_PORTS = env.flag("WEBHOOK_HIGH_PORTS", "Allows ports from 1024 up, beside 443.", development=True)
+WEBHOOK_ALLOW_LOOPBACK = env.flag("WEBHOOK_ALLOW_LOOPBACK", "Allows http and loopback receivers.", development=True)
+WEBHOOK_HIGH_PORTS = env.flag("WEBHOOK_HIGH_PORTS", "Allows ports from 1024 up, besides 443.", development=True)
 if WEBHOOK_ALLOW_LOOPBACK and not DEVELOPMENT:
     env.problem("WEBHOOK_ALLOW_LOOPBACK lets merchants call this machine; unset it in production.")
 
@@ -234,38 +245,38 @@ FIXTURE_DIRS = [ROOT / "fixtures"]
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / "static"
 WHITENOISE_USE_FINDERS = True
-_files = "Folder of PDF and XML. The background worker writes it, the API reads it."
+_files = "Folder for PDF and XML files. The background worker writes it, the API reads it."
 MEDIA_ROOT = Path(env.text("MEDIA_ROOT", _files, str(LOCAL / "files"), shown="files in HOADON_LOCAL"))
-_mail = "Buyers' mail: smtp+tls://user:password@host:587. `dummymail://` drops it."
+_mail = "The server for mail to buyers: smtp+tls://user:password@host:587. `dummymail://` sends nothing."
 vars().update(env.mail("EMAIL_URL", _mail, "dummymail://", development=f"filemail:///{LOCAL.resolve() / 'mail'}"))
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "The sender that buyers see.", "hoadon@localhost")
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
-BEHIND_PROXY = env.flag("BEHIND_PROXY", "True where the gateway sets X-Forwarded-Proto and X-Forwarded-For.")
+BEHIND_PROXY = env.flag("BEHIND_PROXY", "True if the gateway sets X-Forwarded-Proto and X-Forwarded-For.")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-SESSION_COOKIE_AGE = env.whole("SESSION_SECONDS", "How long an operator stays signed in: one shift.", 8 * 3600)
+SESSION_COOKIE_AGE = env.whole("SESSION_SECONDS", "Seconds for which an operator stays signed in: one shift.", 8 * 3600)
 _year = 365 * 86400 if SESSION_COOKIE_SECURE else 0
-SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS", "How long browsers insist on https.", _year, at_least=0)
+SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS", "HSTS max-age, in seconds.", _year, at_least=0)
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains and
     "security.W021",  # in browsers' lists are the domain owner's decision;
     "security.W008",  # the gateway redirects to https
 ]
-LOGIN_TRIES = env.whole("LOGIN_TRIES", "Failed sign-ins of a user name, or from an address, before a wait.", 5)
-LOGIN_WAIT = env.seconds("LOGIN_WAIT_SECONDS", "How long that wait is.", 900)
+LOGIN_TRIES = env.whole("LOGIN_TRIES", "Failed sign-ins per user name, and per address, before a wait.", 5)
+LOGIN_WAIT = env.seconds("LOGIN_WAIT_SECONDS", "Duration of that wait, in seconds.", 900)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.whole(
-    "MAX_BODY_BYTES", "Longest body. As client_max_body_size of nginx.", 1024 * 1024
+    "MAX_BODY_BYTES", "Maximum request body in bytes; must match client_max_body_size of nginx.", 1024 * 1024
 )
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # a form that amends a long receipt has six fields a line
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # the form that amends a long receipt has six fields per line
 SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
 
 env.section("The API")
-PAGE = env.whole("API_PAGE", "Rows of a page.", 50)
-PAGE_MAX = env.whole("API_PAGE_MAX", "Rows that a caller may request.", 200)
+PAGE = env.whole("API_PAGE", "Default number of rows per page.", 50)
+PAGE_MAX = env.whole("API_PAGE_MAX", "Maximum number of rows per page.", 200)
 RATES = {
-    "principal": env.whole("API_RATE_PER_PRINCIPAL", "Requests a minute of one caller.", 1200),
-    "claim": env.whole("API_RATE_PER_CLAIM_TOKEN", "Requests a minute of one claim link.", 60),
+    "principal": env.whole("API_RATE_PER_PRINCIPAL", "Requests per minute and caller.", 1200),
+    "claim": env.whole("API_RATE_PER_CLAIM_TOKEN", "Requests per minute and claim link.", 60),
 }
 
 env.finish()

@@ -89,7 +89,7 @@ def _failed() -> Iterable[Gauge]:
     link = changelist_url(LIST, state__exact=State.FAILED)
     yield Gauge(
         "invoices_failed",
-        "Dead letters: failed invoices that need an operator, by reason.",
+        "Dead letters: invoices in FAILED that wait for a person, by reason.",
         ("reason",),
         {**{(r,): 0 for r in reasons}, **{(reason,): count for reason, count in failed}},
         link,

@@ -1,4 +1,4 @@
-"""The console's pages of merchants, their tax data, their accounts and what came from the platform."""
+"""The console's pages of merchants, their tax data, their accounts and the platform's changes."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Pause and resume a merchant, an account or a partition. What is owed stays owed and is not sent.
+"""Pause and resume a merchant, an account or a partition. Its invoices stay due and are not sent.
 
-Workers read the flag at every take. Look-ups continue: they only find out what has already happened.
+Workers read the flag at every take. Look-ups continue: they send nothing.
 """
 
 from typing import Any

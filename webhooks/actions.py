@@ -18,7 +18,8 @@ class ReplayEvent(OperatorAction):
 
     def preview(self, row: WebhookEvent, **_: Any) -> str:
         order = f" of order {row.order_id}" if row.order_id else ""
-        return f"{row.type}{order} is applied as if it came now. Result of try {row.tries}: {row.status}, {row.error}"
+        result = f"{row.status}, {row.error}"
+        return f"{row.type}{order} is applied as if it arrived now. Result of attempt {row.tries}: {result}"
 
     def perform(self, row: WebhookEvent, *, actor: str, reason: str, **_: Any) -> str:
         event = receiving.replay_event(row.pk)

@@ -1,4 +1,4 @@
-"""The console's pages of events that came in, of endpoints, and of deliveries."""
+"""The console's pages of incoming events, endpoints and deliveries."""
 
 import json
 from datetime import timedelta

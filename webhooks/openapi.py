@@ -17,7 +17,7 @@ HEADERS = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
     for name, description in (
         ("webhook-id", "Identifies the event; the same each time it is sent."),
-        ("webhook-timestamp", "Seconds since 1970; at most five minutes off."),
+        ("webhook-timestamp", "Unix time in seconds; at most five minutes off."),
         ("webhook-signature", "`v1,` and the base64 HMAC-SHA256 of id.timestamp.body."),
     )
 ]

@@ -43,7 +43,7 @@ class RotationStep(NamedTuple):
 
 
 def rotate(column: EncryptedColumn, *, step: int, dry_run: bool = False) -> Iterator[RotationStep]:
-    """Encrypt stale rows with the current key, `step` rows a transaction. It can be interrupted and started again.
+    """Encrypt stale rows with the current key, `step` rows per transaction. It can be interrupted and restarted.
 
     Only the envelope is written. The history and `updated_at` stay, because no secret has changed.
     """

@@ -1,4 +1,4 @@
-"""What may be written to the log: a list of allowed keys. All other keys are left out.
+"""The keys that may be written to the log. All other keys are omitted.
 
 Free text is scrubbed of everything that may be personal data or a secret. Messages of exceptions are never written,
 because psycopg quotes rows in them and aiohttp requests. Class, stack and constraint are written.
@@ -71,7 +71,7 @@ KEYS: dict[str, Callable[[object], object]] = {
     "op": word, "login": number, "edited": number, "count": number, "seconds": number, "since": key,
     "digest": key, "until": key, "invoices": number, "rows": number, "broken": number, "seq": number, "changed": words,
     "day": key, "ours": number, "theirs": number, "accounts": number, "why": words,
-    # where
+    # the place
     "provider": word, "route": word, "method": word, "status": number, "facility": word, "at": word,
     "name_fingerprint": word, "address_fingerprint": word,
 }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Operator actions: what operators may do to rows. Each has a page that first shows a preview and asks for a reason.
+"""Operator actions: buttons on the console's rows. Each has a page that shows a preview and asks for a reason.
 
-An action calls the same function as the API. Where that function writes no audit of its own, the action writes one
-LogEntry per row (see action_log).
+An action calls the same function as the API. If that function writes no audit row, the action writes one LogEntry
+per row (see action_log).
 """
 
 import hashlib
@@ -47,12 +47,12 @@ class ReasonForm(forms.Form):
 
 
 class OperatorAction:
-    """`preview` and `perform` raise one of `rejects` where the row does not allow it; then nothing has changed."""
+    """`preview` and `perform` raise one of `rejects` if the row does not allow the action; nothing has changed then."""
 
     name: ClassVar[str]  # in addresses
     label: ClassVar[str]  # on the button
     permissions: tuple[str, ...]  # all of them are needed
-    description: ClassVar[str]  # a sentence: what it does and what it does not
+    description: ClassVar[str]  # one sentence: its effect and its limits
     form: ClassVar[type[ReasonForm]] = ReasonForm
     states: ClassVar[Sequence[str]] = ()  # of a row that allow it; empty: all
     for_many_rows: ClassVar[bool] = False  # may be started from the list, for several rows
@@ -65,11 +65,11 @@ class OperatorAction:
         return f"not while it is {row.state}" if self.states and row.state not in self.states else ""
 
     def preview(self, row: Any, **params: Any) -> SafeString | str:
-        """What will happen, for the page."""
+        """A description of the effect, for the page."""
         return ""
 
     def perform(self, row: Any, *, actor: str, reason: str, **params: Any) -> str:
-        """Do it. Returns a phrase that says what happened."""
+        """Perform the action. Returns the result as a phrase."""
         raise NotImplementedError
 
     def row_version(self, row: Any) -> object:
@@ -138,7 +138,7 @@ class ActionAdmin(admin.ModelAdmin):
                     previews.append((row, action.preview(row, **(params or {}))))
             except action.rejects as error:
                 problems.append((row, str(error)))
-        # The preview counts beside the row's version: other rows and the clock may change it too.
+        # The preview counts as well as the row's version: other rows and the clock may change it.
         shown = [(action.row_version(row), str(text)) for row, text in previews]
         seen = hashlib.sha256(repr([shown, params or {}]).encode()).hexdigest()
         confirmed = params is not None and "confirm" in request.POST and previews

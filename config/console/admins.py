@@ -1,6 +1,6 @@
 """The base classes of the console's model admins.
 
-Nothing can be deleted in the console, only switched off: deleting a user would remove their name from the history.
+Rows cannot be deleted in the console, only disabled: deleting a user would remove their name from the history.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from config.console.reasons import ReasonAdmin, ReasonModelForm
 class NoDeleteAdmin(admin.ModelAdmin):
     """Rows cannot be deleted."""
 
-    link_filters: tuple[str, ...] = ()  # lookups that our own links use, beside list_filter
+    link_filters: tuple[str, ...] = ()  # lookups that our own links use, besides list_filter
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:
         return FilteredChangeList

@@ -1,4 +1,4 @@
-"""The console's lists: how far they count, what their addresses may filter by, and filters by worklist."""
+"""The console's lists: capped counts, the filters that an address may use, and filters by worklist."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

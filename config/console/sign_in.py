@@ -1,7 +1,7 @@
-"""Sign-in to the console, limited against password guessing: some tries per user name and per address, then a wait.
+"""Sign-in to the console, limited against password guessing: some attempts per user name and per address, then a wait.
 
-The counts are in PostgreSQL, so they are shared by all processes and survive a flush of Redis. A try is counted before
-the password is checked: a hundred parallel guesses are a hundred tries.
+The counts are in PostgreSQL, so they are shared by all processes and survive a flush of Redis. An attempt is counted
+before the password is checked: a hundred parallel guesses are a hundred attempts.
 """
 
 import ipaddress
@@ -58,7 +58,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 def _minutes_to_wait(keys: list[str]) -> int:
-    """Count one try for each key. Returns the minutes to wait, rounded up; 0 if the sign-in may go on."""
+    """Count one attempt for each key. Returns the minutes to wait, rounded up; 0 if the sign-in may go on."""
     until = clock.now() + timedelta(seconds=settings.LOGIN_WAIT)
     SignInTries.objects.filter(until__lte=clock.now()).delete()
     with connection.cursor() as cursor:

@@ -23,7 +23,7 @@ class Alert:
     summary: str
     gauge: str
     threshold: float
-    check: str  # where to look first
+    check: str  # what to inspect first
     fix: str
     escalate: Literal["invoice-team", "on-call SRE"]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # label and the values that count; empty: all
@@ -92,7 +92,7 @@ ALERTS = [
     ),
     Alert(
         "DeadLettersGrow",
-        "Invoices failed in the last 15 minutes and are not retried automatically.",
+        "New dead letters in the last 15 minutes: invoices in FAILED that wait for a person.",
         gauge="invoices_failed_recently",
         labels={"reason": ("account", "bug", "exhausted", "late", "rejected", "stale_key")},
         threshold=1,
@@ -101,19 +101,19 @@ ALERTS = [
         escalate=TEAM,
     ),
     Alert(
-        "TwoNumbersForOneDocument",
-        "For one document a provider has a different invoice than ours, or two invoices.",
+        "InvoiceConflict",
+        "A provider's invoice differs from ours, or it has two invoices for one document.",
         gauge="invoices_failed",
         labels={"reason": ("conflict",)},
         threshold=1,
-        check="`manage.py inspect_invoice ORDER`: both numbers are in its attempts or in its failure message. "
-        "Look both up at the provider.",
-        fix="Adopt the right one in the console, and have the provider cancel the other. Replay nothing before that.",
+        check="`manage.py inspect_invoice ORDER`: its failure message says what differs. Look both up at the provider.",
+        fix="Adopt the right invoice in the console; if there are two, have the provider cancel the other. Replay "
+        "nothing before that.",
         escalate=TEAM,
     ),
     Alert(
-        "BooksDiffer",
-        "The nightly reconciliation found differences between our books and a provider's, or could not read one.",
+        "ReconciliationDifferences",
+        "The nightly reconciliation found differences between our records and a provider's, or could not read one.",
         gauge="books_differing",
         threshold=1,
         check="The log lines `[reconcile]` name account and number; `manage.py reconcile --date D` repeats the day.",
@@ -124,7 +124,7 @@ ALERTS = [
     ),
     Alert(
         "AuditBroken",
-        "The audit was altered after it was written: the database was changed by hand.",
+        "The audit was altered after it was written: the database was changed directly.",
         gauge="audit_broken",
         threshold=1,
         check="Console → Audit verifications, and the log lines `[auditBroken]`; `manage.py verify_audit` names the "
@@ -168,12 +168,12 @@ ALERTS = [
     ),
     Alert(
         "IssueLimitNear",
-        "Invoices that are overdue for sending pass their legal day within the hour.",
+        "Invoices that are overdue for sending reach their issue limit within the hour.",
         gauge="issue_limit_near",
         threshold=1,
         check="Console → Invoices, “overdue, near the issue limit”: is the account parked or paused, the worker down?",
-        fix="Reopen what is parked or paused, or move the waiting invoices to another account (docs/operations.md, "
-        "“To another account”). What misses its day fails as `late`, and a replay is dated the day of the replay.",
+        fix="Reopen what is parked or paused, or see “Moving invoices to another account” in docs/operations.md. "
+        "Past the limit an invoice fails as `late`; a replay is dated the day of the replay.",
         escalate=SRE,
     ),
     Alert(
@@ -274,7 +274,7 @@ ALERTS = [
         "Ten webhooks were rejected in the last hour: wrong signatures, or bodies that do not add up.",
         gauge="webhooks_rejected",
         threshold=10,
-        check="By route and reason on the console's home page; the log lines `[webhookRejected]`, `[webhookRefused]`.",
+        check="The console's home page, by route and reason; the log lines `[webhookRejected]`, `[webhookRefused]`.",
         fix="`signature`: the sender's secret or clock is wrong, see docs/security.md. `refused`: the sender's data.",
         escalate=TEAM,
     ),

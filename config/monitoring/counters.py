@@ -1,6 +1,6 @@
 """Counts of events in five-minute slots. The numbers of a day are read from these slots, not from the day's rows.
 
-Each database connection adds to rows of its own, so two workers never wait for each other's count.
+Each database connection has its own rows, so that two workers never wait for each other's count.
 """
 
 from collections.abc import Iterable, Mapping

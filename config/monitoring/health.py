@@ -1,4 +1,4 @@
-"""The health endpoints: is this process alive, and is everything there that it needs?
+"""The health endpoints: is this process alive, and is everything available that it needs?
 
 `live` checks nothing else. `ready` is 503 while any check fails. `health`, by which a gateway decides whether to send
 us requests, is 503 only while payments cannot be stored: without Redis they are stored now and issued later.
@@ -60,7 +60,7 @@ def _response(results: dict[str, str], status: int) -> JsonResponse:
 
 
 class HealthChecks:
-    """Runs each check in a thread of its own. A thread may hang as long as its server does: no request waits for it."""
+    """Runs each check in a separate thread. A thread may hang as long as its server does: no request waits for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class HealthChecks:
         self._cached_until = 0.0
 
     def results(self) -> dict[str, str]:
-        """The problem by name of the check; "" where there is none."""
+        """The problem by name of the check; "" if there is none."""
         with self._lock:
             if time.monotonic() > self._cached_until:
                 self._results = self._run()
@@ -153,7 +153,7 @@ def check_redis() -> str:
     return ""
 
 
-CHECKS: dict[str, Callable[[], str]] = {  # each returns the problem, "" where there is none
+CHECKS: dict[str, Callable[[], str]] = {  # each returns the problem, or "" if there is none
     "database": check_database,
     "migrations": check_migrations,
     "secrets": check_secrets,

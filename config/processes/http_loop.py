@@ -1,4 +1,4 @@
-"""An asyncio event loop in a thread of its own, for HTTP only. The database stays with the caller's thread."""
+"""An asyncio event loop in a separate thread, for HTTP only. The database connection stays in the caller's thread."""
 
 import asyncio
 import atexit

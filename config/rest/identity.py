@@ -1,4 +1,4 @@
-"""Verifies a caller's token and returns who they are and what they may do. Needs no database.
+"""Verifies a caller's token and returns the caller and their permissions. Needs no database.
 
 Times are checked by the machine's clock, never by HOADON_CLOCK: a moved clock must not make an expired token valid.
 """

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what all operations have in common."""
+"""The parts of the OpenAPI document that all operations share."""
 
 from functools import cache
 from typing import Any, Literal

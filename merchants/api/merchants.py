@@ -109,7 +109,7 @@ class Merchants(mixins.ListModelMixin, mixins.RetrieveModelMixin, ScopedViewSet)
     @extend_schema(request=TaxInfoShape, responses={200: TaxInfoShape})
     @tax_info.mapping.put
     def put_tax_info(self, request: Request, **_: Any) -> Response:
-        """Set or replace the tax data. Payments that are parked without it then open by themselves."""
+        """Set or replace the tax data. The invoices of payments that were parked without it then open automatically."""
         merchant = self.get_object()
         shape = TaxInfoShape(data=request.data)
         shape.is_valid(raise_exception=True)

@@ -1,4 +1,4 @@
-"""Who sells: the merchant, its logo and its tax data."""
+"""The merchant, its logo and its tax data."""
 
 import base64
 from typing import Any
@@ -63,7 +63,7 @@ class Merchant(Record):
 
 
 class Logo(models.Model):
-    """Shown to buyers beside the merchant's name. In its own table, so that reading merchants does not read images."""
+    """Shown to buyers next to the merchant's name. A separate table, so that reading merchants reads no images."""
 
     merchant = models.OneToOneField(Merchant, models.PROTECT, primary_key=True)
     image = models.BinaryField()  # WebP, made by logos.make_logo

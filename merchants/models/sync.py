@@ -1,4 +1,4 @@
-"""What the platform sent, and how far the consumer has read."""
+"""The platform's latest changes, quarantined messages and the consumer's lag."""
 
 from django.db import models
 
@@ -15,7 +15,7 @@ class MerchantChange(models.Model):
     lsn = models.BigIntegerField(null=True)
     ts_ms = models.BigIntegerField(null=True)
     received_at = models.DateTimeField(default=clock.now)
-    drift = models.CharField(max_length=400, blank=True)  # where our tax data differed at the last comparison
+    drift = models.CharField(max_length=400, blank=True)  # the fields that differed at the last comparison
 
     class Meta:
         verbose_name = "platform change"
@@ -26,7 +26,7 @@ class MerchantChange(models.Model):
 
 
 class ConsumerLag(models.Model):
-    """The consumer's last report of how far it is behind on one partition."""
+    """The consumer's last report of its lag on one partition."""
 
     pk = models.CompositePrimaryKey("topic", "partition")
     topic = models.CharField(max_length=249)
@@ -36,7 +36,7 @@ class ConsumerLag(models.Model):
 
 
 class Quarantine(Record):
-    """A Kafka message that could not be applied, stored unchanged. Later messages are not held up."""
+    """A Kafka message that could not be applied, stored unchanged. Later messages do not wait for it."""
 
     topic = models.CharField(max_length=249)
     partition = models.IntegerField()

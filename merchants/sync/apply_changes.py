@@ -1,6 +1,6 @@
-"""Apply a change of a merchant to Merchant and TaxInfo. Kafka, webhooks and operators all use this module.
+"""Apply changes of merchants to Merchant and TaxInfo. Kafka, webhooks and operators all use this module.
 
-What is written is the difference from our own data, whatever the envelope gives as `before`.
+It writes the difference from our own data, regardless of the envelope's `before`.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where our tax data differs from the platform's latest. Field names only: the values are personal data."""
+"""Differences between our tax data and the platform's latest. Field names only: the values are personal data."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Drift(NamedTuple):
 
 
 def find_drifts() -> Iterator[Drift]:
-    """Of all merchants of which a change has come and that are not deleted, 1,000 at a time."""
+    """The drifts of all merchants that the platform has sent and not deleted, read 1,000 at a time."""
     communes = parse_tax_data.Communes()
     changes: list[MerchantChange] = []
     for row in MerchantChange.objects.exclude(ts_ms=None).exclude(op="d").order_by("code").iterator(1000):
@@ -27,7 +27,7 @@ def find_drifts() -> Iterator[Drift]:
 
 
 def save_drifts() -> int:
-    """Save where each merchant's data differs now, for the gauges and the console. Returns how many differ."""
+    """Save each merchant's differences, for the gauges and the console. Returns the number of merchants that differ."""
     drifts = {d.code: "; ".join(filter(None, [", ".join(d.fields), d.problem]))[:400] for d in find_drifts()}
     saved = dict(MerchantChange.objects.exclude(drift="").values_list("code", "drift"))
     for code in sorted(drifts.keys() | saved.keys()):

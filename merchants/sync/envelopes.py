@@ -12,7 +12,7 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Unreadable(ValueError):
-    """Not a change of a merchant. `field` says where, the message says what is wrong. Neither quotes the data."""
+    """Not a change of a merchant. `field` names the field, the message the problem. Neither quotes the data."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)

@@ -1,6 +1,6 @@
 """The Kafka consumer's loop: read a batch, store it in the database, then commit its offsets.
 
-After a crash between the two the batch comes again, which changes nothing. In the other order it would be lost.
+After a crash between the two the batch is read again, which changes nothing. In the other order it would be lost.
 """
 
 import time
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 BATCH = 500  # messages of one transaction
 WAIT = 0.2  # seconds for a batch to fill
 LAG_SECONDS = 5.0  # between two reports of the lag
-BACKOFF = [0.2, 0.5, 1, 2, 5, 10]  # seconds between tries while the database is away
+BACKOFF = [0.2, 0.5, 1, 2, 5, 10]  # seconds between attempts while the database is down
 
 
 class KafkaLog:
@@ -78,20 +78,20 @@ class Follower:
             log.warning("[followMerchants] lag not saved", error=type(error).__name__)
 
     def _apply(self, batch: list[Message]) -> None:
-        """Apply a batch, however long the database is away. Its offsets are committed afterwards."""
-        tries = 0
+        """Apply a batch, and retry while the database is down. Its offsets are committed afterwards."""
+        attempts = 0
         while True:
             try:
                 close_old_connections()
                 apply_messages(batch)
                 break
             except (OperationalError, InterfaceError) as error:
-                wait = BACKOFF[min(tries, len(BACKOFF) - 1)]
-                tries += 1
+                wait = BACKOFF[min(attempts, len(BACKOFF) - 1)]
+                attempts += 1
                 log.warning("[followMerchants] the database is away", error=type(error).__name__, delay=wait)
                 connection.close()
                 if self._sleep(wait, batch):
-                    return  # shutting down: what is not committed comes again
+                    return  # shutting down: uncommitted messages will be read again
         self._commit(batch)
 
     def _sleep(self, seconds: float, batch: list[Message]) -> bool:
@@ -116,7 +116,7 @@ class Follower:
             failure = error.args[0]
             if failure.fatal():
                 raise
-            # The next commit covers it, or the batch comes again.
+            # The next commit covers it, or the batch is read again.
             log.warning("[followMerchants] not committed", code=failure.name())
 
     def _messages(self, raws: list[Raw]) -> list[Message]:

@@ -1,4 +1,4 @@
-"""How far the consumer is behind, by partition, from what its client already knows. Saved for /metrics."""
+"""The consumer's lag by partition, from its client's own data. Saved for /metrics."""
 
 from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 

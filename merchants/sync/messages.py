@@ -31,7 +31,7 @@ Reader = Callable[[Sequence[Message]], list[Poison]]
 def readers() -> dict[str, Reader]:
     """By topic, the function that applies its messages and returns those that it cannot apply.
 
-    Each app offers its own in `streams.py`. Topics that are not configured are left out.
+    Each app offers its own in `streams.py`. Topics that are not configured are omitted.
     """
     offers = [streams() for streams in app_parts("streams", "streams")]
     return {topic: reader for offer in offers for topic, reader in offer.items() if topic}

@@ -1,4 +1,4 @@
-"""Read `metadata.tax` of the platform's row as the fields of a TaxInfo. No message quotes a value."""
+"""Parse `metadata.tax` of the platform's row into the fields of a TaxInfo. No error message quotes a value."""
 
 from functools import lru_cache
 from typing import Any
@@ -34,7 +34,7 @@ class BadTaxData(ValueError):
 
 
 class Communes:
-    """The codes that are communes. Each is looked up once a batch."""
+    """The codes that are communes. Each is looked up once per batch."""
 
     def __init__(self) -> None:
         self._known: dict[str, bool] = {}

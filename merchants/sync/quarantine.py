@@ -10,7 +10,7 @@ from merchants.sync.messages import Message, Poison, readers
 
 
 def store(poisons: Iterable[Poison]) -> None:
-    """Store poison messages. One that is stored already is left as it is."""
+    """Store poison messages. Those that are stored already stay unchanged."""
     Quarantine.objects.bulk_create(
         [
             Quarantine(
@@ -28,9 +28,9 @@ def store(poisons: Iterable[Poison]) -> None:
 
 
 def replay(pk: int) -> str:
-    """Apply a quarantined message again. Returns what is still wrong with it, or an empty text.
+    """Apply a quarantined message again. Returns the error, or "" if it was applied.
 
-    A message that was applied before is left as it is. Raises Quarantine.DoesNotExist.
+    A message that was applied before stays unchanged. Raises Quarantine.DoesNotExist.
     """
     with transaction.atomic():
         row = Quarantine.objects.select_for_update(no_key=True).get(pk=pk)

@@ -1,4 +1,4 @@
-"""The API of deliveries: find them and send them again."""
+"""The API of deliveries: list and resend them."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ class DeliveryFilters(serializers.Serializer):
 class ReplaySince(Body):
     since = serializers.DateTimeField(help_text="Deliveries written from then on.")
     delivered = Boolean(default=False, help_text="Also those that arrived, for a receiver that lost its data.")
-    dryRun = Boolean(default=False, help_text="Only return how many.")
+    dryRun = Boolean(default=False, help_text="Only return their number.")
 
 
 class ReplayedSince(serializers.Serializer):

@@ -1,4 +1,4 @@
-"""Apply each type of event: one function a type takes the data and returns the result."""
+"""Apply events: one function per event type, which takes the data and returns the result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +58,7 @@ def apply_event(route: str, event: Data, actor: str) -> OpeningResult:
 
 
 def response_body(event_id: int, result: OpeningResult, order_id: str) -> Data:
-    """The contract's 202 body."""
+    """The body of the 202 response."""
     invoice = result.invoice
     deadline = invoice.claim_deadline if invoice else None
     return {

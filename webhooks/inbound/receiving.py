@@ -23,7 +23,7 @@ Response = tuple[int, dict[str, Any]]  # status and body
 ACCEPTED = "accepted"  # the counter's name
 COUNTED_AT_OPENING = ("opened", "not_required")  # the statement that opens the invoice counts these
 SAVED_FIELDS = ["status", "answer_status", "answer", "error", "not_before", "tries", "updated_at"]
-EVENT_RETRY_STEPS = [10, 60, 300, 900, 3600]  # seconds until the sweep applies a failed event again
+EVENT_RETRY_STEPS = [10, 60, 300, 900, 3600]  # seconds until a failed event is applied again, by attempt
 
 
 class Malformed(ValueError):
@@ -125,7 +125,7 @@ def _apply(row: WebhookEvent, event: dict[str, Any]) -> Response:
 
 
 def retry_failed() -> int:
-    """Apply events that failed with an internal error again, when they are due. Returns how many were applied."""
+    """Apply events that failed with an internal error again, when they are due. Returns their number."""
     due = WebhookEvent.objects.filter(status=WebhookEvent.Status.FAILED, not_before__lte=clock.now()).order_by(
         "not_before"
     )

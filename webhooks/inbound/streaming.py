@@ -1,4 +1,4 @@
-"""Events that come over Kafka instead of by POST. Their bodies are the same, and they are stored and applied alike."""
+"""Events that arrive over Kafka instead of by POST: the same bodies, stored and applied in the same way."""
 
 from collections.abc import Sequence
 

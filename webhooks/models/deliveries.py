@@ -1,4 +1,4 @@
-"""Events that go out."""
+"""Outgoing events."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ class WebhookDelivery(Record):
         DEAD = "dead"  # all retries failed: an operator may replay it
 
     endpoint = models.ForeignKey(WebhookEndpoint, models.PROTECT, related_name="deliveries", db_index=False)
-    event_id = models.CharField(max_length=60)  # `webhook-id`: the same for every endpoint and every try
+    event_id = models.CharField(max_length=60)  # `webhook-id`: the same for every endpoint and every attempt
     type = models.CharField(max_length=40)
     invoice = models.ForeignKey("invoices.Invoice", models.PROTECT, null=True, blank=True, related_name="deliveries")
     seq = models.PositiveIntegerField(default=0)  # orders the events of one invoice

@@ -1,4 +1,4 @@
-"""Addresses that get our events, and the secrets that sign them."""
+"""Addresses that receive our events, and the secrets that sign them."""
 
 import json
 from datetime import datetime, timedelta

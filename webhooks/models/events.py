@@ -1,4 +1,4 @@
-"""Events that came in."""
+"""Incoming events."""
 
 from typing import Any
 

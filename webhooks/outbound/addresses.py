@@ -1,6 +1,6 @@
 """Addresses that we call: https on the public internet, nothing in our own network.
 
-The address is checked where it is used: a name is resolved once for each connection, all of its addresses must be
+The address is checked when it is used: a name is resolved once for each connection, all of its addresses must be
 public, and the socket connects to one of exactly these. So a name whose address changes a moment later (DNS rebinding)
 does no harm. The URL is parsed by the client's own parser, so that check and call cannot differ.
 """

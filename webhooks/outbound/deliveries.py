@@ -1,4 +1,4 @@
-"""Deliver what is due: take, send, record, and repeat while anything is due.
+"""Send due deliveries: take, send, record, and repeat while any is due.
 
 The rows are the queue, as for invoices. If a worker dies, its deliveries are due again when their lease ends: a
 receiver may get an event twice, with the same webhook-id, but never misses one.
@@ -61,7 +61,7 @@ RETURNING d.id, d.endpoint_id, d.attempts, d.event_id, d.body
 
 
 def deliver_due() -> int:
-    """Send what is due. Returns how many results were recorded."""
+    """Send due deliveries. Returns the number of recorded results."""
     done: queue.Queue[Result] = queue.Queue()
     in_flight = recorded = 0
     until = time.monotonic() + TURN_SECONDS
@@ -103,7 +103,7 @@ def take_deliveries(room: int) -> list[Call]:
 
 
 def replay_since(endpoint: WebhookEndpoint, since: datetime, *, delivered: bool, dry_run: bool, actor: str) -> int:
-    """Send an endpoint's deliveries since a time again; returns how many. `delivered`: also those that arrived."""
+    """Resend an endpoint's deliveries since a time; returns their number. `delivered`: also those that arrived."""
     S = WebhookDelivery.State
     rows = WebhookDelivery.objects.filter(endpoint=endpoint, created_at__gte=since)
     rows = rows if delivered else rows.exclude(state=S.DELIVERED)

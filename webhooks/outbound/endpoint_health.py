@@ -42,13 +42,13 @@ def _record_failure(endpoint: WebhookEndpoint, results: list[Result]) -> None:
         days = (now - since) / timedelta(days=1)
         _disable(endpoint, f"No success for {days:.0f} days; the last error: {results[-1].error}."[:200])
         return
-    # The pause grows with the time of failing, so that a single failed event does not hold up the others.
+    # The pause grows with the time of failing, so that a single failed event does not delay the others.
     pause = now + min((now - since) / 10, MAX_PAUSE)
     _update(endpoint, failing_since=since, held_until=max(pause, _retry_after(results) or pause))
 
 
 def _retry_after(results: list[Result]) -> datetime | None:
-    """The time until which the endpoint asked for no calls."""
+    """The end of the pause that the endpoint requested; None if it requested none."""
     longest = max((result.retry_after or 0 for result in results), default=0)
     return clock.now() + timedelta(seconds=longest) if longest else None
 

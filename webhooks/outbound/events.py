@@ -1,4 +1,4 @@
-"""The events that endpoints get about an invoice, written in the transaction of the move that causes them.
+"""The events of an invoice that endpoints receive, written in the transaction of the move that causes them.
 
 A move without an event costs no query; others cost one query for endpoints, and one insert if there are any.
 """
@@ -64,7 +64,7 @@ def event_types(invoice: Invoice, changed: frozenset[str]) -> Iterable[str]:
 
 
 def write_test_delivery(endpoint: WebhookEndpoint) -> WebhookDelivery:
-    """Write a test event, whatever types the endpoint takes. It is about no invoice."""
+    """Write a test event, regardless of the endpoint's types. It is about no invoice."""
     delivery_id = new_ids(1)[0]
     body = _body(TEST, clock.now(), {"endpointId": str(endpoint.pk)})
     return WebhookDelivery.objects.create(
@@ -103,7 +103,7 @@ def _deliveries(invoice: Invoice, seq: int, kind: str, endpoints: list[WebhookEn
 
 
 def event_data(invoice: Invoice) -> dict[str, Any]:
-    """The contract's outbound data. It contains no name, address or tax code."""
+    """The event's `data`. It contains no name, address or tax code."""
     data: dict[str, Any] = {
         "invoiceId": str(invoice.pk),
         "sourceId": invoice.order_id,

@@ -1,4 +1,4 @@
-"""`manage.py alerts [--once | --write]`: which alerts fire and what to do. Works without Prometheus."""
+"""`manage.py alerts [--once | --write]`: the alerts that fire, and how to fix them. Works without Prometheus."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`manage.py environment [--write]`: every variable, its default and what it means."""
+"""`manage.py environment [--write]`: every variable, its default and its meaning."""
 
 import re
 from argparse import ArgumentParser

@@ -1,4 +1,4 @@
-"""`manage.py run MODE`: what the image runs. It replaces itself, so that signals reach the server or worker."""
+"""`manage.py run MODE`: starts one of the service's processes and is replaced by it, so that it gets the signals."""
 
 import os
 from argparse import ArgumentParser
@@ -55,8 +55,8 @@ def session_timeouts() -> str:
 def migrate() -> None:
     """Migrate the tables and load the seed data. In production, refuse what `check --deploy` refuses.
 
-    Raises CommandError if a lock is not free soon. Waiting longer would block every query behind us. Nothing is half
-    done then; run it again.
+    Raises CommandError if a lock is not free soon. Waiting longer would block every query that comes after it. The
+    current migration is then rolled back; run the command again.
     """
     if not settings.DEVELOPMENT:
         call_command("check", deploy=True)
