@@ -27,7 +27,7 @@ migrate: .venv/ready ## Migrate the database and load the seed data
 	$(MANAGE) run migrate
 
 test: .venv/ready .venv/programs ## Run the whole suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 2 --durations=20 $(ARGS)
 
 simulate: .venv/ready ## Run seeds of the deterministic simulation (SEEDS=10000, or SEED=123 PERSONALITY=strict)
 	$(BIN)/python -W ignore -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(PERSONALITY),--personality $(PERSONALITY)) $(ARGS)
@@ -78,8 +78,8 @@ lock: .venv/ready ## Write the lock files from pyproject.toml
 rebuild: clean .venv/ready migrate ## Start over: clean, install, migrate
 
 clean: ## Stop the embedded servers and remove everything created here
-	-[ -x $(BIN)/python ] && $(BIN)/python -m config.processes.embedded stop .local .local/test .local/chaos .local/bench
-	-[ -x $(BIN)/python ] && $(BIN)/python -m config.processes.broker stop .local .local/*/ .local/*/*/
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.processes.embedded stop .local .local/test/* .local/chaos .local/bench
+	-[ -x $(BIN)/python ] && $(BIN)/python -m config.processes.broker stop .local .local/*/ .local/*/*/ .local/*/*/*/
 	rm -rf .venv .local static .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The page tests need Chromium, the gateway tests nginx; the suite says so if one cannot be installed.
