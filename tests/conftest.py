@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.core.servers.basehttp import WSGIRequestHandler
+from django.db import connection
 from django.test import TransactionTestCase
 
 from config.base import clock
@@ -17,7 +18,7 @@ from invoices import queues
 from invoices.dev.simulator import Simulator, running
 from invoices.issuing import calls
 from invoices.models import LegalRules
-from tests import tables
+from tests import tables, template
 from tests.browser import CHROMIUM, chromium
 
 # A slow machine must not fail a property test.
@@ -28,6 +29,15 @@ hypothesis.settings.load_profile("suite")
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # PBKDF2 takes half a second each time
 WSGIRequestHandler.disable_nagle_algorithm = True  # of live_server: otherwise a response waits 40 ms for an ACK
 settings.WHITENOISE_AUTOREFRESH = True  # otherwise each test client reads the whole list of static files
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> None:
+    """A worker's database is a copy of the template, if the server has it."""
+    with django_db_blocker.unblock(), connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", [template.DATABASE])
+        if cursor.rowcount:
+            connection.settings_dict["TEST"]["TEMPLATE"] = template.DATABASE
 
 
 @pytest.fixture(scope="session")

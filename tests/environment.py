@@ -1,13 +1,14 @@
 """Loaded before Django: the servers and the clock of the suite."""
 
 import os
+from pathlib import Path
 
 from config.base import clock
-from tests import DAY
+from tests import DAY, template
 
-os.environ.setdefault(
-    "HOADON_LOCAL", os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".local", "test")
-)
+os.environ.setdefault("HOADON_LOCAL", str(template.LOCAL))
+if "DATABASE_URL" not in os.environ:
+    template.copy_to(Path(os.environ["HOADON_LOCAL"]))
 clock.start_at(10, DAY)  # at 10:00: from 22:00 on no claim window opens
 
 # Workers of one run share one Valkey, each with a database of its own.

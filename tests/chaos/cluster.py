@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from django.core.management import call_command
 from django.db import connections
 
 from invoices.dev.demo.processes import Processes, free_port
@@ -20,7 +19,7 @@ from invoices.dev.simulator import Simulator, running
 from invoices.lifecycle import State
 from invoices.models import Invoice
 from merchants.models import Merchant
-from tests import cast
+from tests import cast, template
 from tests.chaos import servers
 
 WAIT_TIMEOUT = 120
@@ -68,6 +67,7 @@ class Cluster:
 @contextmanager
 def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cluster]:
     """A cluster with tables and a seller, and none of our processes. Those that it starts get `environment`."""
+    template.copy_to(root)
     database_url, redis_url = servers.start_postgres(root), servers.start_valkey(root)
     ours = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOADON_ENV": "development", **environment}
     before = {name: os.environ.get(name) for name in ours}
@@ -77,8 +77,6 @@ def running_cluster(root: Path, blocker: Any, **environment: str) -> Iterator[Cl
     connections["default"].settings_dict |= environ.Env.db_url_config(database_url)
     try:
         with blocker.unblock(), running() as provider, Processes(root / "logs") as processes:
-            call_command("migrate", verbosity=0)
-            call_command("loaddata", "legal_rules", verbosity=0)
             seller = cast.seller(url=provider.url, claim_window=0)
             provider.add_tenants([cast.tenant(seller)])
             yield Cluster(root, (free_port(0), free_port(0)), redis_url, provider, seller, processes)

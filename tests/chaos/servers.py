@@ -19,8 +19,8 @@ def restart_postgres(root: Path) -> None:
     _pg_ctl(root, "-m", "immediate", "restart")
 
 
-def stop_postgres(root: Path) -> None:
-    _pg_ctl(root, "-m", "immediate", "stop")
+def stop_postgres(root: Path, mode: str = "immediate") -> None:
+    _pg_ctl(root, "-m", mode, "stop")
 
 
 def start_postgres(root: Path) -> str:

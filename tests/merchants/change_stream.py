@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from config.processes import broker
+from tests import template
 from tests.cast import tax_code_of
 from tests.chaos import servers
 
@@ -26,7 +28,6 @@ END_STATE = (
     "SELECT m.code, m.name, m.is_active, m.deleted_at IS NOT NULL, t.tax_code, t.address "
     "FROM merchants_merchant m JOIN merchants_taxinfo t ON t.merchant_id = m.id ORDER BY m.code"
 )
-TABLES = "merchants_merchant, merchants_taxinfo, merchants_merchantchange, merchants_quarantine, merchants_consumerlag"
 
 
 @dataclass
@@ -99,6 +100,8 @@ class ConsumerCluster:
         self.root, self.topic = root, topic
         root.mkdir(parents=True, exist_ok=True)
         self.bootstrap = broker.start(root)
+        shutil.rmtree(root / "postgres", ignore_errors=True)
+        template.copy_to(root)
         self.database = servers.start_postgres(root)
         self.env = {
             **os.environ,
@@ -110,8 +113,6 @@ class ConsumerCluster:
             "KAFKA_SESSION_SECONDS": str(SESSION),
         }
         broker.create_topics(self.bootstrap, topic)
-        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=self.env, check=True)
-        self.query(f"TRUNCATE {TABLES} CASCADE")
         self.log = root / "consumer.log"
         self.log.write_bytes(b"")
         self.consumer: subprocess.Popen[bytes] | None = None
