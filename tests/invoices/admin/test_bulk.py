@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from invoices.lifecycle import State
 from invoices.models import BulkRun, Invoice
-from invoices.operations import bulk_verbs
+from invoices.operations import bulk
 from tests import cast
 from tests.invoices.admin.action_rows import dead_letters, member_of
 from tests.invoices.bulk_runs import WHY, S, create_run, work_until
@@ -70,7 +70,7 @@ def test_the_page_shows_the_preview_requires_a_reason_and_shows_what_happened(op
 
 @pytest.mark.parametrize(
     ("group", "verbs"),
-    [("support", {"look_up"}), ("operator", set(bulk_verbs.VERBS)), ("finance", set()), ("security", None)],
+    [("support", {"look_up"}), ("operator", set(bulk.VERBS)), ("finance", set()), ("security", None)],
 )
 def test_each_group_has_its_verbs_and_the_others_are_refused(client: Any, group: str, verbs: set[str] | None) -> None:
     call_command("loaddata", "permissions", verbosity=0)
@@ -80,8 +80,8 @@ def test_each_group_has_its_verbs_and_the_others_are_refused(client: Any, group:
     shown = client.get(LIST)
     assert (shown.status_code == 200) == (verbs is not None)
     if verbs is not None:
-        assert {name for name in bulk_verbs.VERBS if f'value="bulk_{name}"' in shown.text} == verbs
-        for name in set(bulk_verbs.VERBS) - verbs:
+        assert {name for name in bulk.VERBS if f'value="bulk_{name}"' in shown.text} == verbs
+        for name in set(bulk.VERBS) - verbs:
             press(client, name, [invoice])
     assert BulkRun.objects.count() == 1
     for step in ("confirm", "abort"):

@@ -15,7 +15,7 @@ from invoices.dev.simulator import Simulator
 from invoices.issuing.pump import issue_due
 from invoices.lifecycle import State
 from invoices.models import BulkItem, BulkRun, Invoice, InvoiceAuditTracing
-from invoices.operations import bulk, bulk_verbs, bulk_worker
+from invoices.operations import bulk, bulk_worker
 from merchants.models import ProviderAccount
 from tests import cast
 from tests.invoices.admin.action_rows import dead_letters
@@ -59,13 +59,13 @@ def test_a_worker_killed_between_two_items_causes_no_repetition(monkeypatch: Any
     run = start_run(state=State.FAILED)
     monkeypatch.setattr(bulk_worker, "ITEMS_PER_STEP", 2)
     bulk_worker._perform_some(run)
-    verb = bulk_verbs.VERBS["replay"]
+    verb = bulk.VERBS["replay"]
 
     def die(*args: Any, **how: Any) -> str:
         verb.perform(*args, **how)
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(bulk_verbs.VERBS, "replay", replace(verb, perform=die))
+    monkeypatch.setitem(bulk.VERBS, "replay", replace(verb, perform=die))
     with pytest.raises(KeyboardInterrupt):
         bulk_worker._perform_some(run)
     monkeypatch.undo()
@@ -114,14 +114,14 @@ def test_rare_reasons_are_counted_together(monkeypatch: Any) -> None:
 def test_an_invoice_that_raises_does_not_stop_the_others(monkeypatch: Any) -> None:
     dead_letters(8)
     run = start_run(state=State.FAILED)
-    verb, broken = bulk_verbs.VERBS["replay"], run.items.filter(would_act=True)[0].invoice_id
+    verb, broken = bulk.VERBS["replay"], run.items.filter(would_act=True)[0].invoice_id
 
     def breaks(invoice: Invoice, **how: Any) -> str:
         if invoice.pk == broken:
             raise ZeroDivisionError
         return verb.perform(invoice, **how)
 
-    monkeypatch.setitem(bulk_verbs.VERBS, "replay", replace(verb, perform=breaks))
+    monkeypatch.setitem(bulk.VERBS, "replay", replace(verb, perform=breaks))
     work_until(run, S.DONE)
     assert (run.counts()["failed"], run.counts()["acted"]) == (1, 3)
     assert run.items.get(outcome="failed").reason == "ZeroDivisionError"
