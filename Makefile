@@ -26,6 +26,8 @@ dev: .venv/ready migrate ## Run server, worker, Kafka consumer and beat with rel
 migrate: .venv/ready ## Migrate the database and load the seed data
 	$(MANAGE) run migrate
 
+# Some seventy processes load the same modules: they keep the bytecode, also where the environment forbids that.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/ready .venv/programs ## Run the whole suite
 	$(BIN)/python -m pytest -n 2 --durations=20 $(ARGS)
 
