@@ -80,7 +80,7 @@ def test_the_page_updates_itself_until_the_files_are_there(phone: Page, requests
     expect(phone.get_by_role("heading", level=1)).to_have_text("Hóa đơn đang được lập")
     assert_no_overflow(phone)
     phone.evaluate("document.body.dataset.here = 'yes'")
-    phone.get_by_text("2 mặt hàng").click()  # what the buyer closed stays closed
+    phone.get_by_text("2 mặt hàng").click()  # a list that the buyer closed stays closed
     with phone.expect_response(lambda response: response.status == 304):  # no change, no body
         phone.clock.run_for(20_000)
 

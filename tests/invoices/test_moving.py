@@ -1,4 +1,4 @@
-"""The only writer of state: what it allows, what it records, and what the database itself refuses."""
+"""The only writer of state: its rules, its records, and the refusals of the database."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Operator actions: what their pages preview, and that they call the operation."""
+"""Operator actions: their previews, and the operations that they call."""
 
 import re
 from datetime import timedelta

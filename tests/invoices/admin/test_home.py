@@ -1,4 +1,4 @@
-"""The console's home page: all clear, or what needs attention."""
+"""The console's home page: all clear, or the rows that need attention."""
 
 import re
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The search box: what a text may be, what it finds, by which index, and for whom."""
+"""The search box: the candidates for a text, the hits, their indexes and their readers."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""The simulated vendor's rules, through the adapter: what it issues, what it refuses, and its admin API."""
+"""The simulated vendor's rules, through the adapter: issues, refusals, and its admin API."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Answers that cannot be taken at their word: numbers of another invoice of ours, and what cannot be written."""
+"""Answers that contradict our rows or cannot be written: numbers of another invoice, unwritable texts."""
 
 import logging
 from datetime import timedelta

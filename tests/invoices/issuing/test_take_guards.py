@@ -170,7 +170,7 @@ def test_an_account_has_as_many_slots_as_it_or_its_vendor_allows(sending: int) -
     assert len(taken()) == 1
 
 
-def test_a_parked_account_tries_one_invoice_and_waits_for_its_answer() -> None:
+def test_a_parked_account_sends_one_invoice_and_waits_for_its_answer() -> None:
     merchant = cast.seller()
     for _ in range(3):
         due(merchant)

@@ -1,4 +1,4 @@
-"""Uncertainty always ends, and a replay says what holds an invoice up."""
+"""Uncertainty always ends, and a replay names the obstacle of an invoice."""
 
 from datetime import timedelta
 from typing import Any

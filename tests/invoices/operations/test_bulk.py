@@ -1,4 +1,4 @@
-"""Bulk runs: the run does what its dry run counted, once, whatever happens to its worker, and nothing waits for it."""
+"""Bulk runs: each item of the dry run is performed once, even if the worker dies, and nothing waits for the run."""
 
 import os
 import threading

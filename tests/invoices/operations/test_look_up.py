@@ -1,4 +1,4 @@
-"""Operators' look-ups, and adopting what they find."""
+"""Operators' look-ups, and adopting a found invoice."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Replay: sent again where no provider can know the invoice, looked up where one may."""
+"""Replay: sent again if no provider can know the invoice, looked up if one may."""
 
 from datetime import date, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The adapter: what must not be lost between the vendor's answer and ours."""
+"""The adapter: no part of the vendor's answer that matters is lost."""
 
 from datetime import date, datetime
 from typing import Any

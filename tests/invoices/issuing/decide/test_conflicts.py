@@ -1,4 +1,4 @@
-"""When the provider's invoice is not ours."""
+"""Differences between the provider's invoice and ours."""
 
 import itertools
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tests.invoices.issuing.decide.rows import DAY, DOCUMENT
 
 FOUND = Found(number="7", symbol=DOCUMENT.symbol)
 OUR_DOCUMENT = replace(DOCUMENT, buyer=Buyer(legal_name="Hoa Sen", tax_code="0100109106"))
-FIELDS: dict[str, tuple[str, Any, list[Any]]] = {  # its name, ours, what differs from it
+FIELDS: dict[str, tuple[str, Any, list[Any]]] = {  # its name, our value, other values
     "symbol": ("symbol", DOCUMENT.symbol, ["C26TBB", "K26TAA", ""]),
     "issued_on": ("issue date", DOCUMENT.issue_date, [DOCUMENT.issue_date + DAY, DOCUMENT.issue_date - DAY]),
     "seller_tax_code": ("seller tax code", DOCUMENT.seller.tax_code, ["0319999997", ""]),

@@ -228,7 +228,7 @@ def test_every_answer_to_a_send_falls_under_one_rule() -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="the abandonment has counted the attempt, and its late answer counts it again")
-def test_an_answer_that_comes_after_the_abandonment_uses_up_as_many_tries_as_one_in_time() -> None:
+def test_an_answer_that_comes_after_the_abandonment_uses_up_as_many_attempts_as_one_in_time() -> None:
     for name in ("unavailable", "not sent", "account refused", "order refused"):
         in_time = Send(State.SENDING, THIS, "", "", name).row
         step = after_abandonment(in_time, attempt(), now=NOW, limits=LIMITS)
