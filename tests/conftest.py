@@ -30,6 +30,8 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  #
 WSGIRequestHandler.disable_nagle_algorithm = True  # of live_server: otherwise a response waits 40 ms for an ACK
 settings.WHITENOISE_AUTOREFRESH = True  # otherwise each test client reads the whole list of static files
 
+redis_client = redis.Redis.from_url(settings.REDIS_URL)  # the product's client gives up after 0.2 s
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> None:
@@ -62,8 +64,7 @@ def real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def clear_wakeups(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("django_db"):
-        with redis.Redis.from_url(settings.REDIS_URL) as client:  # the product's client gives up after 0.2 s
-            client.flushdb()
+        redis_client.flushdb()
         queues._paused_until = 0.0
 
 
