@@ -21,7 +21,8 @@ def update_rows(rows: Sequence[models.Model], names: Iterable[str]) -> None:
     for f in (f for f in meta.concrete_fields if f.name in wanted):
         arrays.append([f.get_db_prep_save(getattr(row, f.attname), connection) for row in rows])
         kind = f.rel_db_type(connection) if f.is_relation else f.db_type(connection)
-        casts.append(f"%s::{kind}[]")
+        # A cast to varchar(n) would cut a long text without an error; the assignment below raises one.
+        casts.append(f"%s::{'text' if kind and kind.startswith('varchar') else kind}[]")
         assignments.append(f'"{f.column}" = new."{f.column}"')
         columns.append(f'"{f.column}"')
     with connection.cursor() as cursor:

@@ -23,6 +23,8 @@ Response = tuple[int, dict[str, Any]]  # status and body
 ACCEPTED = "accepted"  # the counter's name
 COUNTED_AT_OPENING = ("opened", "not_required")  # the statement that opens the invoice counts these
 SAVED_FIELDS = ["status", "answer_status", "answer", "error", "not_before", "tries", "updated_at"]
+MAX_DEPTH = 64  # levels of JSON: the parser reads deeper bodies than the encoder can write
+TOO_DEEP = f"The body is nested too deeply: at most {MAX_DEPTH} levels."
 EVENT_RETRY_STEPS = [10, 60, 300, 900, 3600]  # seconds until a failed event is applied again, by attempt
 
 
@@ -45,10 +47,26 @@ def parse_event(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise Malformed("not_json", f"The body is not JSON: {error}") from None
     except RecursionError:
-        raise Malformed("not_json", "The body is nested too deeply.") from None
+        raise Malformed("not_json", TOO_DEEP) from None
+    if _is_deeper_than(event, MAX_DEPTH):
+        raise Malformed("not_json", TOO_DEEP)
     if not isinstance(event, dict) or not isinstance(event.get("type"), str) or not event["type"]:
         raise Malformed("no_type", 'The body must be an object with a "type".')
     return event
+
+
+def _is_deeper_than(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def receive_event(route: str, webhook_id: str, body: bytes, secret_label: str) -> Response:

@@ -14,6 +14,7 @@ from invoices.issuing.decide.steps import (
     end_by_refund,
     fail_as_exhausted,
     failure_changes,
+    look_up_before_sending,
     number_changes,
     unexposed_changes,
 )
@@ -33,18 +34,31 @@ def after_lookup(
     limits: Limits,
 ) -> Step | None:
     """`begun`: when the look-up began. `issuance.not_founds` already counts this answer if it proves something."""
+    if isinstance(answer, Found) and row.state in (State.QUEUED, State.SENDING, State.ISSUED):
+        return _found_late(row, issuance, answer, now)
     if row.state not in AWAITING_LOOKUP:
         return _after_final_lookup(row, issuance, answer, begun, now)
     if isinstance(answer, Found):
         return _found(row, answer, now)
     if answer is None and row.state == State.UNCERTAIN and row.exposed_by == issuance.pk:
-        if issuance.not_founds >= 2 and not issuance.number:  # an attempt with a number is never absent
+        if issuance.not_founds >= 2 and not (issuance.number or row.number):  # what has a number is never absent
             return _absent(row, now, limits)
         settled = (issuance.not_found_at or issuance.last_byte_by) + timedelta(seconds=limits.settle)
         return _look_up_again(row, max(settled, now), Event.NOT_FOUND, "not found yet: looked up again once settled")
     code = answer.code if isinstance(answer, ProviderError) else "not_found"
     due = now + lookup_delay(row.lookups)
     return _look_up_again(row, due, Event.LOOKUP_FAILED, f"{code}: it proves nothing")
+
+
+def _found_late(row: Invoice, issuance: InvoiceIssuance, found: Found, now: datetime) -> Step | None:
+    """For an invoice that went on: an operator looked it up, or an earlier look-up is recorded late."""
+    if row.state == State.QUEUED:
+        return look_up_before_sending(row, issuance, now)
+    if row.state == State.SENDING:
+        why = f"an earlier attempt was found as {found.symbol} {found.number}"
+        return Step(to=State.SENDING, event=Event.LATE_RESPONSE, reason=why)
+    why = _contradiction(row, found)
+    return fail_as_conflict(row, why, issuance) if why else None
 
 
 def _after_final_lookup(
@@ -75,9 +89,7 @@ def _after_final_lookup(
 
 
 def _found(row: Invoice, found: Found, now: datetime) -> Step:
-    if difference := mismatch(found, documents.parse_document(row.document)):
-        return fail_as_conflict(row, f"the provider's invoice differs from ours in {difference}")
-    if why := second_number(row, found):
+    if why := _contradiction(row, found):
         return fail_as_conflict(row, why)
     if found.rejected:
         return Step(
@@ -94,11 +106,18 @@ def _found(row: Invoice, found: Found, now: datetime) -> Step:
     return step
 
 
+def _contradiction(row: Invoice, found: Found) -> str:
+    if difference := mismatch(found, documents.parse_document(row.document)):
+        return f"the provider's invoice differs from ours in {difference}"
+    return second_number(row, found)
+
+
 def _absent(row: Invoice, now: datetime, limits: Limits) -> Step:
     """Two look-ups, each after a settle time, did not find it: the send never happened."""
     if row.open_refund:
         return end_by_refund(row, unexposed_changes(row))
-    if row.first_uncertain_at and now > row.first_uncertain_at + limits.key_unique_for:
+    first_sent = row.first_uncertain_at or row.exposed_at
+    if first_sent and now > first_sent + limits.key_unique_for:
         why = "the provider no longer promises to refuse a second send with this reference"
         return Step(
             to=State.FAILED,

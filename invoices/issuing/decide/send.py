@@ -14,6 +14,7 @@ from invoices.issuing.decide.steps import (
     end_by_refund,
     fail_as_exhausted,
     failure_changes,
+    look_up_before_sending,
     unexposed_changes,
 )
 from invoices.lifecycle import Reason, State
@@ -37,6 +38,8 @@ def after_send(
         return _numbered(row, issuance, answer, now)
     if row.exposed_by != issuance.pk or row.state not in (State.SENDING, State.UNCERTAIN):
         return None  # an older attempt's failure closes that attempt only
+    if row.number:
+        return None  # an invoice with a number is never absent
     if isinstance(answer, Refused):
         return _refused(row, answer, now)
     if isinstance(answer, Unavailable):
@@ -65,16 +68,19 @@ def after_redundant_send(
 ) -> Step | None:
     """Another attempt was `numbered`: the failure of this one does not mean that the provider has no invoice."""
     if isinstance(answer, Issued | Submitted):
-        if answer.number != numbered.number:
-            why = f"two numbers, {numbered.number} and {answer.number}, for one document"
-            return fail_as_conflict(row, why, issuance)
-    elif row.state == State.SENDING and row.exposed_by == issuance.pk:
+        if (answer.symbol, answer.number) != (numbered.symbol, numbered.number):
+            ours, theirs = f"{numbered.symbol} {numbered.number}", f"{answer.symbol} {answer.number}"
+            return fail_as_conflict(row, f"two numbers, {ours} and {theirs}, for one document", issuance)
+    elif row.exposed_by == issuance.pk and (
+        row.state == State.SENDING or row.state == State.UNCERTAIN and isinstance(answer, Refused | Unavailable)
+    ):
         return Step(
             to=State.UNCERTAIN,
             event=Event.LATE_RESPONSE,
             reason=f"{answer.code}, but an earlier attempt was issued as {numbered.number}: looked up",
             changes={
                 **_uncertain_changes(row, numbered, now),
+                "attempts": _attempts_before(row) + 1,
                 "exposed_at": numbered.taken_at,
                 "exposed_by": numbered.pk,
                 "not_before": now,
@@ -104,6 +110,11 @@ def _uncertain_changes(row: Invoice, issuance: InvoiceIssuance, now: datetime) -
     }
 
 
+def _attempts_before(row: Invoice) -> int:
+    """The attempts without the one that is answered: an UNCERTAIN invoice counts it already."""
+    return max(row.attempts - 1, 0) if row.state == State.UNCERTAIN else row.attempts
+
+
 def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitted, now: datetime) -> Step | None:
     if row.number:
         why = second_number(row, answer)
@@ -114,18 +125,7 @@ def _numbered(row: Invoice, issuance: InvoiceIssuance, answer: Issued | Submitte
     if row.state in (State.SENDING, State.UNCERTAIN):
         return accept_number(row, answer, now)
     if row.state == State.QUEUED:
-        return Step(
-            to=State.UNCERTAIN,
-            event=Event.LATE_RESPONSE,
-            reason="issued after all: looked up before anything is sent",
-            changes={
-                "exposed_at": issuance.taken_at,
-                "exposed_by": issuance.pk,
-                "not_before": now,
-                "lookups": 0,
-                "first_uncertain_at": row.first_uncertain_at or issuance.taken_at,
-            },
-        )
+        return look_up_before_sending(row, issuance, now)
     why = f"issued as {answer.symbol} {answer.number} although we had ended it"
     return fail_as_conflict(row, why, issuance)
 
@@ -140,7 +140,7 @@ def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
             event=Event.ACCOUNT_REFUSED,
             outcome=Outcome.FAILED,
             reason=why,
-            changes={**unexposed_changes(row), "not_before": now},
+            changes={**unexposed_changes(row), "attempts": _attempts_before(row), "not_before": now},
         )
     reason = Reason.LATE if answer.scope == Scope.DATE_ORDER else Reason.REFUSED
     return Step(
@@ -151,7 +151,7 @@ def _refused(row: Invoice, answer: Refused, now: datetime) -> Step:
         changes={
             **unexposed_changes(row),
             **failure_changes(reason, answer.code, answer.message, answer.field),
-            "attempts": row.attempts + 1,
+            "attempts": _attempts_before(row) + 1,
         },
     )
 
@@ -165,9 +165,9 @@ def _unavailable(row: Invoice, answer: Unavailable, now: datetime) -> Step:
             event=Event.NOT_SENT,
             outcome=Outcome.SKIPPED,
             reason="too late to start; no attempt was used",
-            changes={**unexposed_changes(row), "not_before": now},
+            changes={**unexposed_changes(row), "attempts": _attempts_before(row), "not_before": now},
         )
-    attempts = row.attempts + 1
+    attempts = _attempts_before(row) + 1
     last_chance = row.issue_until - timedelta(seconds=2 * settings.START_WITHIN)
     if attempts > len(settings.RETRY_STEPS) or last_chance <= now:
         return fail_as_exhausted(row, answer.code, answer.message, attempts)

@@ -6,7 +6,7 @@ from typing import Any
 from invoices.audit import Event, Outcome
 from invoices.issuing.decide.retries import lookup_delay
 from invoices.lifecycle import Reason, State
-from invoices.models import Invoice
+from invoices.models import Invoice, InvoiceIssuance
 from invoices.moving import Step
 from invoices.providers.base import Found, Issued, Submitted
 
@@ -34,6 +34,22 @@ def number_changes(answer: Issued | Submitted | Found) -> dict[str, Any]:
         "code": getattr(answer, "code", ""),
         "final_lookup_at": None,
     }
+
+
+def look_up_before_sending(row: Invoice, issuance: InvoiceIssuance, now: datetime) -> Step:
+    """An attempt of a QUEUED invoice turns out to have been issued."""
+    return Step(
+        to=State.UNCERTAIN,
+        event=Event.LATE_RESPONSE,
+        reason="issued after all: looked up before anything is sent",
+        changes={
+            "exposed_at": issuance.taken_at,
+            "exposed_by": issuance.pk,
+            "not_before": now,
+            "lookups": 0,
+            "first_uncertain_at": row.first_uncertain_at or issuance.taken_at,
+        },
+    )
 
 
 def unexposed_changes(row: Invoice) -> dict[str, Any]:

@@ -234,4 +234,7 @@ def _day(instant: Any) -> date | None:
     """Epoch milliseconds, as a number or as digits → the day in Việt Nam; None for anything else."""
     if not str(instant).isdecimal():
         return None
-    return day_vn(datetime.fromtimestamp(int(instant) // 1000, UTC))
+    try:
+        return day_vn(datetime.fromtimestamp(int(instant) // 1000, UTC))
+    except (ValueError, OverflowError, OSError):  # beyond the calendar
+        return None

@@ -139,7 +139,6 @@ RULES = [
         "what has a number is never absent",
         lambda c: c.proves and c.proofs >= 2 and not c.numbered and bool(c.number),
         lambda c: IN_DOUBT,
-        fault="a rejected invoice that a look-up had numbered is queued with its number and sent again after a replay",
     ),
     Rule(
         "what is proven absent and refunded whole is cancelled",
@@ -175,19 +174,16 @@ RULES = [
         "a late look-up that finds an invoice which is queued again puts it in doubt before anything is sent",
         lambda c: c.state == State.QUEUED and c.found,
         lambda c: IN_DOUBT,
-        fault="an operator's look-up of a queued invoice finds it, and it is sent all the same",
     ),
     Rule(
         "a late look-up that finds an invoice which is being sent again is not lost",
         lambda c: c.state == State.SENDING and c.found,
         lambda c: {"audit": ("late_response", "ok")},
-        fault="a look-up of an earlier attempt finds the invoice while it is being sent, and leaves no trace",
     ),
     Rule(
         "a look-up that contradicts an issued invoice is a conflict",
         lambda c: c.state == State.ISSUED and c.conflicting,
         conflicts,
-        fault="an operator's look-up of an issued invoice shows another number or total, and nothing is alarmed",
     ),
 ]  # fmt: skip
 
@@ -211,7 +207,6 @@ def test_the_key_is_kept_from_the_first_doubt_and_not_from_the_last_send(age: ti
     assert step and step.to == state
 
 
-@pytest.mark.xfail(strict=True, reason="without a first doubt (a replayed conflict) the key's age is not checked")
 def test_an_invoice_without_a_recorded_doubt_is_not_sent_under_a_forgotten_key() -> None:
     sent = NOW - LIMITS.key_unique_for - INSTANT
     before = row(State.UNCERTAIN, exposed_by=THIS, exposed_at=sent)

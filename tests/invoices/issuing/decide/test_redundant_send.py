@@ -95,7 +95,6 @@ RULES = [
         "the same number under another symbol is another number than the earlier attempt was given",
         lambda c: c.answer in OTHER_SYMBOL and not c.number,
         conflicts,
-        fault="only the numbers of two attempts are compared: one number under two symbols is two legal invoices",
     ),
     Rule(
         "no failure of the attempt being sent hides that an earlier one was issued",
@@ -110,7 +109,6 @@ RULES = [
         "no late failure of an attempt that is in doubt hides that an earlier one was issued",
         lambda c: c.state == State.UNCERTAIN and current(c) and isinstance(ANSWERS[c.answer], Refused | Unavailable),
         lambda c: IN_DOUBT,
-        fault="once the later attempt was abandoned, its late failure unexposes the invoice, and it is sent once more",
     ),
 ]  # fmt: skip
 
