@@ -34,7 +34,7 @@ from invoices.models import Invoice  # noqa: E402
 from invoices.operations import bulk, bulk_worker  # noqa: E402
 from tests import DAY, cast  # noqa: E402
 from tests.browser import CHROMIUM, CHROMIUM_ARGS  # noqa: E402
-from tests.invoices.operations.test_bulk import dead_letters  # noqa: E402
+from tests.invoices.admin.action_rows import dead_letters  # noqa: E402
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESKTOP, PHONE, LAPTOP = {"width": 1280, "height": 900}, {"width": 375, "height": 812}, {"width": 1024, "height": 768}
