@@ -7,6 +7,7 @@ from invoices.opening import claim_window
 from invoices.upkeep import sweep
 from merchants.models import Merchant, ProviderAccount
 from tests.simulation.invariants import at_the_end
+from tests.simulation.invariants.rows import read_rows
 from tests.simulation.steps.facts import register_merchant
 from tests.simulation.steps.workers import record_operation, take_operation
 from tests.simulation.world.interleave import Operation
@@ -27,8 +28,9 @@ def run_to_completion(world: World) -> None:
         world.execute(world.unanswered.pop())
     Partition.objects.filter(paused=True).update(paused=False)
     accounts = ProviderAccount.objects.filter(merchant__in=world.merchants.values())
-    accounts.filter(paused=True).update(paused=False)
+    accounts.update(paused=False, is_active=True, deleted_at=None)
     Merchant.objects.filter(paused=True).update(paused=False)
+    world.rows = read_rows(world)
     for _ in range(ROUNDS):
         run_all_work(world)
         if not (wait := seconds_until_due(world, accounts)):

@@ -4,6 +4,7 @@ import queue
 import types
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from invoices.models import LegalRules
 from invoices.operations import look_up, replay
 from tests.simulation.completion import run_to_completion
 from tests.simulation.steps.draw import step
+from tests.simulation.steps.workers import record_and_note
 from tests.simulation.world.interleave import Interleaver
 from tests.simulation.world.world import InvariantBroken, World
 
@@ -52,6 +54,7 @@ def patched_surroundings(world: World) -> Iterator[None]:
             world.wakeups.add(partition)
 
     immediate = ImmediateNetwork(world)
+    record = partial(record_and_note, world)
     with ExitStack() as stack:
         for target, name, value in (
             (queues, "wake", wake),
@@ -60,6 +63,8 @@ def patched_surroundings(world: World) -> Iterator[None]:
             (final_lookups, "wire", immediate),
             (parked_accounts, "wire", immediate),
             (look_up, "wire", immediate),
+            (final_lookups, "record", record),
+            (look_up, "record", record),
             (LegalRules, "_known_until", float("inf")),
         ):
             stack.enter_context(patch.object(target, name, value))
@@ -77,6 +82,7 @@ class ImmediateNetwork:
 
     def start(self, call: Call, answers: "queue.Queue[FinishedCall]") -> None:
         found = self.world.vendor.find(call.account.id, call.reference, self.world.true_now)
+        self.world.attempts.note_answer(call, found, self.world.now)
         answers.put(FinishedCall(call, found, self.world.now))
 
     def run(self, work: Any) -> None:
@@ -96,4 +102,5 @@ def end_earlier_seeds() -> None:
             "INSERT INTO invoices_partition SELECT number, false FROM generate_series(0, 2) AS number "
             "ON CONFLICT (number) DO UPDATE SET paused = false"
         )
+        cursor.execute("DELETE FROM simulation_take")
         cursor.execute("UPDATE invoices_payment SET parked = '' WHERE parked <> ''")

@@ -1,8 +1,5 @@
 """100 seeds of each personality: no invoice is issued twice or lost. `make simulate SEEDS=10000` runs more."""
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
 from tests.simulation.seeds import simulate
@@ -12,15 +9,6 @@ from tests.simulation.world.world import InvariantBroken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CHUNK = 25
-
-
-@pytest.fixture
-def interleaver() -> Iterator[Interleaver]:
-    logging.disable(logging.CRITICAL)  # hundreds of conflicts and dead letters
-    made = Interleaver()
-    yield made
-    made.close()
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("first", range(0, 100, CHUNK))

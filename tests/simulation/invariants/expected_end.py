@@ -1,27 +1,23 @@
 """Whether each invoice ended as expected from its facts and from what its audit says was done."""
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from invoices.lifecycle import NUMBERED, Reason, State
-from invoices.models import InvoiceAuditTracing, InvoiceRequest
+from invoices.models import InvoiceRequest
 from merchants.models import Merchant
 from tests import cast
+from tests.simulation.invariants.answers import AuditTrail
 
 if TYPE_CHECKING:
     from tests.simulation.invariants.rows import Row
     from tests.simulation.world.world import World
 
-AuditTrail = list[dict[str, Any]]  # the audit rows of one invoice
 ENDED_HERE = (None, State.FAILED, State.CANCELLED)  # states before a conflict; None: it was FAILED already
 PRECEDENCE = {"payment": 0, "checkout": 1, "api": 1, "claim": 2}
 
 
-def unexpected_end(world: "World") -> str:
+def unexpected_end(world: "World", trails: dict[int, AuditTrail]) -> str:
     """The first invoice that ended otherwise, and how; "" if none did."""
-    trails: dict[int, AuditTrail] = defaultdict(list)
-    for tracing in InvoiceAuditTracing.objects.filter(invoice__in=[row.id for row in world.rows]).order_by("seq"):
-        trails[tracing.invoice_id].append(tracing.content)
     sales = {(sale["merchantId"], sale["orderId"]): sale for sale in world.sales}
     merchants = {merchant.pk: merchant for merchant in world.merchants.values()}
     for row in world.rows:

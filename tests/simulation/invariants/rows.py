@@ -1,4 +1,4 @@
-"""The rows of a seed's invoices, as the invariants read them."""
+"""The rows of a seed's invoices, with what closes their accounts, as the invariants read them."""
 
 from collections import namedtuple
 from typing import TYPE_CHECKING
@@ -8,25 +8,26 @@ from django.db import connection
 if TYPE_CHECKING:
     from tests.simulation.world.world import World
 
-COLUMNS = [
-    *("id", "order_id", "merchant_id", "partition", "state", "failure", "reference", "account_id", "in_flight"),
-    *("symbol", "number", "total", "document", "issue_date", "issue_until", "not_before", "claim_deadline"),
-    *(
-        "exposed_at",
-        "first_uncertain_at",
-        "final_lookup_at",
-        "refunded_amount",
-        "correction_owed",
-        "audit_seq",
-        "audit_hash",
-    ),
-    *("settled_refund", "buyer_name"),
+OF_INVOICE = [
+    *("id", "order_id", "merchant_id", "partition", "state", "failure", "reference", "account_id", "symbol", "number"),
+    *("total", "document", "issue_date", "issue_until", "not_before", "claim_deadline", "exposed_at", "exposed_by"),
+    *("first_uncertain_at", "final_lookup_at", "refunded_amount", "settled_refund", "correction_owed"),
+    *("audit_seq", "audit_hash"),
 ]
-Row = namedtuple("Row", COLUMNS)
-EXPRESSIONS = {"in_flight": "a.in_flight", "buyer_name": "coalesce(i.buyer->>'name', '')"}
+COMPUTED = {
+    "in_flight": "a.in_flight",
+    "buyer_name": "coalesce(i.buyer->>'name', '')",
+    "account_closed": "NOT a.is_active OR a.paused OR a.deleted_at IS NOT NULL",
+    "parked_until": "a.parked_until",
+    "parked_for_login": "a.parked_for_login",
+    "merchant_paused": "m.paused",
+    "partition_paused": "EXISTS (SELECT FROM invoices_partition p WHERE p.number = i.partition AND p.paused)",
+}
+Row = namedtuple("Row", [*OF_INVOICE, *COMPUTED])  # noqa: PYI024  (its columns are written once)
 SQL = (
-    f"SELECT {', '.join(EXPRESSIONS.get(c, f'i.{c}') for c in COLUMNS)} FROM invoices_invoice i "
-    "JOIN merchants_provideraccount a ON a.id = i.account_id WHERE i.merchant_id = ANY(%s) ORDER BY i.id"
+    f"SELECT {', '.join([*(f'i.{column}' for column in OF_INVOICE), *COMPUTED.values()])} FROM invoices_invoice i "
+    "JOIN merchants_provideraccount a ON a.id = i.account_id JOIN merchants_merchant m ON m.id = i.merchant_id "
+    "WHERE i.merchant_id = ANY(%s) ORDER BY i.id"
 )
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from tests.simulation.invariants import every_step
 from tests.simulation.steps.facts import draw_fact
 from tests.simulation.steps.operators import draw_operator_action
+from tests.simulation.steps.stalls import run_stall, to_send
 from tests.simulation.steps.workers import draw_upkeep, draw_worker_operation
 from tests.simulation.world.interleave import Operation
 from tests.simulation.world.network import Worker
@@ -14,6 +15,8 @@ from tests.simulation.world.world import World
 def step(world: World) -> None:
     """Run one random step: one operation, several at once, time passing, or a fault."""
     dice = world.dice
+    if world.stall_ahead and (partitions := to_send(world)):
+        return run_stall(world, partitions)
     dice.pick([(6, run_one), (3, run_several), (7, advance_time), (1, inject_fault)])(world)
 
 
@@ -25,7 +28,7 @@ def advance_time(world: World) -> None:
     )  # fmt: skip
     world.advance(seconds)
     world.note(f"time passed: {seconds:.0f} s")
-    world.check()
+    world.check(every_step.step_violation(world))
 
 
 def inject_fault(world: World) -> None:
@@ -73,8 +76,7 @@ def execute(world: World, *operations: Operation) -> None:
     world.execute(*operations)
     if len(operations) == 1 and isinstance(operations[0].result, list):
         sent = {call.invoice_id for call in operations[0].result if call.is_send}
-        broken = every_step.order_violation(world, sent)
-        assert not broken, broken
+        world.check(every_step.order_violation(world, sent))
 
 
 def draw_operation(world: World, free: list[Worker]) -> Operation | None:

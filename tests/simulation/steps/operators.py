@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from config.base import clock
 from invoices.lifecycle import State
 from invoices.models import Invoice, Partition
 from invoices.operations.adopt import adopt
@@ -19,6 +20,8 @@ from tests.simulation.steps.refusals import catch_refusals
 from tests.simulation.world.interleave import Operation
 from tests.simulation.world.network import Worker
 from tests.simulation.world.world import World
+
+OPEN = {"paused": False, "is_active": True, "deleted_at": None, "parked_until": None}
 
 
 def draw_operator_action(world: World, free: list[Worker]) -> Operation | None:
@@ -42,7 +45,9 @@ def draw_operator_action(world: World, free: list[Worker]) -> Operation | None:
             (0.3, ("cancel", lambda: cancel(invoice, **by).state)),
             (1, ("refresh the configuration of", lambda: refresh_configuration(invoice, **by).symbol)),
             (1, ("pause the account of", lambda: accounts.update(paused=True))),
-            (2, ("resume the account of", lambda: accounts.update(paused=False, parked_until=None))),
+            (2, ("resume the account of", lambda: accounts.update(**OPEN))),
+            (0.7, ("deactivate the account of", lambda: accounts.update(is_active=False))),
+            (0.7, ("delete the account of", lambda: accounts.update(deleted_at=clock.now()))),
             (1, ("pause the merchant of", lambda: pause(invoice.merchant, **by))),
             (1, ("resume the merchant of", lambda: resume(invoice.merchant, **by))),
             (1, ("new account for the merchant of", lambda: new_account(invoice))),

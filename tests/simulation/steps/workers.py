@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from config.base import clock
 from invoices.issuing import final_lookups, parked_accounts
-from invoices.issuing.lookups import take_lookups
+from invoices.issuing.calls import FinishedCall
+from invoices.issuing.lookups import build_lookups, take_lookups
 from invoices.issuing.record import record
 from invoices.issuing.take import take
 from invoices.lifecycle import AWAITING_LOOKUP, State
 from invoices.opening import claim_window
+from invoices.providers.base import Found, Issued, Submitted
 from invoices.upkeep import sweep
+from tests.simulation.invariants.rows import Row
 from tests.simulation.world.interleave import Operation
 from tests.simulation.world.network import Worker
 from tests.simulation.world.world import World
@@ -22,6 +26,8 @@ def draw_worker_operation(world: World, free: list[Worker]) -> Operation | None:
     worker = world.dice.one(awake)
     if worker.answers and world.dice.maybe(0.6):
         return record_operation(world, worker)
+    if world.dice.maybe(0.06) and (sent := [row for row in world.rows if world.attempts.of[row.id]]):
+        return lookup_operation(world, worker, world.dice.one(sent))
     due = sorted(world.wakeups | {row.partition for row in world.rows if is_due(world, row)})
     if not due and world.dice.maybe(0.9):
         return None
@@ -39,7 +45,16 @@ def take_operation(world: World, worker: Worker, partition: int, room: int = 200
         taken = take_lookups(partition, room)
         return taken + take(partition, room, freed=freed)
 
-    return Operation(f"{worker.name} takes from partition {partition}", take_both, worker=worker)
+    return Operation(f"{worker.name} takes from partition {partition}", take_both, worker=worker, partition=partition)
+
+
+def lookup_operation(world: World, worker: Worker, row: Row) -> Operation | None:
+    """A look-up that an operator or the clock asked for, slow: its answer is recorded when its worker gets to it."""
+    if row.state == State.SENDING:
+        return None
+    attempt = world.attempts.latest(row.id)
+    name = f"{worker.name} looks up {row.order_id} ({row.state}) slowly"
+    return Operation(name, lambda: build_lookups([attempt.id], clock.now()), worker=worker)
 
 
 def record_operation(world: World, worker: Worker) -> Operation:
@@ -48,7 +63,7 @@ def record_operation(world: World, worker: Worker) -> Operation:
     recorded = ", ".join(f"{world.label(a.call)} = {_describe(a.answer)}" for a in answers)
 
     def write() -> str:
-        record(answers)
+        record_and_note(world, answers)
         worker.freed |= {a.call.account.id for a in answers if a.call.is_send}
         return "recorded"
 
@@ -56,6 +71,18 @@ def record_operation(world: World, worker: Worker) -> Operation:
         worker.answers = list(answers)
 
     return Operation(f"{worker.name} records {recorded}", write, worker=worker)
+
+
+def record_and_note(world: World, finished: list[FinishedCall]) -> None:
+    record(finished)
+    world.recorded += finished
+    # A look-up of what is ISSUED or was rejected changes nothing today, not even if it finds another number.
+    ignored = {row.id for row in world.rows if row.number and row.state != State.SUBMITTED}
+    for one in finished:
+        if isinstance(one.answer, Issued | Submitted | Found) and (
+            one.call.is_send or one.call.invoice_id not in ignored
+        ):
+            world.reported[one.call.invoice_id].add((one.answer.symbol, one.answer.number))
 
 
 def _describe(answer: Any) -> str:

@@ -39,6 +39,7 @@ class Operation:
     work: Callable[[], Any]
     crash_at: int = 0
     worker: Any = None
+    partition: int | None = None  # that it takes from
     resend_after_crash: bool = False  # the sender repeats it if it got no response
     result: Any = None
     error: BaseException | None = None

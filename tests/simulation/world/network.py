@@ -12,6 +12,8 @@ from tests.simulation.world.vendor import LIMITS, SETTLE
 if TYPE_CHECKING:
     from tests.simulation.world.world import World
 
+RESULTS = [(50, "answered"), (10, "refused"), (7, "request lost"), (10, "answer lost"), (11, "committed late")]
+RESULTS_IN_A_STALL = [(1, "answered"), (2, "refused"), (5, "committed late")]
 REFUSALS = [
     (4, lambda: Refused("TAX_CODE_INVALID", "no such buyer", scope=Scope.ORDER, field="buyer.tax_code")),
     (2, lambda: Refused("LINE_INVALID", "a bad line", scope=Scope.ORDER, field="lines")),
@@ -58,12 +60,21 @@ class Network:
         self.world = world
         self.dice = world.dice
         self.open_calls: list[OpenCall] = []
+        self.stalls = 0.0  # seconds for which the worker whose sends leave now will freeze
 
     def start(self, call: Call, worker: Worker) -> None:
         open_call = OpenCall(call, worker, worker.generation)
         self.open_calls.append(open_call)
         wait = 0.0 if self.world.calm else self.dice.pick([(6, 0.1), (3, 3.0 * self.dice.share()), (1, 12.0)])
         self.world.schedule(wait, lambda: self._leave(open_call))
+
+    def stall(self, worker: Worker, seconds: float) -> None:
+        """The worker freezes in a moment, with its sends on their way. What they become is known when it resumes."""
+        self.stalls = seconds
+        self.world.advance(0.2)
+        self.stalls = 0.0
+        worker.frozen_until = self.world.elapsed + seconds
+        self.world.note(f"{worker.name} is frozen for {seconds:.0f} s with its sends open")
 
     def may_reach(self, reference: str) -> bool:
         """Can an open send of this reference still create an invoice?"""
@@ -100,9 +111,7 @@ class Network:
         self.world.schedule(out, arrive)
 
     def _send(self, open_call: OpenCall) -> None:
-        result = "answered" if self.world.calm else self.dice.pick(
-            [(50, "answered"), (10, "refused"), (7, "request lost"), (10, "answer lost"), (11, "committed late")]
-        )  # fmt: skip
+        result = "answered" if self.world.calm else self.dice.pick(RESULTS_IN_A_STALL if self.stalls else RESULTS)
         out, back = self._times(0.2)
         if result == "refused":
             open_call.may_commit = False
@@ -141,6 +150,7 @@ class Network:
         self.open_calls.remove(open_call)
         if open_call.alive:
             worker.answers.append(FinishedCall(open_call.call, answer, self.world.now))
+            self.world.attempts.note_answer(open_call.call, answer, self.world.now)
 
     def _answer_after_thaw(self, open_call: OpenCall, answer: Answer) -> Answer:
         """A worker that resumes may read the provider's answer from its socket before it checks its timer."""
@@ -163,6 +173,10 @@ class Network:
     def _commit_delay(self) -> timedelta:
         if not self.world.vendor.strict:
             return SETTLE * self.dice.share() * 0.999
+        if self.stalls:
+            return timedelta(
+                seconds=self.stalls - self.dice.one([15, 80]) * self.dice.share()
+            )  # shortly before it resumes
         return self.dice.pick(
             [(3, SETTLE * self.dice.share()), (3, timedelta(minutes=30) * self.dice.share()),
              (1, timedelta(hours=20) * self.dice.share())]

@@ -1,7 +1,8 @@
 """A model provider in memory, with two personalities.
 
 *strict* refuses a key that it knows (for three days, as Viettel promises) and may commit arbitrarily late, but before
-our final look-up. *forgetful* creates a second invoice for any key, but commits within the settle time.
+our final look-up; a careless one may also give a document a second number. *forgetful* creates a second invoice for any
+key, but commits within the settle time.
 """
 
 import json
@@ -17,6 +18,7 @@ PERSONALITIES = ("strict", "forgetful")
 LIMITS = limits_of("viettel")
 SETTLE = timedelta(seconds=LIMITS.settle)
 REMEMBERS = timedelta(days=3)
+OTHER_SYMBOL = "C26TZZ"
 CODE = "00474597512BE94B7BAB367996EF464828"
 
 
@@ -59,6 +61,7 @@ class Vendor:
     def __init__(self, personality: str, dice: Dice) -> None:
         self.strict = personality == "strict"
         self.dice = dice
+        self.careless = self.strict and dice.maybe(0.4)  # it does not always notice a key that it knows
         self.books: list[BookedInvoice] = []
         self.pending: list[Pending] = []
         self.backwards: list[str] = []  # references whose commit would have made a symbol's dates run backwards
@@ -75,9 +78,10 @@ class Vendor:
     def receive(self, call: Call, now: datetime, late: timedelta | None) -> Issued | Submitted | ProviderError:
         """The provider's answer. `late`: it commits that much later."""
         account, reference, document = call.account.id, call.reference, call.document
-        if self.strict and any(now - p.committed_at < REMEMBERS for p in self.known(reference, account)):
+        remembers = self.strict and not (self.careless and self.dice.maybe(0.7))
+        if remembers and any(now - p.committed_at < REMEMBERS for p in self.known(reference, account)):
             return Uncertain("TRANSACTION_UUID_INVALID", "the key was used", look_up_now=self.dice.maybe(0.8))
-        if self.strict and any(p.reference == reference for p in self.pending):
+        if remembers and any(p.reference == reference for p in self.pending):
             return Uncertain("TRANSACTION_IS_BEING_PROCESSED")
         if self._last_date(account) > _date(document):
             return Refused("INVOICE_ISSUED_DATE_INVALID", "date before last", scope=Scope.DATE_ORDER)
@@ -91,7 +95,7 @@ class Vendor:
         due = sorted((p for p in self.pending if p.due <= now), key=lambda p: p.due)
         for p in due:
             self.pending.remove(p)
-            if self.strict and self.known(p.reference, p.account):
+            if self.strict and not self.careless and self.known(p.reference, p.account):
                 continue
             if self._last_date(p.account) > _date(p.document):
                 self.backwards.append(p.reference)
@@ -101,9 +105,10 @@ class Vendor:
 
     def _commit(self, account: int, reference: str, document: str, issuance: int, at: datetime) -> BookedInvoice:
         number = str(1 + sum(p.account == account for p in self.books))
-        booked = BookedInvoice(
-            account, reference, document, number, at, at, at, issuance=issuance, content=json.loads(document)
-        )
+        content = json.loads(document)
+        if self.careless and (first := self.known(reference, account)) and self.dice.maybe(0.4):
+            number, content["symbol"] = first[0].number, OTHER_SYMBOL
+        booked = BookedInvoice(account, reference, document, number, at, at, at, issuance=issuance, content=content)
         if not self.calm:
             booked.visible_at += self.dice.pick([(6, timedelta()), (1, SETTLE * self.dice.share())])
             booked.judged_at = at + self.dice.pick([(6, timedelta()), (2, timedelta(seconds=400))])

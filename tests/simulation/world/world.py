@@ -3,15 +3,16 @@
 import heapq
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from config.base import clock
-from invoices.issuing.calls import Call
+from invoices.issuing.calls import Call, FinishedCall
 from merchants.models import Merchant, TaxInfo
 from tests import cast
-from tests.simulation.invariants import every_step, rows
+from tests.simulation.invariants import every_step, proofs, rows, takes
 from tests.simulation.world.dice import Dice
 from tests.simulation.world.interleave import Interleaver, Operation
 from tests.simulation.world.network import Network, Worker
@@ -59,6 +60,11 @@ class World:
         self.skipped: set[int] = set()
         self.unanswered: list[Operation] = []  # facts that got no response: the platform sends them again
         self.sales_left = self.dice.count(2, 5)
+        self.stall_ahead = self.dice.maybe(0.7)  # a worker will stall with a send open
+        self.attempts = proofs.Attempts()
+        self.recorded: list[FinishedCall] = []  # answers, in the order of their recording
+        self.reported: dict[int, set[tuple[str, str]]] = defaultdict(set)  # symbol and number, by invoice
+        self.last_dates: dict[int, date] = {}  # the latest day that each account has sent
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -95,6 +101,7 @@ class World:
 
     def execute(self, *operations: Operation) -> None:
         """Run one operation, or several interleaved by statement; then check the invariants."""
+        before = {row.id: row for row in self.rows}
         with clock.frozen(self.now):
             if len(operations) == 1:
                 operations[0].run()
@@ -104,7 +111,11 @@ class World:
         self.rows = rows.read_rows(self)
         for operation in operations:
             self._finish(operation)
-        self.check()
+        self.check(takes.take_violation(self, before, resumed=any("resume" in o.name for o in operations)))
+        self.check(proofs.proof_violation(self, before))
+        if len(operations) == 1 and (partition := operations[0].partition) is not None and not operations[0].crashed:
+            self.check(takes.left_behind(self, partition))
+        self.check(every_step.step_violation(self))
 
     def _finish(self, operation: Operation) -> None:
         if operation.crashed:
@@ -118,11 +129,14 @@ class World:
         else:
             self.note(f"{operation.name}: {self.describe(operation.result)}")
             for call in operation.result if isinstance(operation.result, list) else ():
+                if call.is_send:
+                    self.check(self.attempts.note_take(call))
                 self.network.start(call, operation.worker)
 
-    def check(self) -> None:
-        if broken := every_step.step_violation(self):
-            raise InvariantBroken(self.seed, self.personality, broken, self.journal)
+    def check(self, problem: str) -> None:
+        """Raises InvariantBroken if there is a problem."""
+        if problem:
+            raise InvariantBroken(self.seed, self.personality, problem, self.journal)
 
     # --- the journal --------------------------------------------------------------------------------------------
 

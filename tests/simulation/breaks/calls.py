@@ -1,12 +1,8 @@
-"""Known bugs, planted in the product's code: the simulation must catch each of them.
-
-Each break calls `changed` when it changes what the product does. One that never does so raises BreakHasNoEffect: the
-code that it was written for is gone.
-"""
+"""Bugs that wrap a function of the product. Each calls `changed` when it changes what the product does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -24,24 +20,9 @@ from invoices.models import Invoice
 from invoices.moving import Step
 from invoices.providers.base import Unavailable, Uncertain
 from merchants.models import ProviderAccount
-from tests.simulation.seeds import simulate
-from tests.simulation.world.interleave import Interleaver
-from tests.simulation.world.world import InvariantBroken
+from tests.simulation.breaks.edits import replaced
 
-MOST_SEEDS = 400  # a break that these do not catch is not caught
 Changed = Callable[[], None]
-
-
-class BreakHasNoEffect(AssertionError):
-    """A break does not change the product's code any more."""
-
-
-@dataclass
-class Effects:
-    count: int = 0
-
-    def add(self) -> None:
-        self.count += 1
 
 
 @contextmanager
@@ -83,17 +64,11 @@ def take_without_any_row_lock(changed: Changed) -> Iterator[None]:
         return rows.all()
 
     statements = {
-        "LOCK_ACCOUNTS": _without(take.LOCK_ACCOUNTS, "FOR NO KEY UPDATE"),
-        "PICK_INVOICES": _without(take.PICK_INVOICES, "FOR NO KEY UPDATE SKIP LOCKED"),
+        "LOCK_ACCOUNTS": replaced(take.LOCK_ACCOUNTS, "FOR NO KEY UPDATE", ""),
+        "PICK_INVOICES": replaced(take.PICK_INVOICES, "FOR NO KEY UPDATE SKIP LOCKED", ""),
     }
     with patch.multiple(take, **statements), patch.object(Rows, "select_for_update", unlocked):
         yield
-
-
-def _without(sql: str, clause: str) -> str:
-    if clause not in sql:
-        raise BreakHasNoEffect(f"there is no {clause} in {sql}")
-    return sql.replace(clause, "")
 
 
 @contextmanager
@@ -166,7 +141,7 @@ def cancel_on_unavailable(changed: Changed) -> Iterator[None]:
         yield
 
 
-BREAKS: dict[str, Callable[[Changed], AbstractContextManager[None]]] = {
+CALLS: dict[str, Callable[[Changed], AbstractContextManager[None]]] = {
     "skip the look-up": skip_the_lookup,
     "resend on Uncertain": resend_on_uncertain,
     "take without any row lock": take_without_any_row_lock,
@@ -175,26 +150,3 @@ BREAKS: dict[str, Callable[[Changed], AbstractContextManager[None]]] = {
     "look up at the current account": look_up_at_the_current_account,
     "cancel on Unavailable": cancel_on_unavailable,
 }
-
-
-@contextmanager
-def planted(name: str) -> Iterator[Effects]:
-    """The break of that name is in the code; `count` says how often it changed what the product did."""
-    effects = Effects()
-    with BREAKS[name](effects.add):
-        yield effects
-
-
-def seeds_until_caught(name: str, personality: str, interleaver: Interleaver) -> tuple[int, str]:
-    """The number of seeds that ran, and the violation in the last of them ("": none). Raises BreakHasNoEffect."""
-    seeds, violation = 0, ""
-    with planted(name) as effects:
-        while seeds < MOST_SEEDS and not violation:
-            try:
-                simulate(seeds, personality, interleaver)
-            except InvariantBroken as broken:
-                violation = broken.what
-            seeds += 1
-    if not effects.count:
-        raise BreakHasNoEffect(f"{name}: no effect in {seeds} seeds, {violation or 'no violation'}")
-    return seeds, violation
