@@ -11,6 +11,7 @@ from invoices.lifecycle import State
 from invoices.models import Invoice
 from invoices.operations.skip import skip
 from invoices.providers.base import Found, Issued, Submitted, Unavailable, Uncertain
+from invoices.upkeep.sweep import mark_abandoned
 from tests import cast
 from tests.invoices.issuing.attempts import (
     FAILURES,
@@ -27,6 +28,7 @@ from tests.invoices.issuing.attempts import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stopped_clock")]
+FOUND = Found(number="7", symbol="C26TAA", code="00A7")
 
 
 @pytest.mark.parametrize("answer", [issued(), Submitted(number="7", symbol="C26TAA")])
@@ -132,8 +134,42 @@ def test_a_failure_after_an_older_attempt_was_issued_is_looked_up_and_not_sent_a
 def test_an_invoice_that_a_look_up_finds_is_not_sent() -> None:
     call = send(cast.queued())
     assert after(call, Unavailable("refused")).state == State.QUEUED  # the provider was wrong about that
-    found = Found(number="7", symbol="C26TAA", code="00A7")
-    assert look_up(call, found, begun=clock.now() + timedelta(seconds=1)).state != State.QUEUED
+    assert look_up(call, FOUND, begun=clock.now() + timedelta(seconds=1)).state != State.QUEUED
+
+
+FORGOTTEN = pytest.mark.xfail(strict=True, reason="the attempt does not keep the number that a look-up found")
+
+
+@FORGOTTEN
+def test_an_invoice_that_a_look_up_finds_while_it_is_being_sent_again_is_not_sent_once_more() -> None:
+    older, when = proven_absent()
+    with clock.frozen(when):
+        current = send(Invoice.objects.get())
+        assert look_up(older, FOUND, begun=when).state == State.SENDING
+        invoice = after(current, Unavailable("timeout"))
+    assert (invoice.state, invoice.exposed) == (State.UNCERTAIN, True)
+
+
+@FORGOTTEN
+def test_what_a_look_up_has_found_is_never_absent() -> None:
+    call, when = proven_absent()
+    assert look_up(call, FOUND, begun=when).state == State.UNCERTAIN
+    for hours in (1, 2, 3):
+        invoice = look_up(call, NOT_FOUND, begun=when + timedelta(hours=hours))
+        assert (invoice.state, invoice.exposed) == (State.UNCERTAIN, True)
+
+
+@pytest.mark.xfail(strict=True, reason="only the attempt that is looked up is checked for a number")
+def test_not_founds_of_a_later_attempt_do_not_hide_that_an_earlier_one_was_issued() -> None:
+    older, when = proven_absent()
+    with clock.frozen(when):
+        current = send(Invoice.objects.get())
+        after(older, issued())
+    with clock.frozen(when + timedelta(minutes=10)):
+        mark_abandoned()
+    for hours in (1, 2, 3):
+        invoice = look_up(current, NOT_FOUND, begun=when + timedelta(hours=hours))
+        assert (invoice.state, invoice.exposed) == (State.UNCERTAIN, True)
 
 
 def test_several_answers_for_one_invoice_are_recorded_one_after_the_other() -> None:
