@@ -17,7 +17,7 @@ worker = os.environ.get("PYTEST_XDIST_WORKER", "")
 if worker and "?" not in os.environ.get("REDIS_URL", "?"):
     os.environ["REDIS_URL"] += f"?db={1 + int(worker.removeprefix('gw')) % 15}"
 
-gc.set_threshold(100_000, 50, 100)  # Django, the apps and the tests stay: collecting them again costs a tenth of the CPU
+gc.set_threshold(100_000, 50, 100)  # modules and tests stay loaded: scanning them again costs a tenth of the CPU
 
 
 def pytest_collection_finish() -> None:
