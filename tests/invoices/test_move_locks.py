@@ -18,16 +18,13 @@ IN_ID_ORDER = "SET enable_seqscan = off; SET enable_bitmapscan = off"  # the pla
 IN_STORED_ORDER = "SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off"
 
 
-def store_backwards(ids: list[int]) -> None:
-    """Rewrite the rows until PostgreSQL stores the one with the highest id first."""
+def store_by_order_id() -> list[int]:
+    """Rewrite the table in the order of the order ids. Returns the ids as PostgreSQL has stored them."""
     with connection.cursor() as cursor:
-        for _ in range(50):
-            cursor.execute("SELECT id FROM invoices_invoice ORDER BY ctid")
-            if [row[0] for row in cursor.fetchall()] == ids[::-1]:
-                return
-            for pk in ids[::-1]:
-                cursor.execute("UPDATE invoices_invoice SET updated_at = updated_at WHERE id = %s", [pk])
-    raise AssertionError("the rows could not be stored backwards")
+        cursor.execute("CLUSTER invoices_invoice USING by_order")
+        cursor.execute("ALTER TABLE invoices_invoice SET WITHOUT CLUSTER")
+        cursor.execute("SELECT id FROM invoices_invoice ORDER BY ctid")
+        return [row[0] for row in cursor.fetchall()]
 
 
 def wait_for_locks(count: int) -> None:
@@ -46,9 +43,10 @@ def wait_for_locks(count: int) -> None:
 
 def test_two_moves_of_overlapping_sets_in_opposite_order_do_not_deadlock() -> None:
     """Whatever order the rows are asked for, and found, in. A third transaction holds them up in the middle."""
-    ids = sorted(cast.waiting().pk for _ in range(3))
+    merchant = cast.seller()
+    ids = [cast.waiting(merchant, orderId=order).pk for order in ("order-c", "order-b", "order-a")]
     low, middle, high = ids
-    store_backwards(ids)
+    assert store_by_order_id() == [high, middle, low]
     moved: dict[str, list[int]] = {}
     errors: list[BaseException] = []
 
