@@ -22,6 +22,7 @@ class IdentityService:
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": ec.generate_private_key(ec.SECP256R1())}
         self.fetches, self.delay, self.body = 0, 0.0, b""  # delay in seconds
+        self.released = threading.Event()  # ends the delay
         self.status = 200
         self.url = ""
 
@@ -56,7 +57,7 @@ def running() -> Iterator[IdentityService]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             service.fetches += 1
-            time.sleep(service.delay)
+            service.released.wait(service.delay)
             body = service.body or service.key_set()
             self.send_response(service.status)
             if service.status == 302:

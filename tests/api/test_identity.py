@@ -207,7 +207,7 @@ def test_a_caller_with_a_known_key_does_not_wait_for_a_slow_service(service: Ide
         time.sleep(0.01)
     verifier.principal(token)
     assert refreshing.is_alive()  # that thread still waits for the service
-    service.delay = 0.0
+    service.released.set()
     refreshing.join()
 
 

@@ -105,7 +105,7 @@ def test_the_page_updates_itself_until_the_files_are_there(phone: Page, requests
 def test_without_javascript_the_page_reloads_itself_until_the_buyer_turns_that_off(
     browser: Any, live_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SOON", 1)
+    monkeypatch.setattr(progress, "SOON", 1)  # a browser's reload takes whole seconds: the test waits for one
     invoice = cast.sending(buyer=cast.COMPANY)
     context = browser.new_context(viewport=PHONE, java_script_enabled=False, base_url=live_server.url)
     page = context.new_page()

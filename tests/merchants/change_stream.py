@@ -23,7 +23,7 @@ from tests.cast import tax_code_of
 from tests.chaos import servers
 
 WAIT_TIMEOUT = 120
-SESSION = 6
+SESSION = 6  # seconds. After each start and each kill a test waits as long until the broker lets the consumer join.
 END_STATE = (
     "SELECT m.code, m.name, m.is_active, m.deleted_at IS NOT NULL, t.tax_code, t.address "
     "FROM merchants_merchant m JOIN merchants_taxinfo t ON t.merchant_id = m.id ORDER BY m.code"

@@ -59,7 +59,7 @@ def test_a_deadlock_is_reported_and_the_threads_can_be_used_again(interleaver: I
 
 
 def test_a_wait_for_something_else_than_a_lock_is_reported_with_its_wait_event(interleaver: Interleaver) -> None:
-    stuck, interleaver.stuck = interleaver.stuck, 2
+    stuck, interleaver.stuck = interleaver.stuck, 2  # seconds that this test waits
     with pytest.raises(Stuck, match="slow: .*PgSleep") as caught:
         interleaver.run(
             [Operation("quick", locking(1, 2)), Operation("slow", run_query("SELECT pg_sleep(60)"))], Dice("slow")
